@@ -1,0 +1,2 @@
+//! The bare loop.
+fn main() {}
