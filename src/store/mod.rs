@@ -39,13 +39,13 @@ pub trait Store {
     /// Adds a user. [`StoreError::Conflict`] when the name or the e-mail address is taken.
     fn create_user(&mut self, user: &User) -> Result<(), StoreError>;
     /// The user with that id.
-    fn user(&mut self, id: UserId) -> Result<User, StoreError>;
+    fn user(&mut self, id: &UserId) -> Result<User, StoreError>;
     /// The user with that name, or, when it holds an `@`, that e-mail address. ASCII case is ignored.
     fn user_by_login(&mut self, login: &str) -> Result<User, StoreError>;
     /// Sets a new password hash, and voids every token issued before `valid_from` (Unix seconds).
-    fn set_password(&mut self, id: UserId, hash: &str, valid_from: i64) -> Result<(), StoreError>;
+    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError>;
     /// Voids every token of the user issued before `valid_from` (Unix seconds).
-    fn set_valid_from(&mut self, id: UserId, valid_from: i64) -> Result<(), StoreError>;
+    fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError>;
     /// Every user whose tokens were voided at or after `since` (Unix seconds), and from when theirs count.
     fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError>;
     /// A number that changes when another process commits a change to the database.
@@ -67,19 +67,19 @@ pub trait Store {
     /// progress row is kept: `status` replaces its status, `chapter` its chapter when not 0.
     fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError>;
     /// A user's library, the last changed first.
-    fn library(&mut self, user: UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError>;
+    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError>;
     /// Stores a change of progress and its history row.
     fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError>;
     /// Where a user stands with a series.
-    fn progress(&mut self, user: UserId, manga: MangaId) -> Result<Progress, StoreError>;
+    fn progress(&mut self, user: &UserId, manga: MangaId) -> Result<Progress, StoreError>;
     /// All of a user's progress, the last changed first.
-    fn progress_page(&mut self, user: UserId, window: Window) -> Result<Page<Progress>, StoreError>;
+    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError>;
     /// Forgets a user's progress with a series; the history stays.
-    fn delete_progress(&mut self, user: UserId, manga: MangaId) -> Result<(), StoreError>;
+    fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError>;
     /// A user's history, the latest first: of one series or all, before `before` (a seq) where given.
     fn history(
         &mut self,
-        user: UserId,
+        user: &UserId,
         manga: Option<MangaId>,
         before: Option<i64>,
         limit: u32,

@@ -4,10 +4,9 @@
 //! chapter) is a type that can't be: it is parsed once, at the edge, and trusted from then on.
 
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.
 pub type UnixMillis = i64;
@@ -15,22 +14,39 @@ pub type UnixMillis = i64;
 /// The integer key of a series. Its public twin is the slug.
 pub type MangaId = i64;
 
-/// A user's id: the same text on every wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A user's id: the same text on every wire. New users get a UUID; imported ones keep what they had.
+///
+/// Shared text, so that a connection, a topic and a job can each hold it for the price of a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-pub struct UserId(pub Uuid);
+pub struct UserId(Arc<str>);
 
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl UserId {
+    /// The longest id, in bytes: room for any UUID or name, and a bound on what a token can make us hold.
+    pub const MAX_BYTES: usize = 64;
+
+    /// An id from its text, or `None` when it is empty, too long or has anything but `[A-Za-z0-9_.@-]`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
+        let fits = (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(plain);
+        fits.then(|| Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl FromStr for UserId {
-    type Err = uuid::Error;
+impl From<uuid::Uuid> for UserId {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.to_string().into())
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(UserId)
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
