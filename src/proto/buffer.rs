@@ -54,6 +54,23 @@ impl RecvBuf {
         }
     }
 
+    /// Takes the unconsumed bytes into a buffer of their own to be set aside: this one itself when
+    /// they fill it, else a copy of their size, and this one keeps its memory for the next reader.
+    pub fn split_tail(&mut self) -> RecvBuf {
+        if self.bytes.capacity() <= 2 * self.len() + 256 {
+            return std::mem::take(self);
+        }
+        let tail = RecvBuf { bytes: self.data().to_vec(), start: 0, scanned: self.scanned };
+        self.clear();
+        tail
+    }
+
+    /// Drops every byte and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        (self.start, self.scanned) = (0, 0);
+    }
+
     /// Adds bytes that arrived, moving unconsumed ones to the front when that saves growing.
     pub fn append(&mut self, arrived: &[u8]) {
         if self.start > 0 && self.bytes.len() + arrived.len() > self.bytes.capacity() {

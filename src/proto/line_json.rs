@@ -1,0 +1,137 @@
+//! Lines: one message to a line, `\n` at its end, a `\r` before it tolerated.
+//!
+//! This file finds the lines; what a line says is the families' concern (`v1.rs`, `v2.rs`). A line
+//! that is too long is announced once, at the moment it is, and then skipped without being held.
+
+use super::buffer::RecvBuf;
+
+/// The state between two reads: where the next line begins is all there is to know.
+#[derive(Debug, Default)]
+pub struct LineCodec {
+    /// The length of the line shown last, its end included: what [`consume`](Self::consume) drops.
+    shown: u32,
+    /// Inside a line that was too long, until its end.
+    skipping: bool,
+}
+
+/// What the buffer holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// No whole line.
+    NeedMore,
+    /// A line, without its end. It is shown again until it is consumed.
+    Whole(&'a [u8]),
+    /// A line is longer than allowed and will be skipped; said once for each.
+    TooLong,
+}
+
+impl LineCodec {
+    /// Shows the next line of at most `bytes_max` bytes.
+    pub fn decode<'a>(&mut self, rx: &'a mut RecvBuf, bytes_max: usize) -> Line<'a> {
+        if self.skipping && !self.skip(rx) {
+            return Line::NeedMore;
+        }
+        let found = memchr::memchr(b'\n', &rx.data()[rx.scanned..]).map(|place| place + rx.scanned);
+        match found {
+            Some(end) if end <= bytes_max => {
+                self.shown = end as u32 + 1;
+                let line = &rx.data()[..end];
+                Line::Whole(line.strip_suffix(b"\r").unwrap_or(line))
+            }
+            None if rx.len() <= bytes_max => {
+                rx.scanned = rx.len();
+                Line::NeedMore
+            }
+            _ => {
+                self.skipping = true;
+                self.skip(rx);
+                Line::TooLong
+            }
+        }
+    }
+
+    /// Drops the line that was shown last.
+    pub fn consume(&mut self, rx: &mut RecvBuf) {
+        rx.consume(std::mem::take(&mut self.shown) as usize);
+        rx.scanned = 0;
+    }
+
+    /// Drops bytes up to the end of an overlong line. Returns whether the end was there.
+    fn skip(&mut self, rx: &mut RecvBuf) -> bool {
+        let end = memchr::memchr(b'\n', rx.data());
+        rx.consume(end.map_or(rx.len(), |place| place + 1));
+        rx.scanned = 0;
+        self.skipping = end.is_none();
+        !self.skipping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Feeds `input` in pieces of the given sizes, and tells what came out.
+    fn feed(input: &[u8], sizes: &[usize], bytes_max: usize) -> Vec<Result<Vec<u8>, ()>> {
+        let (mut codec, mut rx, mut rest, mut out) = (LineCodec::default(), RecvBuf::new(), input, Vec::new());
+        let mut sizes = sizes.iter().cycle();
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            rest = later;
+            rx.append(piece);
+            loop {
+                match codec.decode(&mut rx, bytes_max) {
+                    Line::NeedMore => break,
+                    Line::TooLong => out.push(Err(())),
+                    Line::Whole(line) => {
+                        out.push(Ok(line.to_vec()));
+                        codec.consume(&mut rx);
+                    }
+                }
+            }
+            assert!(rx.len() <= bytes_max, "an unfinished line is held beyond its limit");
+        }
+        out
+    }
+
+    /// Each case whole, byte by byte, and with trailing bytes that stay.
+    #[test]
+    fn lines_are_found_in_every_chunking() {
+        let cases: &[(&[u8], Vec<Result<Vec<u8>, ()>>)] = &[
+            (b"a\n", vec![Ok(b"a".to_vec())]),
+            (b"a\r\nb\n", vec![Ok(b"a".to_vec()), Ok(b"b".to_vec())]),
+            (b"\n\n", vec![Ok(vec![]), Ok(vec![])]),
+            (b"12345678\nok\n", vec![Ok(b"12345678".to_vec()), Ok(b"ok".to_vec())]),
+            (b"123456789\nok\n", vec![Err(()), Ok(b"ok".to_vec())]),
+            (b"\xff\x00{\n", vec![Ok(b"\xff\x00{".to_vec())]),
+        ];
+        for (input, expected) in cases {
+            assert_eq!(&feed(input, &[input.len()], 8), expected, "whole {input:?}");
+            assert_eq!(&feed(input, &[1], 8), expected, "byte by byte {input:?}");
+            let trailing = [input, &b"tail"[..]].concat();
+            assert_eq!(&feed(&trailing, &[trailing.len()], 8), expected, "trailing {input:?}");
+        }
+    }
+
+    /// A line is shown until it is consumed.
+    #[test]
+    fn an_unconsumed_line_is_shown_again() {
+        let (mut codec, mut rx) = (LineCodec::default(), RecvBuf::new());
+        rx.append(b"one\ntwo\n");
+        assert_eq!(codec.decode(&mut rx, 8), Line::Whole(b"one"));
+        assert_eq!(codec.decode(&mut rx, 8), Line::Whole(b"one"));
+        codec.consume(&mut rx);
+        assert_eq!(codec.decode(&mut rx, 8), Line::Whole(b"two"));
+    }
+
+    proptest! {
+        /// How the stream is cut never changes what it says.
+        #[test]
+        fn chunking_changes_nothing(
+            input in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), any::<u8>()], 0..200),
+            sizes in prop::collection::vec(1usize..20, 1..10),
+        ) {
+            prop_assert_eq!(feed(&input, &sizes, 16), feed(&input, &[1], 16));
+        }
+    }
+}

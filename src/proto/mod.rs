@@ -1,0 +1,128 @@
+//! Bytes to messages and back, pure: no socket, no clock, no thread.
+//!
+//! [`Wire`] is the one list of protocols. A codec finds messages in bytes and keeps only what lies
+//! between two reads; what a message means is decided further down, by the tables of routes.
+
+pub mod buffer;
+pub mod http1;
+pub mod line_json;
+
+use buffer::RecvBuf;
+use http1::{Http1, HttpError, Request};
+use line_json::{Line, LineCodec};
+
+/// What a connection speaks. Swapped in place when it upgrades.
+pub enum Wire {
+    /// One JSON object to a line.
+    Line(LineCodec),
+    /// HTTP/1.1. Boxed: most connections of a large server are lines.
+    Http(Box<Http1>),
+    /// Bytes as they come.
+    Raw,
+}
+
+/// What the buffer holds next.
+pub enum Decoded<'a> {
+    /// Nothing whole.
+    NeedMore,
+    /// A message. It is shown again until it is consumed.
+    Message(Incoming<'a>),
+    /// The peer waits for these bytes before it goes on.
+    Interim(&'static [u8]),
+    /// The peer has closed its side, and nothing is left.
+    Closed,
+}
+
+/// A message, borrowed from the buffer it arrived in.
+pub enum Incoming<'a> {
+    /// A line without its end.
+    Line(&'a [u8]),
+    /// A line was longer than allowed and is skipped.
+    LineTooLong,
+    /// A request with its whole body.
+    Request(Request<'a>),
+    /// Whatever arrived.
+    Bytes(&'a [u8]),
+}
+
+/// What a wire is in the middle of: it tells how long to wait for the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Between messages.
+    Idle,
+    /// A message has begun; for HTTP, its head.
+    Head,
+    /// The head is there, the body is not.
+    Body,
+}
+
+/// The bytes were not the protocol. It ends the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtoError {
+    /// Not HTTP/1.1, or beyond its limits.
+    #[error("{0}")]
+    Http(#[from] HttpError),
+}
+
+impl Wire {
+    /// Shows the next message. `eof` says that no byte will follow those in the buffer;
+    /// `bytes_max` bounds a line.
+    pub fn decode<'a>(
+        &'a mut self,
+        rx: &'a mut RecvBuf,
+        eof: bool,
+        bytes_max: usize,
+    ) -> Result<Decoded<'a>, ProtoError> {
+        let ended = if eof { Decoded::Closed } else { Decoded::NeedMore };
+        Ok(match self {
+            Wire::Line(codec) => match codec.decode(rx, bytes_max) {
+                Line::NeedMore => ended,
+                Line::Whole(line) => Decoded::Message(Incoming::Line(line)),
+                Line::TooLong => Decoded::Message(Incoming::LineTooLong),
+            },
+            Wire::Http(codec) => match codec.decode(rx, eof)? {
+                http1::Decoded::NeedMore => Decoded::NeedMore,
+                http1::Decoded::Continue => Decoded::Interim(Http1::continue_line()),
+                http1::Decoded::Request(request) => Decoded::Message(Incoming::Request(request)),
+                http1::Decoded::Closed => Decoded::Closed,
+            },
+            Wire::Raw if rx.is_empty() => ended,
+            Wire::Raw => Decoded::Message(Incoming::Bytes(rx.data())),
+        })
+    }
+
+    /// Drops the message that was shown last.
+    pub fn consume(&mut self, rx: &mut RecvBuf) {
+        match self {
+            Wire::Line(codec) => codec.consume(rx),
+            Wire::Http(codec) => codec.consume(rx),
+            Wire::Raw => rx.consume(rx.len()),
+        }
+    }
+
+    /// What it is in the middle of.
+    pub fn phase(&self, rx: &RecvBuf) -> Phase {
+        match self {
+            Wire::Http(codec) => codec.phase(rx),
+            Wire::Line(_) | Wire::Raw if rx.is_empty() => Phase::Idle,
+            Wire::Line(_) | Wire::Raw => Phase::Head,
+        }
+    }
+
+    /// How many jobs a connection may have outstanding: HTTP answers one request at a time, a line
+    /// connection may run ahead within the writer's lane.
+    pub const fn pipelines(&self) -> bool {
+        matches!(self, Wire::Line(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection's protocol state is two words, however large a codec grows.
+    #[test]
+    fn a_wire_is_sixteen_bytes() {
+        assert!(size_of::<Wire>() <= 16);
+    }
+}

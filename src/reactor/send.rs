@@ -1,0 +1,220 @@
+//! The send buffer: bytes that are owed to a peer, in order.
+//!
+//! Most connections owe nothing and hold nothing. A member of a topic usually owes one chunk, which
+//! it shares with every other member, and that fits inline. Only a queue of several is allocated.
+//! What is partly written keeps an offset; nothing is ever moved to the front.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+/// Bytes to be written.
+#[derive(Debug, Default)]
+pub struct SendBuf {
+    queue: Queue,
+}
+
+#[derive(Debug, Default)]
+enum Queue {
+    #[default]
+    Empty,
+    One(Rc<[u8]>, u32),
+    Many(Box<Many>),
+}
+
+#[derive(Debug, Default)]
+struct Many {
+    chunks: VecDeque<Chunk>,
+    /// How much of the first chunk has been written.
+    written: usize,
+    /// How much is left in all.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Shared(Rc<[u8]>),
+    Owned(Vec<u8>),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Shared(bytes) => bytes,
+            Chunk::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl SendBuf {
+    /// How many slices one write takes at most: enough to join a turn's replies and events, few
+    /// enough to live on the stack.
+    pub const SLICES_MAX: usize = 16;
+
+    /// How many bytes are owed.
+    pub fn len(&self) -> usize {
+        match &self.queue {
+            Queue::Empty => 0,
+            Queue::One(chunk, written) => chunk.len() - *written as usize,
+            Queue::Many(many) => many.bytes,
+        }
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.queue, Queue::Empty)
+    }
+
+    /// Adds a chunk that other connections share.
+    pub fn push_shared(&mut self, chunk: Rc<[u8]>) {
+        if chunk.is_empty() {
+            return;
+        }
+        if self.is_empty() && u32::try_from(chunk.len()).is_ok() {
+            self.queue = Queue::One(chunk, 0);
+            return;
+        }
+        let many = self.many();
+        many.bytes += chunk.len();
+        many.chunks.push_back(Chunk::Shared(chunk));
+    }
+
+    /// Adds bytes of this connection's own; `join` lets them share a write with the ones before.
+    pub fn push_owned(&mut self, bytes: &[u8], join: bool) {
+        if bytes.is_empty() {
+            return;
+        }
+        let many = self.many();
+        many.bytes += bytes.len();
+        match many.chunks.back_mut() {
+            Some(Chunk::Owned(last)) if join => last.extend_from_slice(bytes),
+            _ => many.chunks.push_back(Chunk::Owned(bytes.to_vec())),
+        }
+    }
+
+    /// The next bytes to write: one chunk, or with `join` as many as fit in `slices`.
+    /// Returns how many slices were filled.
+    pub fn slices<'a>(&'a self, join: bool, slices: &mut [IoSlice<'a>; Self::SLICES_MAX]) -> usize {
+        match &self.queue {
+            Queue::Empty => 0,
+            Queue::One(chunk, written) => {
+                slices[0] = IoSlice::new(&chunk[*written as usize..]);
+                1
+            }
+            Queue::Many(many) => {
+                let most = if join { Self::SLICES_MAX } else { 1 };
+                let mut skip = many.written;
+                let mut filled = 0;
+                for chunk in many.chunks.iter().take(most) {
+                    slices[filled] = IoSlice::new(&chunk.bytes()[skip..]);
+                    filled += 1;
+                    skip = 0;
+                }
+                filled
+            }
+        }
+    }
+
+    /// Notes that the first `count` bytes were written.
+    pub fn advance(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        match &mut self.queue {
+            Queue::Empty => {}
+            Queue::One(chunk, written) => {
+                *written += count as u32;
+                if *written as usize == chunk.len() {
+                    self.queue = Queue::Empty;
+                }
+            }
+            Queue::Many(many) => {
+                many.bytes -= count;
+                many.written += count;
+                while let Some(first) = many.chunks.front() {
+                    let length = first.bytes().len();
+                    if many.written < length {
+                        return;
+                    }
+                    many.written -= length;
+                    many.chunks.pop_front();
+                }
+                self.queue = Queue::Empty;
+            }
+        }
+    }
+
+    /// The queue as a list, moving a lone chunk into it.
+    fn many(&mut self) -> &mut Many {
+        if !matches!(self.queue, Queue::Many(_)) {
+            let mut many = Box::<Many>::default();
+            if let Queue::One(chunk, written) = std::mem::take(&mut self.queue) {
+                many.written = written as usize;
+                many.bytes = chunk.len() - written as usize;
+                many.chunks.push_back(Chunk::Shared(chunk));
+            }
+            self.queue = Queue::Many(many);
+        }
+        match &mut self.queue {
+            Queue::Many(many) => many,
+            _ => unreachable!("it was just made a list"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(tx: &mut SendBuf, join: bool, most: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SendBuf::SLICES_MAX];
+        let filled = tx.slices(join, &mut slices);
+        let joined: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+        let count = joined.len().min(most);
+        tx.advance(count);
+        joined[..count].to_vec()
+    }
+
+    /// An idle connection pays four words for its send buffer.
+    #[test]
+    fn an_empty_buffer_is_small() {
+        assert!(size_of::<SendBuf>() <= 32);
+    }
+
+    /// Without joining, each message is a write of its own, in order.
+    #[test]
+    fn unjoined_messages_are_written_one_by_one() {
+        let mut tx = SendBuf::default();
+        tx.push_shared(Rc::from(&b"one"[..]));
+        tx.push_owned(b"two", false);
+        tx.push_owned(b"three", false);
+        assert_eq!(written(&mut tx, false, 99), b"one");
+        assert_eq!(written(&mut tx, false, 99), b"two");
+        assert_eq!(written(&mut tx, false, 99), b"three");
+        assert!(tx.is_empty());
+    }
+
+    proptest! {
+        /// Whatever is pushed comes out once and in order, however little each write takes.
+        #[test]
+        fn every_byte_leaves_once_in_order(
+            pushes in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..20)), 0..40),
+            writes in prop::collection::vec(1usize..9, 1..20),
+            join in any::<bool>(),
+        ) {
+            let mut tx = SendBuf::default();
+            let mut expected = Vec::new();
+            let mut got = Vec::new();
+            let mut sizes = writes.iter().cycle();
+            for (shared, bytes) in &pushes {
+                expected.extend_from_slice(bytes);
+                if *shared { tx.push_shared(Rc::from(&bytes[..])) } else { tx.push_owned(bytes, join) }
+                got.extend(written(&mut tx, join, *sizes.next().unwrap()));
+                prop_assert_eq!(tx.len() + got.len(), expected.len());
+            }
+            while !tx.is_empty() {
+                got.extend(written(&mut tx, join, *sizes.next().unwrap()));
+            }
+            prop_assert_eq!(got, expected);
+        }
+    }
+}
