@@ -6,6 +6,15 @@
 
 use std::hash::Hash;
 
+/// The clock, read once a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds since the reactor started; never goes back.
+    pub mono_ms: u64,
+    /// Milliseconds since 1970; may jump when somebody sets the clock.
+    pub unix_ms: i64,
+}
+
 /// The nouns that a service gives to the effects.
 pub trait Vocabulary: 'static {
     /// An answer to one call, before it is bytes.

@@ -9,18 +9,10 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use super::stats::View;
+pub use crate::handlers::effect::Now;
 use crate::handlers::effect::{CloseReason, Effect, Vocabulary};
 use crate::handlers::key::{Audience, ConnKey};
 use crate::proto::{Incoming, Phase, ProtoError, Wire};
-
-/// The clock, read once a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Now {
-    /// Milliseconds since the reactor started; never goes back.
-    pub mono_ms: u64,
-    /// Milliseconds since 1970; may jump when somebody sets the clock.
-    pub unix_ms: i64,
-}
 
 /// Which listener a connection came through: the place in the list the reactor was given.
 pub type ListenerIndex = u8;

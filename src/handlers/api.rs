@@ -1,0 +1,330 @@
+//! The vocabulary of the product: what is asked, answered, refused and told, on no wire in particular.
+//!
+//! Each family puts a [`Reply`] or an [`Event`] into its own shape; each wire puts an [`ApiError`]
+//! into its own code, by the one table here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::effect::Vocabulary;
+use super::session::MemberId;
+use super::work::Work;
+use crate::store::StoreError;
+use crate::store::model::{
+    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, UnixMillis, User, UserId,
+    Window,
+};
+
+/// The product's nouns for the reactor.
+pub struct Product;
+
+impl Vocabulary for Product {
+    type Reply = Answer;
+    type Topic = Topic;
+    type Event = Event;
+    type Job = Work;
+    type Question = Inquiry;
+}
+
+/// Which route a call came by, and so how its answer is put: an index into the table of routes.
+/// Handlers carry it and don't look inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via(pub u16);
+
+/// An answer to a call that came by a route.
+#[derive(Debug)]
+pub struct Answer {
+    /// The route.
+    pub via: Via,
+    /// What to say.
+    pub outcome: Result<Reply, ApiError>,
+}
+
+/// What a call answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// Done, and nothing to add.
+    Done(&'static str),
+    /// Something was made.
+    Created(&'static str),
+    /// A new user, with a token to begin with.
+    Registered(Box<User>, String),
+    /// A token for a user.
+    LoggedIn(Box<User>, String),
+    /// A user's own account.
+    Account(Box<User>),
+    /// Part of the catalogue.
+    MangaList(Page<Manga>, Window),
+    /// One series, already in its shape and shared with whoever asked before.
+    MangaDetail(Arc<[u8]>),
+    /// A library.
+    Library(Page<(Progress, Manga)>),
+    /// One row of progress.
+    Progress(Box<Progress>, Arc<Series>),
+    /// Many rows of progress; the series of each is `None` if it left the catalogue.
+    ProgressList(Page<(Progress, Option<Arc<Series>>)>, Window),
+    /// A row of progress is forgotten.
+    ProgressDeleted(Arc<Series>),
+    /// A reading history.
+    History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
+    /// A session has begun.
+    Welcome {
+        /// Names this connection to its client.
+        session_id: uuid::Uuid,
+        /// Whose session it is.
+        user_id: UserId,
+        /// Their name.
+        username: Arc<str>,
+    },
+    /// The answer to a ping, with the client's own time as it was sent.
+    Pong(Option<Box<RawValue>>),
+    /// How busy the sync service is.
+    SyncStats {
+        /// Authenticated connections.
+        clients: usize,
+        /// Distinct users among them.
+        users: usize,
+        /// Events that wait to be told.
+        waiting: usize,
+    },
+    /// Whether the server is well, and whether it is on its way out.
+    Health {
+        /// It takes no new connections.
+        draining: bool,
+        /// The store answers.
+        store: bool,
+    },
+    /// A page for an operator.
+    Page(&'static str, Vec<u8>),
+    /// Goodbye to a session, with the pause before its client should come back.
+    Notice {
+        /// What to tell.
+        message: &'static str,
+        /// In milliseconds.
+        reconnect_after_ms: u64,
+    },
+    /// Nothing to say: the client hears of it as everybody does.
+    Silence,
+    /// The methods that a path takes: the answer to OPTIONS.
+    Allowed(String),
+}
+
+/// What happened, told to a topic.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Somebody read on.
+    Progress(Box<ProgressEvent>),
+}
+
+/// A reader's progress, as others hear of it.
+#[derive(Debug, Clone)]
+pub struct ProgressEvent {
+    /// The history row's number; 0 when nothing was stored. It orders events of all protocols.
+    pub seq: i64,
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: Arc<str>,
+    /// The series in the catalogue, or what the client called it.
+    pub series: SeriesName,
+    /// The chapter reached.
+    pub chapter: Chapter,
+    /// The status held.
+    pub status: Option<ReadingStatus>,
+    /// The volume reached.
+    pub volume: Option<i32>,
+    /// The page reached.
+    pub page: Option<i32>,
+    /// The rating given with it.
+    pub rating: Option<i32>,
+    /// The device it came from.
+    pub device: Option<String>,
+    /// When the server received it.
+    pub at: UnixMillis,
+}
+
+/// Which series an event is about.
+#[derive(Debug, Clone)]
+pub enum SeriesName {
+    /// One of the catalogue: the update was stored.
+    Known(Arc<Series>),
+    /// One that the catalogue doesn't have: told, not stored. Cut and cleaned.
+    Unknown {
+        /// What the client called it.
+        id: String,
+        /// The title that the client gave.
+        title: String,
+    },
+}
+
+/// What the server remembers of a series without asking the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Its key.
+    pub id: MangaId,
+    /// Its public id.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Where it stands with its publisher.
+    pub status: Publication,
+    /// How many chapters it has in all.
+    pub chapters_total: Option<Chapter>,
+    /// The latest chapter known.
+    pub latest_chapter: Option<Chapter>,
+}
+
+/// Who hears of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Every authenticated sync connection.
+    Everyone,
+    /// One user's connections.
+    Member(MemberId),
+}
+
+/// A question about the server itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inquiry {
+    /// Metrics for Prometheus.
+    Metrics(Via),
+    /// The server in general, as JSON.
+    Varz(Via),
+    /// Its connections, as JSON.
+    Connz(Via, ConnzQuery),
+    /// The counts that a sync client may ask for.
+    Sync(Via),
+}
+
+/// Which connections `/connz` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnzQuery {
+    /// Those that are open.
+    pub open: bool,
+    /// Those that ended lately, with their reason.
+    pub closed: bool,
+    /// Of one protocol only.
+    pub protocol: Option<String>,
+    /// Of one user only.
+    pub user: Option<String>,
+    /// Skip so many open ones.
+    pub offset: usize,
+    /// Show at most so many of each.
+    pub limit: usize,
+}
+
+/// Why a call is refused. It answers a request and keeps the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// What the client can do about it.
+    pub kind: ErrorKind,
+    /// A sentence for the client's user.
+    pub message: Cow<'static, str>,
+    /// Come back after so many seconds; 0 when that is not the remedy.
+    pub retry_after_s: u32,
+    /// Further facts for the wire, such as the methods that a path allows.
+    pub detail: Option<String>,
+}
+
+/// What a client can do about a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Not JSON: mend the client.
+    InvalidJson,
+    /// Not a message at all: mend the client.
+    InvalidMessage,
+    /// A type of message that is not known here.
+    UnknownType,
+    /// A member is missing or wrong: the message names it.
+    Invalid,
+    /// Log in.
+    Unauthorized,
+    /// Somebody else may; you may not.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// It exists already.
+    Conflict,
+    /// Send less.
+    TooLarge,
+    /// Send less often.
+    RateLimited,
+    /// The host asked for is not this server's.
+    Misdirected,
+    /// The request did not arrive in time.
+    Timeout,
+    /// Try again: the server is busy or the store is away. Nothing was kept.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The one table: HTTP status, code in v1's JSON, code on the sync wires.
+    pub const fn codes(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::InvalidJson => (400, "INVALID_JSON", "INVALID_MESSAGE"),
+            Self::InvalidMessage => (400, "BAD_REQUEST", "INVALID_MESSAGE"),
+            Self::UnknownType => (404, "NOT_FOUND", "UNKNOWN_MESSAGE_TYPE"),
+            Self::Invalid => (400, "BAD_REQUEST", "INVALID_DATA"),
+            Self::Unauthorized => (401, "UNAUTHORIZED", "AUTH_REQUIRED"),
+            Self::Forbidden => (403, "FORBIDDEN", "FORBIDDEN"),
+            Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
+            Self::MethodNotAllowed => (405, "METHOD_NOT_ALLOWED", "UNKNOWN_MESSAGE_TYPE"),
+            Self::Conflict => (409, "CONFLICT", "INVALID_DATA"),
+            Self::TooLarge => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
+            Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
+            Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
+            Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
+            Self::Unavailable => (503, "UNAVAILABLE", "UNAVAILABLE"),
+            Self::Internal => (500, "INTERNAL_ERROR", "SAVE_FAILED"),
+        }
+    }
+}
+
+impl ApiError {
+    /// A refusal of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), retry_after_s: 0, detail: None }
+    }
+
+    /// A member is missing or wrong.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// There is no such thing.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// Try again in a moment.
+    pub fn busy() -> Self {
+        Self::new(ErrorKind::Unavailable, "The server is busy, please try again").after(1)
+    }
+
+    /// The same, with the seconds after which trying again makes sense.
+    pub fn after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = seconds;
+        self
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("Not found"),
+            StoreError::Conflict => Self::new(ErrorKind::Conflict, "Already exists"),
+            StoreError::Busy => Self::busy(),
+            StoreError::Unavailable => {
+                Self::new(ErrorKind::Unavailable, "The change could not be stored; nothing was kept").after(1)
+            }
+            StoreError::Corrupt => Self::new(ErrorKind::Internal, "The server's data needs its operator"),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Every series in memory: enough to check an id, name a series and bound a chapter without a job.
+//!
+//! About 150 bytes a series, so 100,000 are 15 MB. Full facts stay in the store; answers made from
+//! them are kept in a bounded cache. Changed only in the turn that publishes a change.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::api::Series;
+use crate::store::model::{Manga, MangaId};
+
+/// How a client names a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MangaRef {
+    /// By its key.
+    Id(MangaId),
+    /// By its slug.
+    Slug(String),
+    /// By a word from a path of the v1 family: a slug first, then, if all digits, a key.
+    Word(String),
+}
+
+/// The series, by both their names.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    by_id: HashMap<MangaId, Arc<Series>>,
+    by_slug: HashMap<Arc<str>, MangaId>,
+    details: Details,
+}
+
+/// Encoded answers, the oldest forgotten first.
+#[derive(Debug, Default)]
+struct Details {
+    by_id: HashMap<MangaId, Arc<[u8]>>,
+    order: VecDeque<MangaId>,
+    bytes: usize,
+}
+
+impl Catalogue {
+    /// Adds a series or replaces what was known of it.
+    pub fn put(&mut self, manga: &Manga) {
+        let facts = &manga.facts;
+        let series = Series {
+            id: manga.id,
+            slug: facts.slug.clone(),
+            title: facts.title.clone(),
+            status: facts.status,
+            chapters_total: facts.chapters_total,
+            latest_chapter: facts.latest_chapter,
+        };
+        if let Some(before) = self.by_id.insert(manga.id, Arc::new(series)) {
+            self.by_slug.remove(before.slug.as_str());
+        }
+        self.by_slug.insert(facts.slug.as_str().into(), manga.id);
+        self.details.forget(manga.id);
+    }
+
+    /// The series that a client named.
+    pub fn find(&self, name: &MangaRef) -> Option<&Arc<Series>> {
+        match name {
+            MangaRef::Id(id) => self.by_id.get(id),
+            MangaRef::Slug(slug) => self.by_slug(slug),
+            MangaRef::Word(word) => self.by_slug(word).or_else(|| self.by_id.get(&word.parse().ok()?)),
+        }
+    }
+
+    fn by_slug(&self, slug: &str) -> Option<&Arc<Series>> {
+        self.by_id.get(self.by_slug.get(slug)?)
+    }
+
+    /// The series of a key.
+    pub fn get(&self, id: MangaId) -> Option<&Arc<Series>> {
+        self.by_id.get(&id)
+    }
+
+    /// The answer that was made for a series before, if it is still kept.
+    pub fn detail(&self, id: MangaId) -> Option<Arc<[u8]>> {
+        self.details.by_id.get(&id).cloned()
+    }
+
+    /// Keeps the answer that was made for a series.
+    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<[u8]>) {
+        self.details.keep(id, detail);
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+impl Details {
+    fn keep(&mut self, id: MangaId, detail: Arc<[u8]>) {
+        if self.by_id.contains_key(&id) {
+            self.forget(id);
+        }
+        self.bytes += detail.len();
+        self.by_id.insert(id, detail);
+        self.order.push_back(id);
+        while self.bytes > DETAIL_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.by_id.remove(&oldest).map_or(0, |gone| gone.len());
+        }
+    }
+
+    fn forget(&mut self, id: MangaId) {
+        if let Some(gone) = self.by_id.remove(&id) {
+            self.bytes -= gone.len();
+            self.order.retain(|other| *other != id);
+        }
+    }
+}
+
+/// How many bytes of answers are kept: some 16,000 series of one kilobyte.
+const DETAIL_BYTES_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::model::MangaFacts;
+
+    fn manga(id: MangaId, slug: &str) -> Manga {
+        let facts: MangaFacts =
+            serde_json::from_value(serde_json::json!({"slug": slug, "title": slug, "status": "ongoing"})).unwrap();
+        Manga { id, facts, created_at: 0, updated_at: 0 }
+    }
+
+    /// A word is a slug before it is a number: slugs may be all digits.
+    #[test]
+    fn a_word_is_a_slug_first() {
+        let mut catalogue = Catalogue::default();
+        catalogue.put(&manga(111, "berserk"));
+        catalogue.put(&manga(5, "111"));
+        let found = |name| catalogue.find(&name).map(|series| series.id);
+        assert_eq!(found(MangaRef::Word("111".into())), Some(5));
+        assert_eq!(found(MangaRef::Id(111)), Some(111));
+        assert_eq!(found(MangaRef::Word("5".into())), Some(5));
+        assert_eq!(found(MangaRef::Slug("5".into())), None);
+        assert_eq!(found(MangaRef::Word("-5".into())), None);
+    }
+
+    /// A new slug replaces the old one, and a change forgets the answer made before.
+    #[test]
+    fn a_change_replaces_names_and_answers() {
+        let mut catalogue = Catalogue::default();
+        catalogue.put(&manga(1, "old"));
+        catalogue.keep_detail(1, Arc::from(&b"x"[..]));
+        catalogue.put(&manga(1, "new"));
+        assert!(catalogue.find(&MangaRef::Slug("old".into())).is_none());
+        assert!(catalogue.find(&MangaRef::Slug("new".into())).is_some());
+        assert!(catalogue.detail(1).is_none());
+    }
+
+    /// The cache is bounded in bytes, and the oldest answers go first.
+    #[test]
+    fn the_cache_is_bounded() {
+        let mut details = Details::default();
+        let big: Arc<[u8]> = vec![0; DETAIL_BYTES_MAX / 2].into();
+        (1..=3).for_each(|id| details.keep(id, big.clone()));
+        assert!(details.bytes <= DETAIL_BYTES_MAX);
+        assert!(!details.by_id.contains_key(&1) && details.by_id.contains_key(&3));
+    }
+}

@@ -1,0 +1,269 @@
+//! What the system does: a message and a session in, effects out.
+//!
+//! Handlers are pure. They decide from what is in memory ([`State`]) and the turn's clock, and leave
+//! their decisions in [`Ctx`]; whatever can block is left as work for a lane, with what follows from
+//! it. They know no wire: a route turns a message into a call's arguments, and its family turns the
+//! reply into bytes.
+//!
+//! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
+//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+
+pub mod api;
+pub mod auth;
+pub mod catalogue;
+pub mod effect;
+pub mod hub;
+pub mod key;
+pub mod library;
+pub mod manga;
+pub mod monitor;
+pub mod progress;
+pub mod rate;
+pub mod session;
+pub mod token;
+pub mod work;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
+
+use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Product, Reply, Topic, Via};
+use catalogue::Catalogue;
+use effect::{CloseReason, Effect, Lane, Now};
+use rate::{Backoff, Bucket, Rate};
+use session::{Addresses, Member, Members, Session};
+use token::{Keys, Revocations};
+use work::Work;
+
+use crate::store::model::{Role, UserId};
+use crate::store::{Store, StoreError};
+
+/// One thing that the system does. `A` is what it needs to be told.
+pub struct Call<A> {
+    /// Its name in logs and metrics.
+    pub name: &'static str,
+    /// Who may ask for it.
+    pub access: Access,
+    /// The lane that its work runs in; [`Lane::Reactor`] when it is answered from memory.
+    pub lane: Lane,
+    /// Decides. It may be run again for the same message if it has to wait for its turn, so it
+    /// changes a session only together with a reply.
+    pub run: fn(A, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError>,
+}
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// Whoever has a good token.
+    User,
+    /// Whoever has an administrator's.
+    Admin,
+}
+
+/// The user that a call is made for, once access has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Their id.
+    pub id: UserId,
+    /// Their name.
+    pub username: Arc<str>,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What handlers decide from: everything that the loop keeps in memory.
+pub struct State {
+    /// How the operator wants things.
+    pub settings: Settings,
+    /// Every series.
+    pub catalogue: Catalogue,
+    /// Users with connections.
+    pub members: Members,
+    /// Connections by address.
+    pub addresses: Addresses,
+    /// From when each user's tokens count.
+    pub revocations: Revocations,
+    /// What tokens are signed with.
+    pub keys: Keys,
+    /// Failed logins by account and address.
+    pub login_pauses: Backoff<(IpAddr, String)>,
+    /// Failed logins by address.
+    pub address_pauses: Backoff<IpAddr>,
+    /// How often everyone is told something.
+    pub broadcasts: Bucket,
+    /// When everyone was last told something, in milliseconds of the turn's clock.
+    pub broadcast_ms: u64,
+    /// The store's version at the last look: it changes when another process writes.
+    pub data_version: i64,
+    /// What was counted by name.
+    pub counts: monitor::Counts,
+    /// The server is on its way out.
+    pub draining: bool,
+    /// When the server started, in Unix milliseconds.
+    pub started_ms: i64,
+    random: ChaCha20Rng,
+}
+
+/// The operator's choices that handlers need.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// New users may register.
+    pub registration: bool,
+    /// bcrypt's cost.
+    pub bcrypt_cost: u32,
+    /// How long a token from the first family's login lives, in seconds.
+    pub v1_token_s: i64,
+    /// The longest life of any token, in seconds.
+    pub token_s_max: i64,
+    /// Everyone hears of public progress; else only its user.
+    pub broadcast_all: bool,
+    /// How often everyone may be told something.
+    pub broadcasts: Rate,
+    /// How many messages a user may send.
+    pub messages: Rate,
+    /// Connections a user may have; 0 for any number.
+    pub connections_per_user: u32,
+    /// Connections an address may have; 0 for any number.
+    pub connections_per_address: u32,
+    /// Hosts that requests may name, beside loopback names and addresses.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
+    /// The token that the internal listener demands, if any.
+    pub internal_token: Option<String>,
+    /// How long a client should wait before it comes back after a shutdown.
+    pub reconnect_after_ms: u64,
+    /// The longest line from a client that has authenticated.
+    pub line_bytes_max: usize,
+    /// The longest line before that.
+    pub first_line_bytes_max: usize,
+    /// Patience, in milliseconds: for the first message on v1 and v2, for the next on v2.
+    pub auth_timeout_ms: (u32, u32),
+    /// How long a v2 sync connection may be silent.
+    pub v2_idle_ms: u32,
+    /// How long an HTTP connection may be idle, take for a head, take for a body.
+    pub http_timeouts_ms: (u32, u32, u32),
+    /// v2 messages may share a write.
+    pub v2_coalesce: bool,
+}
+
+impl State {
+    /// Nothing known beyond the settings, the keys and the catalogue.
+    pub fn new(settings: Settings, keys: Keys, catalogue: Catalogue, random: ChaCha20Rng, started_ms: i64) -> Self {
+        Self {
+            settings,
+            catalogue,
+            keys,
+            members: Members::default(),
+            addresses: Addresses::default(),
+            revocations: Revocations::default(),
+            login_pauses: Backoff::new(5),
+            address_pauses: Backoff::new(50),
+            broadcasts: Bucket::default(),
+            broadcast_ms: 0,
+            data_version: 0,
+            counts: monitor::Counts::default(),
+            draining: false,
+            started_ms,
+            random,
+        }
+    }
+
+    /// An id like no other.
+    pub fn fresh_id(&mut self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+/// What a handler works with while it decides about one message.
+pub struct Ctx<'a> {
+    /// The turn's time.
+    pub now: Now,
+    /// All that is in memory.
+    pub state: &'a mut State,
+    /// Where the message came from.
+    pub peer: SocketAddr,
+    /// The route it came by.
+    pub via: Via,
+    /// The device that the message names, beside the session's.
+    pub device: Option<String>,
+    /// Who the caller is, once access has been checked.
+    pub caller: Option<Caller>,
+    /// What shall be done.
+    pub effects: &'a mut Vec<Effect<Product>>,
+}
+
+impl Ctx<'_> {
+    /// Answers.
+    pub fn reply(&mut self, reply: Reply) {
+        self.effects.push(Effect::Reply(Answer { via: self.via, outcome: Ok(reply) }));
+    }
+
+    /// Refuses.
+    pub fn refuse(&mut self, error: ApiError) {
+        self.effects.push(Effect::Reply(Answer { via: self.via, outcome: Err(error) }));
+    }
+
+    /// Runs `work` in a lane, then `then` on the loop with what came of it. An error that `then`
+    /// returns is the answer.
+    pub fn run<T: Send + 'static>(
+        &mut self,
+        lane: Lane,
+        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+    ) {
+        self.effects.push(Effect::Submit(lane, Work::new(self.via, work, then)));
+    }
+
+    /// Tells a topic.
+    pub fn publish(&mut self, topic: Topic, event: Event) {
+        self.effects.push(Effect::Publish(topic, event));
+    }
+
+    /// Joins the session's topics once the answer is written.
+    pub fn join(&mut self) {
+        self.effects.push(Effect::Join);
+    }
+
+    /// Closes the connection once the answer is written.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.effects.push(Effect::Close(reason));
+    }
+
+    /// Answers from what the reactor knows about itself.
+    pub fn inquire(&mut self, inquiry: Inquiry) {
+        self.effects.push(Effect::Inspect(inquiry));
+    }
+
+    /// Voids every token of a user issued before now, in memory: their sessions end at once.
+    pub fn revoke(&mut self, user: &UserId, valid_from: i64) {
+        self.state.revocations.revoke(user.clone(), valid_from);
+        if let Some(member) = self.state.members.find(user) {
+            self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
+        }
+    }
+
+    /// The turn's time in Unix seconds.
+    pub fn now_s(&self) -> i64 {
+        self.now.unix_ms.div_euclid(1000)
+    }
+
+    /// The user that this call is made for. Access was checked before the call, so it is there; if
+    /// a route forgot to, the answer is to log in.
+    pub fn caller(&self) -> Result<Caller, ApiError> {
+        self.caller.clone().ok_or_else(|| ApiError::new(ErrorKind::Unauthorized, "Authentication required"))
+    }
+}
+
+/// The caller that a member is.
+impl From<&Member> for Caller {
+    fn from(member: &Member) -> Self {
+        Self { id: member.id.clone(), username: member.username.clone(), role: member.role }
+    }
+}

@@ -1,0 +1,174 @@
+//! How often is too often: token buckets, and pauses that grow with failure.
+//!
+//! Pure arithmetic on the turn's clock. Whose bucket it is, and what a refusal says, is the
+//! caller's concern.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// A bucket that fills at a steady rate up to a burst. Eight bytes, so every user can have one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bucket {
+    /// When the bucket will have refilled to the brim, in milliseconds of the turn's clock,
+    /// shifted left by [`FRACTION_BITS`].
+    full_at: u64,
+}
+
+/// The rate of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens a second; 0 switches the limit off.
+    pub per_second: u32,
+    /// Tokens a full bucket holds.
+    pub burst: u32,
+}
+
+/// Times are kept in 1/1024 milliseconds, so that rates beyond 1,000 a second are exact enough.
+const FRACTION_BITS: u32 = 10;
+
+impl Bucket {
+    /// Takes a token, or says in how many milliseconds there will be one.
+    pub fn take(&mut self, rate: Rate, now_ms: u64) -> Result<(), u32> {
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let now = now_ms << FRACTION_BITS;
+        let token = (1000 << FRACTION_BITS) / u64::from(rate.per_second);
+        let full_at = self.full_at.max(now) + token;
+        let capacity = token * u64::from(rate.burst.max(1));
+        if full_at > now + capacity {
+            let wait = (full_at - now - capacity) >> FRACTION_BITS;
+            return Err(wait as u32 + 1);
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+
+    /// Gives the last token back.
+    pub fn put_back(&mut self, rate: Rate) {
+        if rate.per_second != 0 {
+            self.full_at = self.full_at.saturating_sub((1000 << FRACTION_BITS) / u64::from(rate.per_second));
+        }
+    }
+
+    /// Whether it is full, so that forgetting it changes nothing.
+    pub fn is_full(&self, now_ms: u64) -> bool {
+        self.full_at <= now_ms << FRACTION_BITS
+    }
+}
+
+/// Pauses after failures: the first few are free, then each one doubles the wait, up to a bound
+/// that a person can sit out. It is never a lock-out.
+#[derive(Debug)]
+pub struct Backoff<K> {
+    failures: HashMap<K, Failures>,
+    free: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    until_ms: u64,
+}
+
+impl<K: Eq + Hash + Clone> Backoff<K> {
+    /// `free` failures cost nothing.
+    pub fn new(free: u32) -> Self {
+        Self { failures: HashMap::new(), free }
+    }
+
+    /// Whether an attempt may be made, or in how many seconds.
+    pub fn check(&self, key: &K, now_ms: u64) -> Result<(), u32> {
+        match self.failures.get(key) {
+            Some(failures) if failures.until_ms > now_ms => Err((failures.until_ms - now_ms).div_ceil(1000) as u32),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a failure. When too many keys are remembered the new one is not: an attacker with that
+    /// many addresses gains nothing he did not have.
+    pub fn failed(&mut self, key: K, now_ms: u64) {
+        if self.failures.len() >= KEYS_MAX && !self.failures.contains_key(&key) {
+            return;
+        }
+        let failures = self.failures.entry(key).or_insert(Failures { count: 0, until_ms: 0 });
+        failures.count += 1;
+        if failures.count > self.free {
+            let doubled = PAUSE_MS_MIN << (failures.count - self.free - 1).min(10);
+            failures.until_ms = now_ms + doubled.min(PAUSE_MS_MAX);
+        }
+    }
+
+    /// Notes a success: the count starts again.
+    pub fn succeeded(&mut self, key: &K) {
+        self.failures.remove(key);
+    }
+
+    /// Forgets failures that are long past.
+    pub fn sweep(&mut self, now_ms: u64) {
+        self.failures.retain(|_, failures| failures.until_ms + FORGET_AFTER_MS > now_ms || failures.until_ms == 0);
+        if self.failures.len() >= KEYS_MAX {
+            self.failures.retain(|_, failures| failures.until_ms > now_ms);
+        }
+    }
+}
+
+/// The first pause.
+const PAUSE_MS_MIN: u64 = 1000;
+
+/// The longest pause.
+const PAUSE_MS_MAX: u64 = 30_000;
+
+/// How long a failure is remembered.
+const FORGET_AFTER_MS: u64 = 15 * 60_000;
+
+/// How many keys are remembered: a few megabytes.
+const KEYS_MAX: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 50, burst: 100 };
+
+    /// A burst passes, then one token every twentieth of a second.
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut bucket = Bucket::default();
+        let passed = (0..200).filter(|_| bucket.take(RATE, 1000).is_ok()).count();
+        assert_eq!(passed, 100);
+        assert_eq!(bucket.take(RATE, 1000), Err(21));
+        assert_eq!(bucket.take(RATE, 1021), Ok(()));
+        assert!(bucket.take(RATE, 1021).is_err());
+    }
+
+    /// A token that was put back can be taken again.
+    #[test]
+    fn a_token_can_be_put_back() {
+        let mut bucket = Bucket::default();
+        (0..100).for_each(|_| bucket.take(RATE, 0).unwrap());
+        bucket.put_back(RATE);
+        assert_eq!(bucket.take(RATE, 0), Ok(()));
+    }
+
+    /// A rate of 0 limits nothing.
+    #[test]
+    fn zero_is_off() {
+        let mut bucket = Bucket::default();
+        assert!((0..10_000).all(|_| bucket.take(Rate { per_second: 0, burst: 0 }, 0).is_ok()));
+    }
+
+    /// Pauses double from one second to thirty, and success ends them.
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut backoff = Backoff::new(2);
+        (0..2).for_each(|_| backoff.failed("a", 0));
+        assert_eq!(backoff.check(&"a", 0), Ok(()));
+        backoff.failed("a", 0);
+        assert_eq!(backoff.check(&"a", 0), Err(1));
+        (0..20).for_each(|_| backoff.failed("a", 0));
+        assert_eq!(backoff.check(&"a", 0), Err(30));
+        backoff.succeeded(&"a");
+        assert_eq!(backoff.check(&"a", 0), Ok(()));
+    }
+}

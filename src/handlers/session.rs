@@ -1,0 +1,240 @@
+//! Who a connection is, and what a user's connections share.
+//!
+//! A session is held for every connection, so it is a few words. A user's name, role and rate
+//! bucket are held once for all of their connections, in [`Members`].
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::rate::{Bucket, Rate};
+use crate::store::model::{Role, UserId};
+
+/// Who a connection is.
+#[derive(Debug)]
+pub struct Session {
+    /// What it came for.
+    pub service: ServiceKind,
+    /// Counted towards the connections of its address.
+    pub counted: bool,
+    /// Whose it is, once that is known.
+    pub member: Option<MemberId>,
+    /// The name its device gave itself.
+    pub device: Option<Box<str>>,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    /// REST.
+    Http,
+    /// Sync as the clients on port 9090 speak it.
+    SyncV1,
+    /// Sync as the clients on port 8081 speak it.
+    SyncV2,
+    /// Metrics and monitoring.
+    Internal,
+}
+
+impl ServiceKind {
+    /// Its name in metrics, tables and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::SyncV1 => "tcp_v1",
+            Self::SyncV2 => "tcp_v2",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether it is a sync service.
+    pub const fn is_sync(self) -> bool {
+        matches!(self, Self::SyncV1 | Self::SyncV2)
+    }
+}
+
+impl Session {
+    /// A session that has not said who it is.
+    pub const fn new(service: ServiceKind) -> Self {
+        Self { service, counted: false, member: None, device: None }
+    }
+
+    /// Stands in for a connection that has ended while its job ran.
+    pub const fn detached() -> Self {
+        Self::new(ServiceKind::Internal)
+    }
+}
+
+/// A user with at least one authenticated connection, or with a rate bucket that is not full yet.
+/// An index into [`Members`], good for as long as one of the user's sessions holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberId(u32);
+
+/// What a user's connections share.
+#[derive(Debug)]
+pub struct Member {
+    /// Their id.
+    pub id: UserId,
+    /// Their name.
+    pub username: Arc<str>,
+    /// What they may do.
+    pub role: Role,
+    connections: u32,
+    bucket: Bucket,
+}
+
+/// The users that are connected.
+#[derive(Debug, Default)]
+pub struct Members {
+    slots: Slab<Member>,
+    by_user: HashMap<UserId, MemberId>,
+    connections: usize,
+}
+
+impl Members {
+    /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
+    pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
+        if let Some(known) = self.by_user.get(id) {
+            let member = &mut self.slots[known.0 as usize];
+            if most != 0 && member.connections >= most {
+                return None;
+            }
+            if *member.username != *username {
+                member.username = username.into();
+            }
+            member.role = role;
+            member.connections += 1;
+            self.connections += 1;
+            return Some(*known);
+        }
+        let (id, username) = (id.clone(), username.into());
+        let slot = self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
+        let member = MemberId(slot as u32);
+        self.by_user.insert(id, member);
+        self.connections += 1;
+        Some(member)
+    }
+
+    /// Takes a connection away. The user is forgotten when it was the last and their bucket is
+    /// full; else a sweep forgets them later, so that reconnecting does not refill it.
+    pub fn leave(&mut self, member: MemberId, now_ms: u64) {
+        let Some(found) = self.slots.get_mut(member.0 as usize) else { return };
+        found.connections = found.connections.saturating_sub(1);
+        self.connections -= 1;
+        if found.connections == 0 && found.bucket.is_full(now_ms) {
+            let gone = self.slots.remove(member.0 as usize);
+            self.by_user.remove(&gone.id);
+        }
+    }
+
+    /// Forgets users who have gone and whose buckets are full by now.
+    pub fn sweep(&mut self, now_ms: u64) {
+        let by_user = &mut self.by_user;
+        self.slots.retain(|_, member| {
+            let stays = member.connections > 0 || !member.bucket.is_full(now_ms);
+            if !stays {
+                by_user.remove(&member.id);
+            }
+            stays
+        });
+        if self.slots.is_empty() && self.slots.capacity() > 0 {
+            self.slots.shrink_to_fit();
+            self.by_user.shrink_to_fit();
+        }
+    }
+
+    /// What is known of a member.
+    pub fn get(&self, member: MemberId) -> Option<&Member> {
+        self.slots.get(member.0 as usize)
+    }
+
+    /// The member that a user is, if connected.
+    pub fn find(&self, user: &UserId) -> Option<MemberId> {
+        let member = *self.by_user.get(user)?;
+        (self.slots[member.0 as usize].connections > 0).then_some(member)
+    }
+
+    /// Takes a token from a user's bucket, or says in how many milliseconds there is one.
+    pub fn spend(&mut self, member: MemberId, rate: Rate, now_ms: u64) -> Result<(), u32> {
+        self.slots.get_mut(member.0 as usize).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
+    }
+
+    /// Gives the last token back.
+    pub fn refund(&mut self, member: MemberId, rate: Rate) {
+        if let Some(found) = self.slots.get_mut(member.0 as usize) {
+            found.bucket.put_back(rate);
+        }
+    }
+
+    /// Authenticated connections, and the distinct users among them.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.connections, self.slots.iter().filter(|(_, member)| member.connections > 0).count())
+    }
+}
+
+/// Connections by address, where a bound on them is set.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    connections: HashMap<IpAddr, u32>,
+}
+
+impl Addresses {
+    /// Adds a connection; `false` when the address has `most` already.
+    pub fn enter(&mut self, address: IpAddr, most: u32) -> bool {
+        let count = self.connections.entry(address).or_insert(0);
+        let room = *count < most;
+        *count += u32::from(room);
+        room
+    }
+
+    /// Takes a connection away.
+    pub fn leave(&mut self, address: IpAddr) {
+        if let Some(count) = self.connections.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.connections.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).unwrap()
+    }
+
+    /// A user's connections share one member, up to the bound, and the last one takes it along.
+    #[test]
+    fn connections_of_a_user_share_a_member() {
+        let mut members = Members::default();
+        let first = members.enter(&user("a"), "alice", Role::User, 2).unwrap();
+        assert_eq!(members.enter(&user("a"), "alice", Role::User, 2), Some(first));
+        assert_eq!(members.enter(&user("a"), "alice", Role::User, 2), None);
+        assert_eq!(members.counts(), (2, 1));
+        members.leave(first, 0);
+        members.leave(first, 0);
+        assert_eq!(members.find(&user("a")), None);
+        assert!(members.get(first).is_none());
+    }
+
+    /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.
+    #[test]
+    fn an_empty_bucket_outlives_its_connections() {
+        let rate = Rate { per_second: 1, burst: 1 };
+        let mut members = Members::default();
+        let member = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        members.spend(member, rate, 0).unwrap();
+        members.leave(member, 0);
+        members.sweep(500);
+        let again = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        assert!(members.spend(again, rate, 500).is_err());
+        members.leave(again, 500);
+        members.sweep(5000);
+        assert!(members.get(again).is_none());
+    }
+}
