@@ -104,11 +104,12 @@ impl Head {
     }
 }
 
-/// Drops empty lines before a request line, which old clients send after a body (RFC 9112 §2.2).
-pub(super) fn skip_empty_lines(rx: &mut RecvBuf, empty_lines: &mut u8) -> Result<(), Fault> {
+/// Drops empty lines before a request line, which old clients send after a body (RFC 9112 §2.2), and
+/// says whether the line itself has begun.
+pub(super) fn skip_empty_lines(rx: &mut RecvBuf, empty_lines: &mut u8) -> Result<bool, Fault> {
     while rx.scanned == 0 {
         match rx.data() {
-            [] | [b'\r'] => break,
+            [] | [b'\r'] => return Ok(false),
             [b'\r', b'\n', ..] if *empty_lines < EMPTY_LINES_MAX => {
                 *empty_lines += 1;
                 rx.consume(2);
@@ -119,7 +120,7 @@ pub(super) fn skip_empty_lines(rx: &mut RecvBuf, empty_lines: &mut u8) -> Result
             _ => break,
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The length of the head with its empty line, once that is there. Every line end is seen once.
@@ -252,9 +253,10 @@ impl<'a> Target<'a> {
         if target.contains('#') || (target == "*" && method != Method::Options) {
             return Err(TARGET_MALFORMED);
         }
-        let (authority, local) = match target.as_bytes()[0] {
-            b'/' | b'*' if target.starts_with('/') || target.len() == 1 => (None, target),
-            _ => split_absolute(target).ok_or(TARGET_MALFORMED)?,
+        let (authority, local) = if target.starts_with('/') || target == "*" {
+            (None, target)
+        } else {
+            split_absolute(target).ok_or(TARGET_MALFORMED)?
         };
         let (path, query) = match memchr(b'?', local.as_bytes()) {
             Some(mark) => (&local[..mark], Some(&local[mark + 1..])),

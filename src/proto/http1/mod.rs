@@ -188,7 +188,9 @@ impl Http1 {
     /// Whether the head is there; then it is parsed and the state says how the body is framed.
     fn read_head(&mut self, rx: &mut RecvBuf) -> Result<bool, Fault> {
         let State::Head { line_ended, empty_lines } = &mut self.state else { return Ok(true) };
-        head::skip_empty_lines(rx, empty_lines)?;
+        if !head::skip_empty_lines(rx, empty_lines)? {
+            return Ok(false);
+        }
         let Some(head_bytes) = head::find_end(rx, line_ended, &self.limits)? else { return Ok(false) };
         let wire = &rx.data()[..head_bytes];
         let head = Head::parse(wire, &self.limits, &mut self.exchange)?;
