@@ -3,7 +3,7 @@
 //! Line ends are looked for as bytes arrive, each byte once, so that a bare line feed or an endless
 //! line is refused without waiting; httparse reads the head when all of it is there. What is kept is
 //! a few offsets into the head's own bytes, from which `Request` is made without parsing again.
-//! Chunks are `chunked.rs`.
+//! The target is taken apart in `target.rs`; chunks are `chunked.rs`.
 
 use std::mem::MaybeUninit;
 
@@ -12,6 +12,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::request::{Headers, Method, Request, Version};
 use super::response::Exchange;
+use super::target::{Target, is_authority};
 use super::{BARE_LINE_FEED, BODY_TOO_LARGE, Fault, HttpLimits, fault};
 use crate::proto::buffer::RecvBuf;
 
@@ -237,77 +238,6 @@ fn parse_length(value: &[u8], limits: &HttpLimits) -> Result<usize, Fault> {
     if length > limits.body_bytes_max { Err(BODY_TOO_LARGE) } else { Ok(length) }
 }
 
-/// A request target taken apart (RFC 9112 §3.2).
-struct Target<'a> {
-    /// Only in absolute form; it stands above the Host field then.
-    authority: Option<&'a [u8]>,
-    path: &'a str,
-    query: Option<&'a str>,
-}
-
-impl<'a> Target<'a> {
-    fn parse(method: Method, target: &'a str) -> Result<Self, Fault> {
-        if method == Method::Connect {
-            return Err(CONNECT_REFUSED);
-        }
-        if target.contains('#') || (target == "*" && method != Method::Options) {
-            return Err(TARGET_MALFORMED);
-        }
-        let (authority, local) = if target.starts_with('/') || target == "*" {
-            (None, target)
-        } else {
-            split_absolute(target).ok_or(TARGET_MALFORMED)?
-        };
-        let (path, query) = match memchr(b'?', local.as_bytes()) {
-            Some(mark) => (&local[..mark], Some(&local[mark + 1..])),
-            None => (local, None),
-        };
-        Ok(Self { authority, path, query })
-    }
-}
-
-/// Takes `http://host:port` off the front of an absolute target.
-fn split_absolute(target: &str) -> Option<(Option<&[u8]>, &str)> {
-    let (scheme, rest) = target.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return None;
-    }
-    let (authority, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    is_authority(authority.as_bytes()).then_some((Some(authority.as_bytes()), local))
-}
-
-/// A host with an optional port, without user information (RFC 3986 §3.2.2).
-fn is_authority(value: &[u8]) -> bool {
-    let (host_valid, port) = match value {
-        [b'[', rest @ ..] => {
-            let Some(end) = memchr(b']', rest) else { return false };
-            let address = &rest[..end];
-            let valid = address.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
-            (valid && address.contains(&b':'), &rest[end + 1..])
-        }
-        _ => {
-            let (name, port) = value.split_at(memchr(b':', value).unwrap_or(value.len()));
-            (!name.is_empty() && name.iter().all(|&byte| is_host_byte(byte)), port)
-        }
-    };
-    host_valid && is_port(port)
-}
-
-/// A colon with a port number that there can be, or nothing.
-fn is_port(port: &[u8]) -> bool {
-    match port {
-        [] | [b':'] => true,
-        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
-        }
-        _ => false,
-    }
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
-}
-
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -365,7 +295,6 @@ const EMPTY_LINES_MAX: u8 = 2;
 
 const MALFORMED: Fault = fault(400, "This is not an HTTP request.");
 const FIELD_MALFORMED: Fault = fault(400, "A header field is malformed.");
-const TARGET_MALFORMED: Fault = fault(400, "The request target is malformed.");
 const HOST_MISSING: Fault = fault(400, "The Host field is missing.");
 const HOST_REPEATED: Fault = fault(400, "There is more than one Host field.");
 const HOST_MALFORMED: Fault = fault(400, "The Host field is malformed.");
@@ -374,7 +303,6 @@ const LENGTH_MALFORMED: Fault = fault(400, "The Content-Length field is malforme
 const FRAMED_TWICE: Fault = fault(400, "Content-Length and Transfer-Encoding exclude each other.");
 const CODING_IN_HTTP_10: Fault = fault(400, "HTTP/1.0 has no Transfer-Encoding.");
 const CODING_UNKNOWN: Fault = fault(501, "The only transfer coding this server knows is chunked.");
-const CONNECT_REFUSED: Fault = fault(501, "This server is not a proxy.");
 const EXPECTATION_UNKNOWN: Fault = fault(417, "The only expectation this server meets is 100-continue.");
 const LINE_TOO_LONG: Fault = fault(414, "The request line is longer than this server accepts.");
 const HEAD_TOO_LARGE: Fault = fault(431, "The request head is larger than this server accepts.");

@@ -7,16 +7,18 @@
 //!
 //! What must hold: how the bytes were cut into reads changes nothing; of two readings of a message
 //! neither is chosen, the message is refused (a proxy before us may have read it the other way);
-//! after an error or a closing reply nothing more is decoded. A byte is searched once.
+//! after an error or a closing reply nothing more is decoded. No byte is searched
+//! twice for the end of a line.
 //!
 //! Not here: sockets and deadlines (`is_mid_message` tells the owner which deadline applies), routes,
 //! and the shape of error bodies, which depends on the path (`HttpError::path`).
-//! Read on in `head.rs`, `chunked.rs`, `request.rs`, `response.rs`.
+//! Read on in `head.rs`, `target.rs`, `chunked.rs`, `request.rs`, `response.rs`.
 
 mod chunked;
 mod head;
 mod request;
 mod response;
+mod target;
 
 use std::sync::Arc;
 

@@ -97,7 +97,7 @@ impl<'a> Request<'a> {
 
 /// What the client wants done (RFC 9110 §9, RFC 5789). CONNECT never reaches a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the variants are the methods")]
+#[allow(missing_docs, reason = "the variants are the methods")]
 pub enum Method {
     Get,
     Head,
@@ -154,19 +154,25 @@ impl<'a> Headers<'a> {
 
     /// Names and values as sent, without the blanks around the value.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.pairs().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value.trim_ascii())))
+    }
+
+    /// The values of all fields of this name, in order; case does not matter.
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let named = move |sent: &[u8]| sent.eq_ignore_ascii_case(name.as_bytes());
+        self.pairs().filter(move |(sent, _)| named(sent)).map(|(_, value)| value.trim_ascii())
+    }
+
+    /// Each line, split at its colon.
+    fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let lines = self.lines;
         let mut start = 0;
         memchr_iter(b'\n', lines).filter_map(move |newline| {
             let line = &lines[start..newline];
             start = newline + 1;
-            let colon = memchr(b':', line)?;
-            Some((std::str::from_utf8(&line[..colon]).ok()?, line[colon + 1..].trim_ascii()))
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            Some((&line[..colon], &line[colon + 1..]))
         })
-    }
-
-    /// The values of all fields of this name, in order; case does not matter.
-    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter().filter(move |(sent, _)| sent.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 

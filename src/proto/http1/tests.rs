@@ -111,6 +111,7 @@ const GOOD: &[(&[u8], Expected)] = &[
     (b"GET http://B:1/p?q HTTP/1.1\r\nHost: a\r\n\r\n", ("GET", "http://B:1/p?q", "/p", Some("q"), "B:1", b"")),
     (b"GET HTTPS://b?q HTTP/1.1\r\nHost: a\r\n\r\n", ("GET", "HTTPS://b?q", "/", Some("q"), "b", b"")),
     (b"BREW /%E3%83%8A HTTP/1.1\r\nHost: a\r\n\r\n", ("BREW", "/%E3%83%8A", "/%E3%83%8A", None, "a", b"")),
+    ("GET /ナ?ル HTTP/1.1\r\nHost: a\r\n\r\n".as_bytes(), ("GET", "/ナ?ル", "/ナ", Some("ル"), "a", b"")),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", ("POST", "/", "/", None, "a", b"abc")),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 003\r\n\r\n\r\n\n", ("POST", "/", "/", None, "a", b"\r\n\n")),
     (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", ("GET", "/", "/", None, "a", b"")),
