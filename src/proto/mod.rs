@@ -5,6 +5,7 @@
 
 pub mod buffer;
 pub mod http1;
+pub mod http_date;
 pub mod line_json;
 
 use buffer::RecvBuf;
@@ -95,7 +96,7 @@ impl Wire {
     pub fn consume(&mut self, rx: &mut RecvBuf) {
         match self {
             Wire::Line(codec) => codec.consume(rx),
-            Wire::Http(codec) => codec.consume(rx),
+            Wire::Http(codec) => codec.finish(rx),
             Wire::Raw => rx.consume(rx.len()),
         }
     }
