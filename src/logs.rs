@@ -114,8 +114,8 @@ where
 /// Stricter than the filter's own reading, which takes a misspelt level for the name of a module
 /// and then logs nothing at all.
 pub fn filter(level: &str) -> Result<EnvFilter, FilterError> {
-    let known = |directive: &str| directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok();
-    if level.is_empty() || !level.split(',').all(known) {
+    let is_level = |directive: &str| !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
+    if !level.split(',').map(str::trim).all(|directive| directive.contains('=') || is_level(directive)) {
         return Err(FilterError);
     }
     EnvFilter::try_new(level).map_err(|_| FilterError)

@@ -66,7 +66,7 @@ fn show(config: &Config, output: Output, out: &mut dyn Write) -> Result<(), Fail
 /// Columns without borders and never wrapped: a line per key, for eyes and for `grep`.
 fn table(rows: &[Shown]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["KEY", "VALUE", "ORIGIN"]);
     for row in rows {
         table.add_row([row.key.clone(), row.literal.clone(), row.origin.to_string()]);
@@ -103,7 +103,8 @@ mod tests {
         let printed = output(ConfigCommand::Check, &global, &[]).unwrap();
         assert_eq!(printed, format!("✓ {}: 2 keys, all good\n", file.display()));
         global.output = Output::Json;
-        let json: serde_json::Value = serde_json::from_str(&output(ConfigCommand::Check, &global, &[]).unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&output(ConfigCommand::Check, &global, &[]).unwrap()).unwrap();
         assert_eq!(json, json!({ "ok": true, "file": file.display().to_string(), "keys": 2 }));
     }
 

@@ -212,7 +212,9 @@ mod tests {
     /// Wrong usage ends with code 2; help and version with 0.
     #[test]
     fn usage_errors_exit_with_two() {
-        for wrong in ["mangahub fly", "mangahub --set x", "mangahub --set x=1", "mangahub config", "mangahub --output xml"] {
+        for wrong in
+            ["mangahub fly", "mangahub --set x", "mangahub --set x=1", "mangahub config", "mangahub --output xml"]
+        {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), i32::from(Exit::Usage as u8), "{wrong}");
         }
         for right in ["mangahub --help", "mangahub --version", "mangahub admin create-user --help"] {

@@ -70,7 +70,7 @@ pub fn write_ports_file(file: &Path, services: &[Service]) -> io::Result<()> {
 
 fn table(services: &[Service]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["Service", "Address", "What it serves"]);
     for service in services {
         let addresses = service.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     Origin,
     kinds::{
-        Addresses, BroadcastScope, Bytes, Count, CorsOrigins, FilePath, Flag, HostNames, Kind, LogFilter, LogFormat,
+        Addresses, BroadcastScope, Bytes, CorsOrigins, Count, FilePath, Flag, HostNames, Kind, LogFilter, LogFormat,
         Maybe, Millis, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
     },
 };

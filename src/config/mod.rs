@@ -256,7 +256,12 @@ impl Config {
 
     fn refused(&self, key: &str, reason: &str) -> ConfigError {
         let value = keys().find(|row| row.path() == key).map(|row| (row.literal)(self)).unwrap_or_default();
-        ConfigError::BadValue { key: key.to_owned(), value, origin: self.origin(key).clone(), reason: reason.to_owned() }
+        ConfigError::BadValue {
+            key: key.to_owned(),
+            value,
+            origin: self.origin(key).clone(),
+            reason: reason.to_owned(),
+        }
     }
 }
 
