@@ -153,7 +153,7 @@ fn misspelt_variable(name: &str, origin: Origin) -> Option<ConfigError> {
     (ours || nearest.is_some()).then(|| ConfigError::Unknown { name: "variable".to_owned(), origin, nearest })
 }
 
-/// The candidate a slip of the keyboard away, or the one that holds the same last word.
+/// The nearest candidate, if it is only slips of the keyboard away.
 fn nearest(written: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
     let written = written.to_lowercase();
     let distance = |candidate: &String| strsim::osa_distance(&written, &candidate.to_lowercase());
@@ -168,7 +168,7 @@ const PREFIX: &str = "MANGAHUB_";
 const CLIENT_VARIABLES: [&str; 4] =
     ["MANGAHUB_API_URL", "MANGAHUB_TCP_SERVER", "MANGAHUB_UDP_ADDR", "MANGAHUB_GRPC_ADDR"];
 
-/// The default file has 12 KiB; a larger one than this is a device or a mistake, and is refused.
+/// The default file has 9 KiB; a larger one than this is a device or a mistake, and is refused.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Letters wrong, missing, swapped or too many in a name that we still take for a misspelt key.
