@@ -1,7 +1,7 @@
 //! What an operator can set, read once at the start into one struct that can't be wrong.
 //!
 //! [`mod@keys`] declares every key; everything else here is made from that table, so adding a key is
-//! adding a row. [`kinds`] says how each kind of value is read and shown, [`layers`] where values
+//! adding a row. [`kinds`] says how each kind of value is read and shown, `layers` where values
 //! come from: defaults < file < environment < flags. Reading the file is the only side effect;
 //! the environment is handed in. Nothing is re-read while the server runs.
 //!
