@@ -1,2 +1,48 @@
-//! x
-fn main() {}
+//! The program: arguments, then the server or a command. No logic.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use mangahub::{
+    cli::{
+        self, Arguments, Command, Exit, Failure, Global,
+        admin::{self, AdminCommand},
+    },
+    logs,
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => failure.report(&mut io::stderr()).into(),
+    }
+}
+
+fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&global),
+        Command::Config(command) => cli::config::run(command, &global, cli::environment(), &mut io::stdout()),
+        Command::Admin(AdminCommand::CreateUser(arguments)) => {
+            let config = global.load(cli::environment())?;
+            admin::create_user(config, arguments.complete(&mut io::stdin().lock())?)
+        }
+    }
+}
+
+fn serve(global: &Global) -> Result<(), Failure> {
+    let config = global.load(cli::environment())?;
+    logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let handle = mangahub::serve(config)?;
+    let services = cli::serve::describe(handle.addresses());
+    if let Some(file) = &global.ports_file {
+        cli::serve::write_ports_file(file, &services)
+            .map_err(|error| Failure::new(Exit::Failure, format!("{}: {error}", file.display())))?;
+    }
+    // Nobody may be reading: the server runs all the same.
+    let _ = cli::serve::welcome(&services, &mut io::stdout()).and_then(|()| io::stdout().flush());
+    Ok(handle.wait()?)
+}

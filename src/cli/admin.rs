@@ -1,0 +1,184 @@
+//! `mangahub admin`: accounts made by the operator, who needs no server for it.
+//!
+//! Here are the arguments and the reading of a password; passwords come from standard input only,
+//! since arguments show up in process lists and histories.
+
+use std::io::{self, BufRead, Read};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Exit, Failure};
+use crate::logs::Redacted;
+
+/// The commands about accounts.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make an account; the first admin is made this way
+    #[command(after_help = EXAMPLE)]
+    CreateUser(CreateUserArguments),
+}
+
+/// What `create-user` takes.
+#[derive(Debug, Args)]
+pub struct CreateUserArguments {
+    /// The name to log in with
+    pub name: String,
+    /// The e-mail address
+    #[arg(long)]
+    pub email: String,
+    /// What the account may do
+    #[arg(long, value_enum)]
+    pub role: Role,
+    /// Read the password from standard input, one line
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+}
+
+/// What an account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Everything
+    Admin,
+    /// What readers do
+    User,
+}
+
+/// An account to make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CreateUser {
+    /// The name, unchecked.
+    pub name: String,
+    /// The e-mail address, unchecked.
+    pub email: String,
+    /// What it may do.
+    pub role: Role,
+    /// The password, checked by [`read_password`].
+    pub password: Redacted<String>,
+}
+
+impl CreateUserArguments {
+    /// Adds the password, which is the first line of `input`.
+    pub fn complete(self, input: &mut dyn BufRead) -> Result<CreateUser, PasswordError> {
+        let password = read_password(input)?;
+        Ok(CreateUser { name: self.name, email: self.email, role: self.role, password })
+    }
+}
+
+/// Why a password is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Choose a longer one.
+    #[error("the password is too short: at least {PASSWORD_CHARS_MIN} characters, on the first line of standard input")]
+    TooShort,
+    /// Choose a shorter one.
+    #[error("the password is too long: at most {PASSWORD_BYTES_MAX} bytes")]
+    TooLong,
+    /// Choose one without NUL.
+    #[error("the password holds a NUL character, at which the hash would cut it off: leave it out")]
+    Nul,
+    /// Send it in UTF-8.
+    #[error("the password is not UTF-8 text")]
+    NotText,
+    /// Standard input failed.
+    #[error("can't read the password from standard input: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+impl From<PasswordError> for Failure {
+    fn from(error: PasswordError) -> Self {
+        let exit = if matches!(error, PasswordError::Unreadable(_)) { Exit::Failure } else { Exit::Usage };
+        Self::new(exit, error)
+    }
+}
+
+/// The first line of `input` without its newline, if it can be a password.
+pub fn read_password(input: &mut dyn BufRead) -> Result<Redacted<String>, PasswordError> {
+    let mut line = Vec::new();
+    input.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() > PASSWORD_BYTES_MAX {
+        return Err(PasswordError::TooLong);
+    }
+    let text = std::str::from_utf8(line).map_err(|_| PasswordError::NotText)?;
+    if text.contains('\0') {
+        return Err(PasswordError::Nul);
+    }
+    if text.chars().count() < PASSWORD_CHARS_MIN {
+        return Err(PasswordError::TooShort);
+    }
+    Ok(Redacted::new(text.to_owned()))
+}
+
+const EXAMPLE: &str = "\
+Example:
+  mangahub admin create-user ann --email ann@example.org --role admin --password-stdin < password.txt";
+
+/// Shorter ones are guessed; refused.
+const PASSWORD_CHARS_MIN: usize = 8;
+
+/// bcrypt reads no further and would silently ignore the rest; refused.
+const PASSWORD_BYTES_MAX: usize = 72;
+
+/// The longest password, its `\r\n`, and one byte more to see that it is too long. Nothing beyond is read.
+const LINE_BYTES_MAX: u64 = PASSWORD_BYTES_MAX as u64 + 3;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{super::Arguments, *};
+
+    /// One line is read, its line ending dropped, the rest left alone; spaces belong to the password.
+    #[test]
+    fn one_line_is_the_password() {
+        let longest = "x".repeat(72);
+        let cases: [(&[u8], &str); 6] = [
+            (b"correct horse\n", "correct horse"),
+            (b"correct horse\r\n", "correct horse"),
+            (b"correct horse", "correct horse"),
+            (b" spaces too \nsecond line\n", " spaces too "),
+            ("pässwörd\n".as_bytes(), "pässwörd"),
+            (longest.as_bytes(), &longest),
+        ];
+        for (mut input, password) in cases {
+            assert_eq!(read_password(&mut input).unwrap().expose(), password);
+        }
+    }
+
+    /// What bcrypt would cut, what is guessed and what is no text is refused with the reason.
+    #[test]
+    fn bad_passwords_are_refused() {
+        let long = format!("{}\r\n", "x".repeat(73));
+        let endless = vec![b'x'; 10_000];
+        let cases: [(&[u8], &str); 7] = [
+            (b"", "too short"),
+            (b"\n", "too short"),
+            (b"1234567\n", "too short"),
+            (long.as_bytes(), "too long"),
+            (&endless, "too long"),
+            (b"12345678\x009\n", "NUL"),
+            (b"12345678\xff\n", "UTF-8"),
+        ];
+        for (mut input, reason) in cases {
+            let failure = Failure::from(read_password(&mut input).unwrap_err());
+            assert!(failure.message.contains(reason), "{}", failure.message);
+            assert_eq!(failure.exit, Exit::Usage);
+        }
+    }
+
+    /// The arguments and one line of input make the account; without `--password-stdin` they are refused.
+    #[test]
+    fn arguments_and_password_make_the_account() {
+        let line = "mangahub admin create-user ann --email ann@example.org --role admin";
+        assert!(Arguments::try_parse_from(line.split(' ')).is_err());
+        let line = format!("{line} --password-stdin");
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        let Some(super::super::Command::Admin(AdminCommand::CreateUser(arguments))) = arguments.command else {
+            panic!("another command");
+        };
+        let user = arguments.complete(&mut b"correct horse\n".as_slice()).unwrap();
+        assert_eq!((user.name.as_str(), user.email.as_str(), user.role), ("ann", "ann@example.org", Role::Admin));
+        assert!(!format!("{user:?}").contains("correct"));
+    }
+}
