@@ -11,7 +11,7 @@ mod sqlite;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +51,9 @@ enum Work {
         /// How many updates in all.
         #[arg(long, default_value_t = 100_000)]
         count: usize,
+        /// Keep the indexes that a server reads by, too.
+        #[arg(long)]
+        indexes: bool,
     },
 }
 
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().work {
         Work::Fanout { listen } => serve(listen, Mode::FanOut),
         Work::Echo { listen } => serve(listen, Mode::Echo),
-        Work::Sqlite { dir, groups_of, count } => measure_sqlite(&dir, groups_of, count),
+        Work::Sqlite { dir, groups_of, count, indexes } => measure_sqlite(&dir, groups_of, count, indexes),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,8 +82,8 @@ fn serve(listen: SocketAddr, mode: Mode) -> Result<(), Box<dyn std::error::Error
     Ok(())
 }
 
-fn measure_sqlite(dir: &std::path::Path, groups_of: usize, count: usize) -> Result<(), Box<dyn std::error::Error>> {
-    let elapsed = sqlite::run(dir, groups_of, count)?;
+fn measure_sqlite(dir: &Path, groups_of: usize, count: usize, indexes: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let elapsed = sqlite::run(dir, groups_of, count, indexes)?;
     println!("updates_per_second {:.0}", count as f64 / elapsed.as_secs_f64());
     Ok(())
 }

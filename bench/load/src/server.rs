@@ -240,7 +240,11 @@ fn must_exist(program: &Path) -> Result<(), LoadError> {
         Some(parent) if parent.as_os_str().is_empty() => version_of(program).is_some(),
         _ => program.is_file(),
     };
-    if found { Ok(()) } else { Err(LoadError::Missing(format!("{} is not there", program.display()))) }
+    if found {
+        Ok(())
+    } else {
+        Err(LoadError::Missing(format!("{} is not there", program.file_name().unwrap_or_default().display())))
+    }
 }
 
 /// The first line of `program --version`, if it can be run.
