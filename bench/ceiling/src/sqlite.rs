@@ -31,6 +31,9 @@ fn prepare(db: &mut Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
+    // An upsert opens a statement journal. With the default, SQLite allocates 64 KiB for it each time, which the
+    // C allocator takes from the system and gives back: 200,000 `brk` calls for 100,000 updates, half the run.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     let transaction = db.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     for index in 0..USERS {
