@@ -39,6 +39,8 @@ struct Conn {
     /// Bytes the socket did not take yet.
     tx: Vec<u8>,
     connected: bool,
+    /// Why a write failed; a socket tells its error once, and the read that reports it comes later.
+    broken: Option<ErrorKind>,
 }
 
 impl Swarm {
@@ -69,7 +71,7 @@ impl Swarm {
         let mut stream = begin_connect(self.target, index).doing("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest).doing("watch a socket")?;
-        self.conns.push(Conn { stream: Some(stream), tx: Vec::new(), connected: false });
+        self.conns.push(Conn { stream: Some(stream), tx: Vec::new(), connected: false, broken: None });
         Ok(index)
     }
 
@@ -113,7 +115,12 @@ impl Conn {
     /// Writes once and returns how many bytes were taken. Errors wait for the read that reports them.
     fn write(&mut self, bytes: &[u8]) -> usize {
         let Some(stream) = &mut self.stream else { return bytes.len() };
-        stream.write(bytes).unwrap_or(0)
+        stream.write(bytes).unwrap_or_else(|error| {
+            if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                self.broken = Some(error.kind());
+            }
+            0
+        })
     }
 
     fn flush(&mut self) {
@@ -128,7 +135,7 @@ impl Conn {
     fn read(&mut self, scratch: &mut [u8], peer_closed: bool, mut on: impl FnMut(Arrival<'_>)) {
         while let Some(stream) = &mut self.stream {
             let ended = match stream.read(scratch) {
-                Ok(0) => ErrorKind::UnexpectedEof,
+                Ok(0) => self.broken.unwrap_or(ErrorKind::UnexpectedEof),
                 Ok(length) => {
                     on(Arrival::Bytes(&scratch[..length]));
                     if length < scratch.len() && !peer_closed {
@@ -244,5 +251,23 @@ mod tests {
             swarm.turn(Some(Duration::from_secs(5)), on).unwrap();
         }
         assert_eq!((bytes.as_slice(), swarm.connected()), (b"hello".as_slice(), 1));
+    }
+
+    /// Shows that a refused connection says so, although the write of its first bytes has eaten the error.
+    #[test]
+    fn a_refusal_is_told() {
+        let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut swarm = Swarm::new(target).unwrap();
+        let index = swarm.connect().unwrap();
+        swarm.send(index, b"hello");
+        let mut closed = None;
+        while closed.is_none() {
+            let on = |_, arrival: Arrival<'_>| match arrival {
+                Arrival::Bytes(_) => panic!("nobody is there"),
+                Arrival::Closed(kind) => closed = Some(kind),
+            };
+            swarm.turn(Some(Duration::from_secs(5)), on).unwrap();
+        }
+        assert_eq!(closed, Some(ErrorKind::ConnectionRefused));
     }
 }
