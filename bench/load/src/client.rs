@@ -39,7 +39,7 @@ struct Conn {
     /// Bytes the socket did not take yet.
     tx: Vec<u8>,
     connected: bool,
-    /// Why a write failed; a socket tells its error once, and the read that reports it comes later.
+    /// Why the first write failed; a socket tells its error once, and the read that reports it comes later.
     broken: Option<ErrorKind>,
 }
 
@@ -117,7 +117,7 @@ impl Conn {
         let Some(stream) = &mut self.stream else { return bytes.len() };
         stream.write(bytes).unwrap_or_else(|error| {
             if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
-                self.broken = Some(error.kind());
+                self.broken.get_or_insert(error.kind());
             }
             0
         })
