@@ -1,2 +1,89 @@
-//! The bare loop.
-fn main() {}
+//! The ceiling: the least code that does the work, so that a ratio to it tells how much a server's own
+//! work costs on this machine.
+//!
+//! [`bare`] is an epoll loop that reads and sends, [`sqlite`] is the database alone. There is deliberately
+//! no protocol, no authentication and no limit worth the name: whatever is not here is what a real server
+//! is allowed to cost. What must hold: the ceiling does the same number of bytes, sends and commits as the
+//! server it is compared with, else the ratio means nothing.
+
+mod bare;
+mod sqlite;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use bare::{Bare, Mode};
+
+/// What this machine can do at most.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Subcommand)]
+enum Work {
+    /// Send whatever one connection sends to every connection, the sender included.
+    Fanout {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Send whatever a connection sends back to it.
+    Echo {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Durable progress updates with SQLite alone, in groups.
+    Sqlite {
+        /// The folder for the database; it must not hold one yet.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How many updates share one commit.
+        #[arg(long, default_value_t = 1000)]
+        groups_of: usize,
+        /// How many updates in all.
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+        /// Keep the indexes that a server reads by, too.
+        #[arg(long)]
+        indexes: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().work {
+        Work::Fanout { listen } => serve(listen, Mode::FanOut),
+        Work::Echo { listen } => serve(listen, Mode::Echo),
+        Work::Sqlite { dir, groups_of, count, indexes } => measure_sqlite(&dir, groups_of, count, indexes),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ceiling: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Announces the address on standard output, then serves until standard input closes or SIGTERM ends us.
+fn serve(listen: SocketAddr, mode: Mode) -> Result<(), Box<dyn std::error::Error>> {
+    let mut bare = Bare::bind(listen, mode)?;
+    println!("listening {}", bare.address()?);
+    std::io::stdout().flush()?;
+    bare.watch_stdin()?;
+    while bare.turn()? {}
+    Ok(())
+}
+
+fn measure_sqlite(dir: &Path, groups_of: usize, count: usize, indexes: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let elapsed = sqlite::run(dir, groups_of, count, indexes)?;
+    println!("updates_per_second {:.0}", count as f64 / elapsed.as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The bare epoll loop: wait, accept, read, send.
+//!
+//! It owns its sockets and one scratch buffer. What is read at once from a connection goes out with one
+//! `send` for each receiver, so messages that arrived together leave together. Nothing is allocated for a
+//! message unless a receiver's socket is full. There is deliberately no framing: bytes are bytes.
+//!
+//! What must hold: a read shorter than the scratch buffer has drained the socket (epoll is edge-triggered),
+//! unless the peer has closed its side, which `RDHUP` tells; and bytes behind a partial send keep their order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
+use slab::Slab;
+use socket2::{Domain, Socket, Type};
+
+/// Who receives what a connection sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every connection, the sender included.
+    FanOut,
+    /// The sender alone.
+    Echo,
+}
+
+/// The server: one listener, its connections, one epoll descriptor.
+pub struct Bare {
+    epoll: OwnedFd,
+    listener: Socket,
+    mode: Mode,
+    conns: Slab<Conn>,
+    scratch: Vec<u8>,
+    events: Vec<Event>,
+    /// Connections to drop at the end of the turn, so that no loop removes what it walks over.
+    doomed: Vec<usize>,
+}
+
+struct Conn {
+    socket: OwnedFd,
+    /// Bytes the socket did not take; empty, and without memory, nearly always.
+    pending: Vec<u8>,
+}
+
+impl Bare {
+    /// Listens on `address` with a backlog deep enough for a storm of connects.
+    pub fn bind(address: SocketAddr, mode: Mode) -> io::Result<Self> {
+        let listener = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+        listener.set_reuse_address(true)?;
+        listener.bind(&address.into())?;
+        listener.listen(BACKLOG)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+        let (scratch, events) = (vec![0; SCRATCH_BYTES], Vec::with_capacity(EVENTS_PER_WAIT));
+        Ok(Self { epoll, listener, mode, conns: Slab::new(), scratch, events, doomed: Vec::new() })
+    }
+
+    /// The address in use, with the port that the system chose.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
+    }
+
+    /// Ends [`Bare::turn`]'s work when standard input closes. A file or `/dev/null` can't be watched and is let be.
+    pub fn watch_stdin(&self) -> io::Result<()> {
+        let watched = epoll::add(&self.epoll, rustix::stdio::stdin(), EventData::new_u64(STDIN), EventFlags::IN);
+        match watched {
+            Ok(()) | Err(Errno::PERM) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits for events and handles them. `false` once standard input is closed.
+    pub fn turn(&mut self) -> io::Result<bool> {
+        let mut events = std::mem::take(&mut self.events);
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut open = true;
+        for event in events.drain(..) {
+            match event.data.u64() {
+                LISTENER => self.accept()?,
+                STDIN => open = stdin_is_open(),
+                index => self.handle(index as usize, event.flags),
+            }
+        }
+        self.events = events;
+        self.reap();
+        Ok(open)
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let socket = match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(socket) => socket,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            sockopt::set_tcp_nodelay(&socket, true)?;
+            let entry = self.conns.vacant_entry();
+            let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            epoll::add(&self.epoll, &socket, EventData::new_u64(entry.key() as u64), interest)?;
+            entry.insert(Conn { socket, pending: Vec::new() });
+        }
+    }
+
+    fn handle(&mut self, index: usize, flags: EventFlags) {
+        if flags.contains(EventFlags::OUT) && !self.flush(index) {
+            self.doomed.push(index);
+        }
+        if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+            self.read(index, flags.contains(EventFlags::RDHUP));
+        }
+    }
+
+    fn read(&mut self, index: usize, peer_closed: bool) {
+        loop {
+            let Some(conn) = self.conns.get(index) else { return };
+            let length = match recv(&conn.socket, &mut self.scratch[..], RecvFlags::empty()) {
+                Ok((length @ 1.., _)) => length,
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => continue,
+                Ok(_) | Err(_) => return self.doomed.push(index),
+            };
+            self.pass_on(index, length);
+            if length < self.scratch.len() && !peer_closed {
+                return;
+            }
+        }
+    }
+
+    fn pass_on(&mut self, sender: usize, length: usize) {
+        let bytes = &self.scratch[..length];
+        match self.mode {
+            Mode::FanOut => {
+                for (index, conn) in &mut self.conns {
+                    if !conn.send(bytes) {
+                        self.doomed.push(index);
+                    }
+                }
+            }
+            Mode::Echo => {
+                if self.conns.get_mut(sender).is_some_and(|conn| !conn.send(bytes)) {
+                    self.doomed.push(sender);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, index: usize) -> bool {
+        let Some(conn) = self.conns.get_mut(index) else { return true };
+        if conn.pending.is_empty() {
+            return true;
+        }
+        let pending = std::mem::take(&mut conn.pending);
+        conn.send(&pending)
+    }
+
+    fn reap(&mut self) {
+        for index in self.doomed.drain(..) {
+            // Closing the descriptor takes it out of epoll; an index may be noted twice.
+            self.conns.try_remove(index);
+        }
+    }
+}
+
+impl Conn {
+    /// Sends `bytes`, or keeps what the socket does not take. `false` when the connection is of no more use.
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        if !self.pending.is_empty() {
+            return self.keep(bytes);
+        }
+        match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) if sent == bytes.len() => true,
+            Ok(sent) => self.keep(&bytes[sent..]),
+            Err(Errno::AGAIN | Errno::INTR) => self.keep(bytes),
+            Err(_) => false,
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> bool {
+        self.pending.extend_from_slice(bytes);
+        self.pending.len() <= PENDING_BYTES_MAX
+    }
+}
+
+/// Standard input is readable: it is open when it has bytes, and closed when it has none.
+fn stdin_is_open() -> bool {
+    let mut bytes = [0; 256];
+    matches!(rustix::io::read(rustix::stdio::stdin(), &mut bytes), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// The token of the listener, which no slab index reaches.
+const LISTENER: u64 = u64::MAX;
+
+/// The token of standard input.
+const STDIN: u64 = u64::MAX - 1;
+
+/// What one read takes at most. A fuller socket is read again: the fan-out's largest turn (64 messages of
+/// some 300 bytes) fits three times.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Events taken at once; the rest stay with the kernel until the next turn.
+const EVENTS_PER_WAIT: usize = 1024;
+
+/// The system caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A receiver that is further behind than this is dropped. Far beyond any closed loop, so it only bounds memory.
+const PENDING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    /// Runs `clients` on a thread of its own and serves until every connection it was given is gone again.
+    fn serve_while(mode: Mode, count: usize, clients: impl FnOnce(Vec<TcpStream>) + Send + 'static) {
+        let mut bare = Bare::bind("127.0.0.1:0".parse().unwrap(), mode).unwrap();
+        let address = bare.address().unwrap();
+        let streams: Vec<TcpStream> = (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
+        while bare.conns.len() < count {
+            bare.turn().unwrap();
+        }
+        let running = std::thread::spawn(move || clients(streams));
+        while !bare.conns.is_empty() {
+            bare.turn().unwrap();
+        }
+        running.join().unwrap();
+    }
+
+    /// Shows that every connection, the sender included, receives the bytes, by reading them from both.
+    #[test]
+    fn fan_out_reaches_everyone() {
+        serve_while(Mode::FanOut, 2, |mut clients| {
+            clients[0].write_all(b"one\ntwo\n").unwrap();
+            for client in &mut clients {
+                let mut received = [0; 8];
+                client.read_exact(&mut received).unwrap();
+                assert_eq!(&received, b"one\ntwo\n");
+            }
+        });
+    }
+
+    /// Shows that bytes beyond a full socket are kept and arrive in order, by echoing 8 MiB before reading any.
+    #[test]
+    fn partial_sends_keep_their_order() {
+        serve_while(Mode::Echo, 1, |mut clients| {
+            let sent: Vec<u8> = (0..8 * 1024 * 1024u32).map(|at| (at / 7) as u8).collect();
+            clients[0].write_all(&sent).unwrap();
+            let mut received = vec![0; sent.len()];
+            clients[0].read_exact(&mut received).unwrap();
+            assert!(received == sent);
+        });
+    }
+}

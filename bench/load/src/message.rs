@@ -1,0 +1,183 @@
+//! What a publisher sends, and how a receiver knows it again.
+//!
+//! One [`Message`] for each kind of peer: MangaHub's progress and broadcast lines, plain lines for the bare
+//! loop, Redis's commands and pushes. Every message carries its sequence number, from 0, so that a receiver
+//! can tell a lost, doubled or swapped one.
+
+use std::io::Write;
+
+use serde::Deserialize;
+
+/// The messages of one peer.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// MangaHub's v1 dialect: the sequence number is the chapter.
+    Progress {
+        /// The slug of the series.
+        manga: String,
+        /// Whether the series is in the catalogue, so that the server must have stored it.
+        stored: bool,
+    },
+    /// Lines of a fixed length, for a peer that sends on what it gets.
+    Raw {
+        /// The length of a line with its newline, in bytes.
+        bytes: usize,
+    },
+    /// Redis pub/sub.
+    Redis {
+        /// The length of a payload, in bytes. The push around it is Redis's own.
+        bytes: usize,
+    },
+}
+
+/// How a receiver finds the ends of messages without looking into them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Every newline ends one.
+    Lines,
+    /// Every so many bytes are one.
+    Fixed(usize),
+}
+
+impl Message {
+    /// Appends the bytes that publish number `sequence`.
+    pub fn publish(&self, sequence: u64, out: &mut Vec<u8>) {
+        // Writing to a Vec can't fail.
+        let _ = match self {
+            Message::Progress { manga, .. } => progress_line(manga, chapter(sequence), out),
+            Message::Raw { bytes } => writeln!(out, "{}", padded(sequence, bytes.saturating_sub(1))),
+            Message::Redis { bytes } => write!(
+                out,
+                "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{CHANNEL}\r\n${bytes}\r\n{}\r\n",
+                CHANNEL.len(),
+                padded(sequence, *bytes)
+            ),
+        };
+    }
+
+    /// How the receivers' bytes are cut into messages.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Message::Progress { .. } | Message::Raw { .. } => Framing::Lines,
+            Message::Redis { bytes } => Framing::Fixed(redis_push(0, *bytes).len()),
+        }
+    }
+
+    /// Whether a received message, cut by [`Message::framing`], is exactly number `sequence`.
+    pub fn is(&self, sequence: u64, received: &[u8]) -> bool {
+        match self {
+            Message::Progress { stored, .. } => Broadcast::parse(received).is_some_and(|broadcast| {
+                broadcast.data.current_chapter == chapter(sequence) && broadcast.data.stored.unwrap_or(true) == *stored
+            }),
+            Message::Raw { bytes } => received == padded(sequence, bytes.saturating_sub(1)).as_bytes(),
+            Message::Redis { bytes } => received == redis_push(sequence, *bytes).as_bytes(),
+        }
+    }
+}
+
+/// MangaHub's broadcast line, as far as it is checked.
+#[derive(Debug, Deserialize)]
+pub struct Broadcast<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// What was read, and by whom.
+    #[serde(borrow)]
+    pub data: BroadcastData<'a>,
+}
+
+/// The payload of a [`Broadcast`].
+#[derive(Debug, Deserialize)]
+pub struct BroadcastData<'a> {
+    /// Whose progress it is.
+    pub user_id: &'a str,
+    /// The chapter, a whole number.
+    pub current_chapter: u64,
+    /// `false` when the series is outside the catalogue.
+    pub stored: Option<bool>,
+}
+
+impl<'a> Broadcast<'a> {
+    /// The broadcast in a line, or `None` when the line is anything else.
+    pub fn parse(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok().filter(|broadcast: &Self| broadcast.kind == "broadcast")
+    }
+}
+
+/// Appends a v1 `progress` line.
+pub fn progress_line(manga: &str, chapter: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{{\"type\":\"progress\",\"data\":{{\"manga_id\":\"{manga}\",\"current_chapter\":{chapter},\"status\":\"reading\"}}}}"
+    )
+}
+
+/// The command that subscribes to the channel, and the length of its confirmation in bytes.
+pub fn redis_subscribe() -> (String, usize) {
+    let length = CHANNEL.len();
+    let command = format!("*2\r\n$9\r\nSUBSCRIBE\r\n${length}\r\n{CHANNEL}\r\n");
+    (command, format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{CHANNEL}\r\n:1\r\n").len())
+}
+
+fn redis_push(sequence: u64, bytes: usize) -> String {
+    format!("*3\r\n$7\r\nmessage\r\n${}\r\n{CHANNEL}\r\n${bytes}\r\n{}\r\n", CHANNEL.len(), padded(sequence, bytes))
+}
+
+/// `P`, the sequence number and dots up to `bytes`; at least the first two.
+fn padded(sequence: u64, bytes: usize) -> String {
+    format!("{:.<bytes$}", format!("P{sequence:012}"))
+}
+
+/// Five digits whatever the number, so that every line is as long as the others, and within the server's
+/// largest chapter.
+fn chapter(sequence: u64) -> u64 {
+    CHAPTER_FIRST + sequence % CHAPTERS
+}
+
+const CHAPTER_FIRST: u64 = 10_000;
+const CHAPTERS: u64 = 90_000;
+
+/// A short name, in Redis's favour: it travels with every push.
+const CHANNEL: &str = "b";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(message: &Message, sequence: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        message.publish(sequence, &mut out);
+        out
+    }
+
+    /// Shows that a raw line has the length asked for and is known again as itself only.
+    #[test]
+    fn raw_lines_have_their_length() {
+        let message = Message::Raw { bytes: 250 };
+        let line = published(&message, 7);
+        assert_eq!((line.len(), line[249]), (250, b'\n'));
+        assert!(message.is(7, &line[..249]));
+        assert!(!message.is(8, &line[..249]));
+    }
+
+    /// Shows that a Redis push is as long as the framing says, for any sequence number.
+    #[test]
+    fn redis_pushes_are_fixed() {
+        let message = Message::Redis { bytes: 250 };
+        let push = redis_push(123_456, 250);
+        assert_eq!(message.framing(), Framing::Fixed(push.len()));
+        assert!(message.is(123_456, push.as_bytes()));
+        assert!(published(&message, 1).ends_with(b"..\r\n"));
+    }
+
+    /// Shows that a broadcast is known by its chapter and by whether it was stored, and an error line is not one.
+    #[test]
+    fn broadcasts_are_checked() {
+        let line = br#"{"type":"broadcast","data":{"user_id":"u","current_chapter":10003,"stored":false,"x":1}}"#;
+        let unknown = Message::Progress { manga: "bench-series".into(), stored: false };
+        assert!(unknown.is(3, line));
+        assert!(!unknown.is(4, line));
+        assert!(!Message::Progress { manga: "bench-series".into(), stored: true }.is(3, line));
+        assert!(!unknown.is(3, br#"{"type":"error","data":{"code":"RATE_LIMITED"}}"#));
+        assert_eq!(published(&unknown, 0).len(), published(&unknown, 500_000).len());
+    }
+}

@@ -1,0 +1,32 @@
+//! The scenarios: one file each, one kind of load each.
+//!
+//! A scenario takes addresses, tokens and a pace, returns numbers, and verifies what it received: a number
+//! whose messages were lost, doubled or swapped is an error, not a number.
+
+pub mod connect;
+pub mod fanout;
+pub mod fanout_redis;
+pub mod idle;
+pub mod ingest;
+
+use std::time::Duration;
+
+/// How long to load before measuring, and how long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Not measured: caches fill, batches find their size.
+    pub warm_up: Duration,
+    /// Measured.
+    pub duration: Duration,
+}
+
+impl Pace {
+    /// `seconds` measured after a fifth of that to warm up.
+    pub fn seconds(seconds: f64) -> Self {
+        let duration = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
+        Self { warm_up: duration / 5, duration }
+    }
+}
+
+/// A closed loop that gets no answer for this long has lost a message.
+pub const STALL: Duration = Duration::from_secs(5);
