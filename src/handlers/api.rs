@@ -33,6 +33,13 @@ impl Vocabulary for Product {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Via(pub u16);
 
+impl Via {
+    /// No route: what came was not understood so far. Answers have the first family's shape.
+    pub const NONE: Via = Via(u16::MAX);
+    /// The same, on a path of the second family.
+    pub const NONE_V2: Via = Via(u16::MAX - 1);
+}
+
 /// An answer to a call that came by a route.
 #[derive(Debug)]
 pub struct Answer {
@@ -258,6 +265,8 @@ pub enum ErrorKind {
     Misdirected,
     /// The request did not arrive in time.
     Timeout,
+    /// Not HTTP/1.1, or beyond its limits: the status says which.
+    Framing(u16),
     /// Try again: the server is busy or the store is away. Nothing was kept.
     Unavailable,
     /// Our fault.
@@ -281,6 +290,13 @@ impl ErrorKind {
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
             Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
+            Self::Framing(413) => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
+            Self::Framing(414) => (414, "URI_TOO_LONG", "MESSAGE_TOO_LARGE"),
+            Self::Framing(431) => (431, "HEADERS_TOO_LARGE", "MESSAGE_TOO_LARGE"),
+            Self::Framing(417) => (417, "EXPECTATION_FAILED", "INVALID_MESSAGE"),
+            Self::Framing(501) => (501, "NOT_IMPLEMENTED", "INVALID_MESSAGE"),
+            Self::Framing(505) => (505, "VERSION_NOT_SUPPORTED", "INVALID_MESSAGE"),
+            Self::Framing(status) => (status, "BAD_REQUEST", "INVALID_MESSAGE"),
             Self::Unavailable => (503, "UNAVAILABLE", "UNAVAILABLE"),
             Self::Internal => (500, "INTERNAL_ERROR", "SAVE_FAILED"),
         }

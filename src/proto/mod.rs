@@ -6,7 +6,13 @@
 pub mod buffer;
 pub mod http1;
 pub mod http_date;
+pub mod internal;
+pub mod json;
 pub mod line_json;
+pub mod routes;
+pub mod sync;
+pub mod time;
+pub mod v1;
 
 use buffer::RecvBuf;
 use http1::{Http1, HttpError, Request};

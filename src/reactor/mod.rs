@@ -35,7 +35,9 @@ use inbox::{Inbox, Wakeup};
 use listener::{Accepted, Listener};
 use net::{Net, Ready, Source};
 use pool::{Lanes, Ticket};
-use service::{Farewell, Io, Last, ListenerIndex, Now, Patience, Service};
+use service::{
+    EventOf, Farewell, Io, JobOf, Last, ListenerIndex, Now, Patience, QuestionOf, ReplyOf, Service, TopicOf,
+};
 use stats::{Closed, Open, Stats, View};
 use timers::{TICK_MS, Timers, tick_after, tick_passed};
 
@@ -52,10 +54,10 @@ pub struct Reactor<N: Net, S: Service> {
     limits: ReactorLimits,
     listeners: Vec<Option<Listener<N>>>,
     conns: Conns<N, S>,
-    hub: Hub<S::Topic>,
+    hub: Hub<TopicOf<S>>,
     timers: Timers,
-    inbox: Inbox<S::Job>,
-    lanes: Lanes<S::Job>,
+    inbox: Inbox<JobOf<S>>,
+    lanes: Lanes<JobOf<S>>,
     now: Now,
     state: State,
     /// What became ready in this turn's wait.
@@ -67,9 +69,9 @@ pub struct Reactor<N: Net, S: Service> {
     /// Connections to be dropped at the end of the turn.
     doomed: Vec<ConnKey>,
     /// Jobs that came back and have not been finished.
-    finished: VecDeque<Ticket<S::Job>>,
+    finished: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
-    events: VecDeque<(S::Topic, S::Event)>,
+    events: VecDeque<(TopicOf<S>, EventOf<S>)>,
     /// Events wait until then when a topic was told too often.
     publish_ms: u64,
     /// When the service's tick is due.
@@ -79,7 +81,7 @@ pub struct Reactor<N: Net, S: Service> {
     /// Bytes held in receive buffers and owed in send buffers, over all connections.
     held: (usize, usize),
     /// What a handler left, to be carried out.
-    effects: Vec<Effect<S>>,
+    effects: Vec<Effect<S::Words>>,
     /// One reply's bytes.
     out: Vec<u8>,
     /// What a read fills.
@@ -167,8 +169,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         service: S,
         limits: ReactorLimits,
         listeners: Vec<Listener<N>>,
-        inbox: Inbox<S::Job>,
-        lanes: Lanes<S::Job>,
+        inbox: Inbox<JobOf<S>>,
+        lanes: Lanes<JobOf<S>>,
     ) -> io::Result<Self> {
         let mut listeners: Vec<_> = listeners.into_iter().map(Some).collect();
         for (index, listener) in listeners.iter_mut().flatten().enumerate() {
@@ -335,7 +337,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    fn finish_job(&mut self, ticket: Ticket<S::Job>) {
+    fn finish_job(&mut self, ticket: Ticket<JobOf<S>>) {
         self.jobs -= 1;
         let (key, job) = (ticket.key, ticket.job);
         if let Some(conn) = self.conns.get_mut(key) {
@@ -595,7 +597,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    fn carry_out(&mut self, key: ConnKey, effect: Effect<S>) {
+    fn carry_out(&mut self, key: ConnKey, effect: Effect<S::Words>) {
         match effect {
             Effect::Reply(reply) => self.reply(key, reply),
             Effect::Submit(lane, job) => self.submit(key, lane, job),
@@ -612,7 +614,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    fn reply(&mut self, key: ConnKey, reply: S::Reply) {
+    fn reply(&mut self, key: ConnKey, reply: ReplyOf<S>) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
             return;
@@ -632,7 +634,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    fn submit(&mut self, key: ConnKey, lane: Lane, job: S::Job) {
+    fn submit(&mut self, key: ConnKey, lane: Lane, job: JobOf<S>) {
         match self.lanes.submit(lane, Ticket { key, job }) {
             Ok(()) => {
                 self.jobs += 1;
@@ -663,7 +665,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     /// Ends every connection whose session belongs to a topic. It looks at all of them: this is
     /// rare, and one that is about to join must not slip through.
-    fn evict(&mut self, topic: &S::Topic, reason: CloseReason) {
+    fn evict(&mut self, topic: &TopicOf<S>, reason: CloseReason) {
         let belongs = |conn: &&Conn<N, S>| self.service.topics(&conn.session).contains(topic);
         let keys: Vec<ConnKey> = self.conns.iter().filter(belongs).map(|conn| conn.key).collect();
         for key in keys {
@@ -671,7 +673,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    fn inspect(&mut self, key: ConnKey, question: S::Question) {
+    fn inspect(&mut self, key: ConnKey, question: QuestionOf<S>) {
         let (conns, service, now) = (&self.conns, &self.service, self.now);
         let describe = |conn: &Conn<N, S>| describe(conn, service, now);
         let open = |skip, limit| conns.iter().skip(skip).take(limit).map(describe).collect();

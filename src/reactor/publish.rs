@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::conn::Flags;
 use super::net::Net;
-use super::service::{KINDS, Service};
+use super::service::{EventOf, KINDS, Service};
 use super::{Reactor, mark_dirty};
 use crate::handlers::effect::CloseReason;
 use crate::handlers::key::Audience;
@@ -81,7 +81,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 fn encode<'a, S: Service>(
     service: &mut S,
     kind: usize,
-    events: impl Iterator<Item = &'a S::Event>,
+    events: impl Iterator<Item = &'a EventOf<S>>,
     out: &mut Vec<u8>,
 ) -> Encoded {
     let joins = service.joins(kind);

@@ -32,7 +32,7 @@ pub struct Io<'a, S: Service> {
     /// Whether there is room for no more connections: whoever opens now must be refused.
     pub full: bool,
     /// What shall be done, in this order.
-    pub effects: &'a mut Vec<Effect<S>>,
+    pub effects: &'a mut Vec<Effect<S::Words>>,
 }
 
 /// What became of a message.
@@ -62,7 +62,9 @@ impl Patience {
 }
 
 /// The meaning of the bytes: the product and `examples/echo.rs` each implement it.
-pub trait Service: Vocabulary + Sized {
+pub trait Service: Sized {
+    /// The nouns of its effects: itself, or a type that its handlers share.
+    type Words: Vocabulary;
     /// What is remembered about who a connection is. Small: one is held for each.
     type Session;
 
@@ -75,10 +77,10 @@ pub trait Service: Vocabulary + Sized {
 
     /// A job came back. `session` is `None` when the connection has ended: then nothing can be
     /// answered, but what was stored is stored and others must hear of it.
-    fn finish(&mut self, job: Self::Job, session: Option<&mut Self::Session>, io: &mut Io<'_, Self>);
+    fn finish(&mut self, job: JobOf<Self>, session: Option<&mut Self::Session>, io: &mut Io<'_, Self>);
 
     /// A lane had no room for this job: answer that the server is busy.
-    fn busy(&mut self, job: Self::Job, session: &mut Self::Session, io: &mut Io<'_, Self>);
+    fn busy(&mut self, job: JobOf<Self>, session: &mut Self::Session, io: &mut Io<'_, Self>);
 
     /// The bytes were not the protocol: answer if it makes sense. The connection is then closed.
     fn broken(&mut self, error: &ProtoError, session: &mut Self::Session, io: &mut Io<'_, Self>);
@@ -110,15 +112,15 @@ pub trait Service: Vocabulary + Sized {
     fn message_bytes_max(&self, session: &Self::Session) -> usize;
 
     /// The topics that a joined connection is a member of.
-    fn topics(&self, session: &Self::Session) -> SmallVec<[Self::Topic; 2]>;
+    fn topics(&self, session: &Self::Session) -> SmallVec<[TopicOf<Self>; 2]>;
 
     /// Whether this topic may be published to now; `Err` says in how many milliseconds.
-    fn may_publish(&mut self, topic: &Self::Topic, now: Now) -> Result<(), u32>;
+    fn may_publish(&mut self, topic: &TopicOf<Self>, now: Now) -> Result<(), u32>;
 
     /// Puts an answer into bytes. Returns whether it is the connection's last.
     fn write_reply(
         &mut self,
-        reply: Self::Reply,
+        reply: ReplyOf<Self>,
         wire: &mut Wire,
         session: &Self::Session,
         now: Now,
@@ -132,17 +134,28 @@ pub trait Service: Vocabulary + Sized {
     fn joins(&self, kind: usize) -> bool;
 
     /// Puts an event into bytes for one kind.
-    fn write_event(&mut self, event: &Self::Event, kind: usize, out: &mut Vec<u8>);
+    fn write_event(&mut self, event: &EventOf<Self>, kind: usize, out: &mut Vec<u8>);
 
     /// Hands an event to a member that is not a connection.
-    fn deliver(&mut self, to: Audience, event: &Self::Event);
+    fn deliver(&mut self, to: Audience, event: &EventOf<Self>);
 
     /// Answers a question about the reactor.
-    fn inspect(&mut self, question: Self::Question, view: &View<'_>) -> Self::Reply;
+    fn inspect(&mut self, question: QuestionOf<Self>, view: &View<'_>) -> ReplyOf<Self>;
 
     /// The name of a session for `/connz`: protocol and user.
     fn describe(&self, session: &Self::Session) -> (&'static str, Option<String>);
 }
+
+/// A service's jobs.
+pub type JobOf<S> = <<S as Service>::Words as Vocabulary>::Job;
+/// A service's topics.
+pub type TopicOf<S> = <<S as Service>::Words as Vocabulary>::Topic;
+/// A service's events.
+pub type EventOf<S> = <<S as Service>::Words as Vocabulary>::Event;
+/// A service's replies.
+pub type ReplyOf<S> = <<S as Service>::Words as Vocabulary>::Reply;
+/// A service's questions about the reactor.
+pub type QuestionOf<S> = <<S as Service>::Words as Vocabulary>::Question;
 
 /// How a connection ends when the server drains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::inbox::{Door, Wakeup, inbox};
 use super::listener::Listener;
 use super::net::{MioListener, MioNet};
 use super::pool::{LaneBounds, Queues, lanes};
-use super::service::Service;
+use super::service::{JobOf, Service};
 use super::{Reactor, ReactorLimits};
 
 /// Starts the worker threads of a service and gives their handles.
@@ -32,7 +32,7 @@ pub struct Plan<S: Service> {
     /// Makes the service, on the loop's thread.
     pub service: Box<dyn FnOnce() -> S + Send>,
     /// Starts the workers. A service without jobs starts none.
-    pub workers: StartWorkers<S::Job>,
+    pub workers: StartWorkers<JobOf<S>>,
 }
 
 /// Where a server is in its life.

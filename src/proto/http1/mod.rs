@@ -10,7 +10,7 @@
 //! after an error or a closing reply nothing more is decoded. No byte is searched
 //! twice for the end of a line.
 //!
-//! Not here: sockets and deadlines (`is_mid_message` tells the owner which deadline applies), routes,
+//! Not here: sockets and deadlines (`phase` tells the owner which deadline applies), routes,
 //! and the shape of error bodies, which depends on the path (`HttpError::path`).
 //! Read on in `head.rs`, `target.rs`, `chunked.rs`, `request.rs`, `response.rs`.
 
@@ -75,16 +75,7 @@ pub enum Decoded<'a> {
     Closed,
 }
 
-/// Where in a message the connection is, which is to say: which deadline it is under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Between requests.
-    Idle,
-    /// A head has begun.
-    Head,
-    /// The head is read, the request not finished.
-    Body,
-}
+pub use super::Phase;
 
 /// A request that cannot be read. Answer it with `Http1::encode_error`, unless `truncated`, and close.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +107,7 @@ impl Http1 {
         match self.advance(rx) {
             Ok(Step::Whole) => Ok(self.request(rx).map_or(Decoded::Closed, Decoded::Request)),
             Ok(Step::Closed) => Ok(Decoded::Closed),
-            Ok(_) if eof && self.is_mid_message(rx) == Phase::Idle => Ok(Decoded::Closed),
+            Ok(_) if eof && self.phase(rx) == Phase::Idle => Ok(Decoded::Closed),
             Ok(_) if eof => Err(HttpError { truncated: true, ..self.fail(TRUNCATED, rx) }),
             Ok(Step::Continue) => Ok(Decoded::Continue),
             Ok(Step::NeedMore) => Ok(Decoded::NeedMore),
@@ -136,7 +127,7 @@ impl Http1 {
     }
 
     /// Which part of a message comes next, given what is unread.
-    pub fn is_mid_message(&self, rx: &RecvBuf) -> Phase {
+    pub fn phase(&self, rx: &RecvBuf) -> Phase {
         match self.state {
             State::Head { .. } if rx.is_empty() => Phase::Idle,
             State::Head { .. } => Phase::Head,

@@ -428,11 +428,11 @@ fn the_phase_follows_the_bytes() {
     let mut phases = Vec::new();
     for part in [&b""[..], b"\r\n", b"P", b"OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a", b"b"] {
         peer.receive(part);
-        phases.push(peer.http.is_mid_message(&peer.rx));
+        phases.push(peer.http.phase(&peer.rx));
     }
     assert_eq!(phases, [Phase::Idle, Phase::Idle, Phase::Head, Phase::Body, Phase::Body, Phase::Body]);
     peer.finish();
-    assert_eq!(peer.http.is_mid_message(&peer.rx), Phase::Idle);
+    assert_eq!(peer.http.phase(&peer.rx), Phase::Idle);
 }
 
 /// A burst of small requests far beyond any single limit is read one by one.

@@ -1,0 +1,265 @@
+//! A request, step by step: found, let in, read, run; and its answer, dressed for the browser it is for.
+//!
+//! Browsers are strangers even on this machine: a page from anywhere can make one send requests to
+//! a loopback address. So the host that a request names must be ours (else 421, which stops DNS
+//! rebinding), only listed origins may read answers, and the internal listener hears no browser.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use serde_json::json;
+use smallvec::SmallVec;
+
+use super::MangaHub;
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Reply, Via};
+use crate::handlers::effect::Lane;
+use crate::handlers::session::{ServiceKind, Session};
+use crate::handlers::token::Claims;
+use crate::handlers::{Access, Caller, Ctx, Settings, auth};
+use crate::proto::http1::{Method, Request, Response};
+use crate::proto::routes::{self, Family, Found, Input, Match, Prepared, ROUTES, Route};
+use crate::proto::{internal, v1};
+use crate::reactor::service::{Flow, Io};
+use crate::store::StoreError;
+use crate::store::model::Role;
+
+impl MangaHub {
+    /// Handles a request.
+    pub(super) fn request(&mut self, request: &Request<'_>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
+        session.cors = self.origin(request, session.service);
+        let via = if is_v2(request.path) { Via::NONE_V2 } else { Via::NONE };
+        let mut ctx = self.context(via, io);
+        let served = let_in(request, session.service, &ctx.state.settings)
+            .and_then(|()| find(request, session.service))
+            .and_then(|target| serve(request, target, session, &mut ctx));
+        if let Err(error) = served {
+            ctx.refuse(error);
+        }
+        Flow::Handled
+    }
+
+    /// Which of the operator's origins the request's page is from, counted from 1; 0 for none.
+    fn origin(&self, request: &Request<'_>, service: ServiceKind) -> u8 {
+        let Some(origin) = request.header("origin").filter(|_| service == ServiceKind::Http) else { return 0 };
+        let allowed = &self.state.settings.cors_origins;
+        let place = allowed.iter().position(|other| other == "*" || other.eq_ignore_ascii_case(origin));
+        place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
+    }
+
+    /// An answer as a response: the family's shape, and what browsers and clients need beside it.
+    pub(super) fn response(&self, answer: Answer, session: &Session) -> Response {
+        let retry_after_s = answer.outcome.as_ref().err().map_or(0, |error| error.retry_after_s);
+        let response = match family(answer.via, session) {
+            Family::Internal => internal::respond(answer.outcome),
+            Family::V2 => respond_v2(answer.outcome),
+            Family::V1 | Family::Sync => v1::respond(answer.outcome),
+        };
+        let response = match retry_after_s {
+            0 => response,
+            seconds => response.with_header("Retry-After", seconds.to_string()),
+        };
+        let origin = usize::from(session.cors).checked_sub(1);
+        match origin.and_then(|place| self.state.settings.cors_origins.get(place)) {
+            None => response,
+            Some(origin) => allow_origin(response, origin),
+        }
+    }
+}
+
+fn allow_origin(response: Response, origin: &str) -> Response {
+    let response = response
+        .with_header("Access-Control-Allow-Origin", origin.to_owned())
+        .with_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Device, X-Requested-With")
+        .with_header("Access-Control-Expose-Headers", "Content-Length, Retry-After")
+        .with_header("Access-Control-Max-Age", "43200")
+        .with_header("Vary", "Origin");
+    match origin {
+        "*" => response,
+        _ => response.with_header("Access-Control-Allow-Credentials", "true"),
+    }
+}
+
+/// Whether somebody who sends such a request may ask at all.
+fn let_in(request: &Request<'_>, service: ServiceKind, settings: &Settings) -> Result<(), ApiError> {
+    if !is_our_host(request.host, &settings.hosts) {
+        return Err(ApiError::new(ErrorKind::Misdirected, "This server does not serve that host"));
+    }
+    if service != ServiceKind::Internal {
+        return Ok(());
+    }
+    if request.has_header("origin") || request.has_header("sec-fetch-site") {
+        return Err(ApiError::new(ErrorKind::Forbidden, "Browsers are not served here"));
+    }
+    let given = request.bearer().unwrap_or("");
+    match &settings.internal_token {
+        Some(token) if !same(token.as_bytes(), given.as_bytes()) => {
+            Err(ApiError::new(ErrorKind::Unauthorized, "The internal token is required"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a `Host` names this server: a loopback name, any address, or one that the operator lists.
+/// A page can only make a browser name the host it was itself loaded from, so an address is safe.
+fn is_our_host(host: &str, hosts: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.');
+    let local = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    let listed = |other: &String| other.eq_ignore_ascii_case(name) || other.eq_ignore_ascii_case(host);
+    local || name.parse::<IpAddr>().is_ok() || hosts.iter().any(listed)
+}
+
+/// Compares secrets in a time that tells nothing of where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}
+
+/// Where a request leads.
+enum Target<'a> {
+    Route(Found, SmallVec<[Cow<'a, str>; 2]>),
+    Options(String),
+}
+
+fn find<'a>(request: &Request<'a>, service: ServiceKind) -> Result<Target<'a>, ApiError> {
+    if request.method == Method::Options && request.target == "*" {
+        return Ok(Target::Options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()));
+    }
+    let segments = request.segments().map_err(|error| ApiError::new(ErrorKind::Framing(error.status), error.what))?;
+    match routes::find_http(request.method, &segments, service == ServiceKind::Internal) {
+        Match::Found(found, params) => Ok(Target::Route(found, params)),
+        Match::OtherMethods(methods) if request.method == Method::Options => Ok(Target::Options(methods)),
+        Match::OtherMethods(methods) => Err(ApiError {
+            detail: Some(methods),
+            ..ApiError::new(ErrorKind::MethodNotAllowed, "This path does not take this method")
+        }),
+        Match::Nothing => Err(ApiError::not_found("There is nothing at this path")),
+    }
+}
+
+fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let ((via, route), params) = match target {
+        Target::Route(found, params) => (found, params),
+        Target::Options(methods) => {
+            ctx.reply(Reply::Allowed(methods));
+            return Ok(());
+        }
+    };
+    ctx.via = via;
+    ctx.state.counts.call(usize::from(via.0));
+    ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
+    let claims = check_access(request, route, ctx)?;
+    let call = route.prepare(&Input::Http(request, &params))?;
+    match claims {
+        Some(claims) if claims.issued_at.is_none() => {
+            run_if_user_exists(claims, call, ctx);
+            Ok(())
+        }
+        claims => {
+            ctx.caller = claims.map(Caller::from);
+            call(session, ctx)
+        }
+    }
+}
+
+/// The claims of the request's token, where the route needs one.
+fn check_access(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
+    if route.access == Access::Public {
+        return Ok(None);
+    }
+    let unauthorized = |message| ApiError::new(ErrorKind::Unauthorized, message);
+    let token = match (request.bearer(), request.has_header("authorization")) {
+        (Some(token), _) => token,
+        (None, false) => return Err(unauthorized("Authorization header required")),
+        (None, true) => return Err(unauthorized("Invalid authorization header format")),
+    };
+    let claims = auth::check_token(token, ctx)?;
+    match route.access == Access::Admin && claims.role != Role::Admin {
+        true => Err(ApiError::new(ErrorKind::Forbidden, "Only an administrator may do this")),
+        false => Ok(Some(claims)),
+    }
+}
+
+/// A token that some tool made, without the time of issue, is believed if its user exists and has
+/// never logged out everywhere.
+fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
+    let id = claims.user_id.clone();
+    ctx.run(
+        Lane::Read,
+        move |store| store.user(&id),
+        move |user, session, ctx| match user {
+            Ok(user) if user.valid_from == 0 => {
+                ctx.caller = Some(Caller::from(claims));
+                call(session, ctx)
+            }
+            Ok(_) | Err(StoreError::NotFound) => {
+                Err(ApiError::new(ErrorKind::Unauthorized, "Invalid or expired token"))
+            }
+            Err(error) => Err(error.into()),
+        },
+    );
+}
+
+impl From<Claims> for Caller {
+    fn from(claims: Claims) -> Self {
+        Self { id: claims.user_id, username: claims.username.into(), role: claims.role }
+    }
+}
+
+/// Whose shape an answer has.
+fn family(via: Via, session: &Session) -> Family {
+    match (via, session.service) {
+        (_, ServiceKind::Internal) => match ROUTES.get(usize::from(via.0)) {
+            Some(route) => route.family,
+            None => Family::Internal,
+        },
+        (Via::NONE, _) => Family::V1,
+        (Via::NONE_V2, _) => Family::V2,
+        (via, _) => ROUTES.get(usize::from(via.0)).map_or(Family::V1, |route| route.family),
+    }
+}
+
+/// Whether a path is the second family's.
+pub(super) fn is_v2(path: &str) -> bool {
+    let under = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (under("/api") && !under("/api/v1")) || under("/auth") || under("/check-conn") || under("/db-ping")
+}
+
+/// A refusal in the second family's shape.
+fn respond_v2(outcome: Result<Reply, ApiError>) -> Response {
+    match outcome {
+        Err(error) => Response::json(error.kind.codes().0, json!({"error": error.message}).to_string()),
+        reply => v1::respond(reply),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Loopback names, addresses and listed hosts are ours; any other name could be a trap.
+    #[test]
+    fn only_our_hosts_are_served() {
+        let hosts = ["manga.example".to_owned()];
+        for ours in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "[::1]:80", "10.1.2.3", "manga.example:8080", "a.localhost"] {
+            assert!(is_our_host(ours, &hosts), "{ours}");
+        }
+        for strange in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "manga.example.evil", ""] {
+            assert!(!is_our_host(strange, &hosts), "{strange}");
+        }
+    }
+
+    /// Paths are told apart by whole segments.
+    #[test]
+    fn families_are_told_by_path() {
+        for v2 in ["/api/manga", "/api", "/auth/login", "/check-conn"] {
+            assert!(is_v2(v2), "{v2}");
+        }
+        for v1 in ["/api/v1/manga", "/api/v1", "/apis", "/health", "/"] {
+            assert!(!is_v2(v1), "{v1}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The operator's pages, made from what the loop and the handlers count.
+
+use serde_json::json;
+
+use crate::handlers::State;
+use crate::handlers::api::{Answer, ConnzQuery, Inquiry, Reply};
+use crate::proto::internal::{self, ConnRow, Metric};
+use crate::proto::time::rfc3339;
+use crate::reactor::stats::{PHASES, Stats, View};
+
+/// Answers a question about the server.
+pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
+    let (via, reply) = match inquiry {
+        Inquiry::Metrics(via) => (via, internal::metrics_page(metrics(state, view))),
+        Inquiry::Varz(via) => (via, varz(state, view)),
+        Inquiry::Connz(via, query) => (via, connz(&query, view)),
+        Inquiry::Sync(via) => {
+            let (clients, users) = state.members.counts();
+            (via, Reply::SyncStats { clients, users, waiting: view.events_waiting })
+        }
+    };
+    Answer { via, outcome: Ok(reply) }
+}
+
+fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
+    let stats = view.stats;
+    let count = |name, help, value: u64| Metric::one(name, help, true, value as f64);
+    let gauge = |name, help, value: usize| Metric::one(name, help, false, value as f64);
+    let (clients, users) = state.members.counts();
+    let calls = internal::call_counts(&state.counts.calls);
+    let sampled = |us: &u64| *us as f64 * Stats::SAMPLE as f64 / 1e6;
+    vec![
+        Metric::each(
+            "build_info",
+            "Which program this is",
+            false,
+            "version",
+            [(env!("CARGO_PKG_VERSION").to_owned(), 1.0)].into_iter(),
+        ),
+        gauge("connections", "Open connections", view.connections),
+        gauge("connections_limit", "The most connections there may be", view.connections_max),
+        count("connections_opened", "Connections accepted", stats.accepted),
+        count("connections_refused", "Connections told that there is no room", stats.refused),
+        count("accept_errors", "Accepts that failed", stats.accept_errors),
+        Metric::each(
+            "connections_closed",
+            "Connections ended, by reason",
+            true,
+            "reason",
+            stats.closes().map(|(reason, count)| (reason.as_str().to_owned(), count as f64)),
+        ),
+        gauge("sync_clients", "Authenticated sync connections", clients),
+        gauge("sync_users", "Users with an authenticated sync connection", users),
+        gauge("topics", "Topics with members", view.topics),
+        count("received_bytes", "Bytes read from connections", stats.bytes_in),
+        count("sent_bytes", "Bytes written to connections", stats.bytes_out),
+        count("messages_received", "Messages decoded", stats.messages_in),
+        count("events_published", "Events told to topics", stats.events),
+        count("deliveries", "Copies of events queued to connections", stats.deliveries),
+        gauge("events_waiting", "Events that wait to be told", view.events_waiting),
+        gauge("receive_buffer_bytes", "Bytes held in receive buffers", view.held.0),
+        gauge("send_queue_bytes", "Bytes owed to connections", view.held.1),
+        count("jobs_submitted", "Jobs given to workers", stats.jobs),
+        count("jobs_refused", "Jobs refused because their queue was full", stats.jobs_refused),
+        Metric::each(
+            "job_queue_depth",
+            "Jobs waiting, by lane",
+            false,
+            "lane",
+            view.lanes.iter().map(|(lane, depth)| ((*lane).to_owned(), *depth as f64)),
+        ),
+        count("handler_panics", "Handlers that panicked", stats.panics),
+        Metric::each(
+            "calls",
+            "Calls made, by name",
+            true,
+            "call",
+            calls.iter().map(|(name, (made, _))| (name.clone(), *made as f64)),
+        ),
+        Metric::each(
+            "calls_refused",
+            "Calls refused, by name",
+            true,
+            "call",
+            calls.iter().map(|(name, (_, refused))| (name.clone(), *refused as f64)),
+        ),
+        Metric::each(
+            "errors",
+            "Refusals, by code",
+            true,
+            "code",
+            state.counts.refusals.iter().map(|(code, count)| ((*code).to_owned(), *count as f64)),
+        ),
+        count("loop_turns", "Turns of the event loop", stats.turns),
+        Metric::each(
+            "loop_phase_seconds",
+            "Time in each phase of the loop, estimated from a sample of turns",
+            true,
+            "phase",
+            PHASES.iter().zip(&stats.phase_us).map(|(phase, us)| ((*phase).to_owned(), sampled(us))),
+        ),
+        gauge("catalogue_series", "Series in the catalogue", state.catalogue.len()),
+        Metric::one("start_time_seconds", "When the server started", false, state.started_ms as f64 / 1000.0),
+    ]
+}
+
+fn varz(state: &State, view: &View<'_>) -> Reply {
+    let stats = view.stats;
+    let (clients, users) = state.members.counts();
+    let closes: serde_json::Map<_, _> = stats
+        .closes()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.as_str().to_owned(), count.into()))
+        .collect();
+    internal::json_page(&json!({
+        "server": "mangahub",
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": rfc3339(view.now.unix_ms),
+        "start": rfc3339(state.started_ms),
+        "uptime_seconds": view.now.mono_ms / 1000,
+        "state": if view.draining { "draining" } else { "running" },
+        "connections": view.connections,
+        "max_connections": view.connections_max,
+        "total_connections": stats.accepted,
+        "refused_connections": stats.refused,
+        "closed": closes,
+        "sync_clients": clients,
+        "sync_users": users,
+        "topics": view.topics,
+        "in_bytes": stats.bytes_in,
+        "out_bytes": stats.bytes_out,
+        "in_msgs": stats.messages_in,
+        "events": stats.events,
+        "deliveries": stats.deliveries,
+        "events_waiting": view.events_waiting,
+        "held_bytes": {"receive": view.held.0, "send": view.held.1},
+        "jobs": {"submitted": stats.jobs, "refused": stats.jobs_refused,
+            "waiting": view.lanes.iter().map(|(lane, depth)| ((*lane).to_owned(), *depth)).collect::<std::collections::BTreeMap<_, _>>()},
+        "panics": stats.panics,
+        "turns": stats.turns,
+        "catalogue": state.catalogue.len(),
+    }))
+}
+
+fn connz(query: &ConnzQuery, view: &View<'_>) -> Reply {
+    let wanted = |protocol: &str, user: Option<&str>| {
+        query.protocol.as_deref().is_none_or(|wanted| wanted == protocol)
+            && query.user.as_deref().is_none_or(|wanted| Some(wanted) == user)
+    };
+    let mut rows = Vec::new();
+    if query.open {
+        for open in (view.open)(query.offset, query.limit) {
+            if wanted(open.protocol, open.user.as_deref()) {
+                let row = ConnRow {
+                    id: open.key.pack(),
+                    peer: open.peer,
+                    protocol: open.protocol,
+                    user: open.user.as_deref(),
+                    times_ms: (open.opened_ms, open.active_ms),
+                    bytes: open.bytes,
+                    messages: open.messages,
+                    more: json!({"state": "open", "pending_bytes": open.held.1, "received_bytes": open.held.0, "jobs": open.jobs}),
+                };
+                rows.push(row.json(false));
+            }
+        }
+    }
+    if query.closed {
+        for closed in view.stats.closed().take(query.limit) {
+            if wanted(closed.protocol, closed.user.as_deref()) {
+                let row = ConnRow {
+                    id: closed.key.pack(),
+                    peer: closed.peer,
+                    protocol: closed.protocol,
+                    user: closed.user.as_deref(),
+                    times_ms: (closed.opened_ms, closed.closed_ms),
+                    bytes: closed.bytes,
+                    messages: closed.messages,
+                    more: json!({"state": "closed", "reason": closed.reason.as_str()}),
+                };
+                rows.push(row.json(true));
+            }
+        }
+    }
+    internal::json_page(&json!({
+        "now": rfc3339(view.now.unix_ms),
+        "num_connections": view.connections,
+        "offset": query.offset,
+        "limit": query.limit,
+        "connections": rows,
+    }))
+}

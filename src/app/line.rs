@@ -1,0 +1,103 @@
+//! A line, step by step: read, found, in order, within the rate, run.
+//!
+//! The order of answers is the order of lines. Only the writer's lane keeps its order by itself, so
+//! while jobs are outstanding a line goes on only if all it leaves is another job for the writer.
+//! Anything else waits until the jobs are answered, and is then shown again.
+
+use super::{MangaHub, auth_route};
+use crate::handlers::api::{ApiError, ErrorKind};
+use crate::handlers::effect::{Effect, Lane};
+use crate::handlers::session::{ServiceKind, Session};
+use crate::handlers::{Caller, Ctx, auth};
+use crate::proto::routes::{self, Found, Input};
+use crate::proto::sync::Message;
+use crate::reactor::service::{Flow, Io};
+
+impl MangaHub {
+    /// Handles a line; `None` is one that was too long.
+    pub(super) fn line(&mut self, line: Option<&[u8]>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
+        let message = match line {
+            Some(line) => Message::parse(line, session.service),
+            None => Err(ApiError::new(ErrorKind::TooLarge, "The line is too long; it was skipped")),
+        };
+        if session.member.is_none() {
+            return self.first_line(message, session, io);
+        }
+        let found = message.and_then(|message| Ok((find(&message, session.service)?, message)));
+        let ordered = matches!(&found, Ok(((_, route), _)) if route.lane == Lane::Write);
+        let jobs = io.jobs;
+        if jobs > 0 && !ordered {
+            return Flow::Wait;
+        }
+        let before = io.effects.len();
+        let metered = found.as_ref().map_or(true, |((_, route), _)| route.metered);
+        let mut ctx = self.context(crate::handlers::api::Via::NONE, io);
+        let spent = if metered { spend(session, &mut ctx) } else { Ok(()) };
+        if let Err(error) = spent.and_then(|()| run(found?, session, &mut ctx)) {
+            ctx.refuse(error);
+        }
+        let overtakes = |effect: &Effect<_>| !matches!(effect, Effect::Submit(Lane::Write, _));
+        if jobs > 0 && ctx.effects[before..].iter().any(overtakes) {
+            ctx.effects.truncate(before);
+            refund(session, &mut ctx, metered);
+            return Flow::Wait;
+        }
+        Flow::Handled
+    }
+
+    /// Before a session has begun the only message is `auth`, and while it is being checked nothing
+    /// else is looked at.
+    fn first_line(&mut self, message: Result<Message<'_>, ApiError>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
+        if io.jobs > 0 {
+            return Flow::Wait;
+        }
+        let (via, route) = auth_route(session.service);
+        let mut ctx = self.context(via, io);
+        let outcome = match message {
+            Ok(message) if message.kind == "auth" => {
+                ctx.state.counts.call(usize::from(via.0));
+                route.prepare(&Input::Line(&message.data)).and_then(|run| run(session, &mut ctx))
+            }
+            _ => Err(ApiError::new(ErrorKind::Unauthorized, "Authentication required")),
+        };
+        if let Err(error) = outcome {
+            refuse_session(error, &mut ctx);
+        }
+        Flow::Handled
+    }
+}
+
+/// A session that can't begin: says why, and closes.
+pub(super) fn refuse_session(error: ApiError, ctx: &mut Ctx<'_>) {
+    let reason = auth::close_reason(error.kind);
+    ctx.refuse(error);
+    ctx.close(reason);
+}
+
+fn run(((via, route), message): (Found, Message<'_>), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    ctx.via = via;
+    ctx.state.counts.call(usize::from(via.0));
+    ctx.caller = session.member.and_then(|member| ctx.state.members.get(member)).map(Caller::from);
+    route.prepare(&Input::Line(&message.data))?(session, ctx)
+}
+
+/// The route of a message within a session. A session begins once, so `auth` is not one.
+fn find(message: &Message<'_>, service: ServiceKind) -> Result<Found, ApiError> {
+    let found = routes::find_line(service, &message.kind).filter(|found| found.0 != auth_route(service).0);
+    found.ok_or_else(|| {
+        let shown: String = message.kind.chars().filter(|c| !c.is_control()).take(40).collect();
+        ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {shown}"))
+    })
+}
+
+fn spend(session: &Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let (Some(member), rate) = (session.member, ctx.state.settings.messages) else { return Ok(()) };
+    let spent = ctx.state.members.spend(member, rate, ctx.now.mono_ms);
+    spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
+}
+
+fn refund(session: &Session, ctx: &mut Ctx<'_>, metered: bool) {
+    if let (Some(member), true) = (session.member, metered) {
+        ctx.state.members.refund(member, ctx.state.settings.messages);
+    }
+}

@@ -1,0 +1,319 @@
+//! MangaHub as a service on the reactor: where the tables of routes meet the loop.
+//!
+//! A message is looked up, its access is checked, its call is run, and what the call leaves is
+//! carried out by the loop. Nothing is decided here that a handler or a family's shape could
+//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
+//! `inspect` turns what the loop counts into the operator's pages.
+
+mod http;
+mod inspect;
+mod line;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Product, Reply, Topic, Via};
+use crate::handlers::effect::{CloseReason, Effect};
+use crate::handlers::key::Audience;
+use crate::handlers::session::{ServiceKind, Session};
+use crate::handlers::work::Work;
+use crate::handlers::{Ctx, State, monitor};
+use crate::proto::http1::{Http1, HttpLimits};
+use crate::proto::http_date::HttpDate;
+use crate::proto::line_json::LineCodec;
+use crate::proto::routes::{self, Found, ROUTES};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, sync};
+use crate::reactor;
+use crate::reactor::service::{Farewell, Flow, Io, Last, Now, Patience, Service};
+use crate::reactor::stats::View;
+use crate::store::{Job, StoreError};
+
+/// The product.
+pub struct MangaHub {
+    state: State,
+    /// What each listener is for, by its index.
+    listeners: Vec<ServiceKind>,
+    http_limits: Arc<HttpLimits>,
+    date: HttpDate,
+}
+
+/// What is waited for, as the loop counts it (see [`Patience`]).
+mod step {
+    /// The first message of a sync session.
+    pub const AUTH: u8 = 1;
+    /// The next message of a sync session.
+    pub const IDLE: u8 = 2;
+    /// The next request.
+    pub const KEEP_ALIVE: u8 = 3;
+    /// The rest of a head.
+    pub const HEAD: u8 = 4;
+    /// The rest of a body.
+    pub const BODY: u8 = 5;
+}
+
+impl MangaHub {
+    /// The product over what is known at the start. `listeners` says what each one is for.
+    pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
+        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
+    }
+
+    /// The context of a call on behalf of a connection.
+    fn context<'a>(&'a mut self, via: Via, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
+        let state = &mut self.state;
+        Ctx { now: io.now, state, peer: io.peer, via, device: None, caller: None, effects: io.effects }
+    }
+
+    /// Answers a failure that no route is to blame for, in the shape of the connection's wire.
+    fn apologise(&mut self, error: ApiError, session: &Session, io: &mut Io<'_, Self>) {
+        let via = match session.service.is_sync() && session.member.is_none() {
+            true => auth_route(session.service).0,
+            false => Via::NONE,
+        };
+        self.context(via, io).refuse(error);
+    }
+}
+
+impl Service for MangaHub {
+    type Words = Product;
+    type Session = Session;
+
+    fn open(&mut self, io: &mut Io<'_, Self>) -> (Wire, Session) {
+        let service = self.listeners[usize::from(io.listener)];
+        let wire = match service.is_sync() {
+            true => Wire::Line(LineCodec::default()),
+            false => Wire::Http(Box::new(Http1::new(self.http_limits.clone()))),
+        };
+        let mut session = Session::new(service);
+        let most = self.state.settings.connections_per_address;
+        // The operator gets in when everybody else is kept out.
+        let outsider = service != ServiceKind::Internal;
+        if outsider && !io.full && most > 0 {
+            session.counted = self.state.addresses.enter(io.peer.ip(), most);
+        }
+        let why = match outsider {
+            true if io.full => Some("The server is full, please try again later"),
+            true if most > 0 && !session.counted => Some("Too many connections from this address"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.apologise(ApiError::new(ErrorKind::Unavailable, why).after(5), &session, io);
+            io.effects.push(Effect::Close(CloseReason::TooMany));
+        }
+        (wire, session)
+    }
+
+    fn handle(&mut self, message: Incoming<'_>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
+        match message {
+            Incoming::Request(request) => self.request(&request, session, io),
+            Incoming::Line(line) => self.line(Some(line), session, io),
+            Incoming::LineTooLong => self.line(None, session, io),
+            // No listener of the product speaks raw bytes.
+            Incoming::Bytes(_) => Flow::Handled,
+        }
+    }
+
+    fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
+        let via = job.via;
+        let mut nobody = Session::detached();
+        let gone = session.is_none();
+        let session = session.unwrap_or(&mut nobody);
+        let mut ctx = self.context(via, io);
+        if let Err(error) = job.finish(session, &mut ctx) {
+            let begins = session.service.is_sync() && session.member.is_none();
+            match begins && via == auth_route(session.service).0 {
+                true => line::refuse_session(error, &mut ctx),
+                false => ctx.refuse(error),
+            }
+        }
+        if let (true, Some(member)) = (gone, nobody.member) {
+            // A session that began for a connection that had already ended.
+            self.state.members.leave(member, io.now.mono_ms);
+        }
+    }
+
+    fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
+        job.void(StoreError::Busy);
+        self.finish(job, Some(session), io);
+    }
+
+    fn broken(&mut self, error: &ProtoError, session: &mut Session, io: &mut Io<'_, Self>) {
+        let ProtoError::Http(error) = error;
+        if error.truncated {
+            return;
+        }
+        let via = match error.path.as_deref().is_some_and(http::is_v2) {
+            true => Via::NONE_V2,
+            false => Via::NONE,
+        };
+        session.cors = 0;
+        self.context(via, io).refuse(ApiError::new(ErrorKind::Framing(error.status), error.what));
+    }
+
+    fn panicked(&mut self, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
+        if let Some(session) = session {
+            self.apologise(ApiError::new(ErrorKind::Internal, "Something went wrong on the server"), session, io);
+        }
+    }
+
+    fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> CloseReason {
+        let (error, reason) = match kind {
+            step::AUTH => {
+                let error = ApiError::new(ErrorKind::Timeout, "Authentication was not received in time");
+                // An error line of its own for both dialects, beside the refusals of a bad token.
+                self.context(Via::NONE, io).refuse(error);
+                return CloseReason::AuthTimeout;
+            }
+            step::IDLE | step::KEEP_ALIVE => return CloseReason::IdleTimeout,
+            step::HEAD | step::BODY => {
+                (ApiError::new(ErrorKind::Timeout, "The request did not arrive in time"), CloseReason::ReadTimeout)
+            }
+            reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
+            _ => return CloseReason::Internal,
+        };
+        self.apologise(error, session, io);
+        reason
+    }
+
+    fn drain(&mut self) {
+        self.state.draining = true;
+    }
+
+    fn farewell(&mut self, session: &mut Session, idle: bool, io: &mut Io<'_, Self>) -> Farewell {
+        match session.service {
+            ServiceKind::Internal => Farewell::Stay,
+            ServiceKind::Http if idle => Farewell::Close,
+            ServiceKind::Http => Farewell::AfterReply,
+            ServiceKind::SyncV1 | ServiceKind::SyncV2 => {
+                let reconnect_after_ms = self.state.settings.reconnect_after_ms;
+                let message = "Server is shutting down.";
+                self.context(Via::NONE, io).reply(Reply::Notice { message, reconnect_after_ms });
+                Farewell::Close
+            }
+        }
+    }
+
+    fn closed(&mut self, session: &mut Session, io: &mut Io<'_, Self>) {
+        if session.counted {
+            self.state.addresses.leave(io.peer.ip());
+        }
+        if let (true, Some(member)) = (session.service.is_sync(), session.member.take()) {
+            self.state.members.leave(member, io.now.mono_ms);
+        }
+    }
+
+    fn tick(&mut self, io: &mut Io<'_, Self>) {
+        monitor::tick(&mut self.context(Via::NONE, io));
+    }
+
+    fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
+        let settings = &self.state.settings;
+        let wait = |kind, ms, renewed_by_bytes| Patience { kind, ms, renewed_by_bytes };
+        match (wire, session.service, session.member) {
+            (Wire::Http(_), ..) => {
+                let (idle_ms, head_ms, body_ms) = settings.http_timeouts_ms;
+                match phase {
+                    Phase::Idle => wait(step::KEEP_ALIVE, idle_ms, true),
+                    Phase::Head => wait(step::HEAD, head_ms, false),
+                    Phase::Body => wait(step::BODY, body_ms, false),
+                }
+            }
+            (_, ServiceKind::SyncV2, None) => wait(step::AUTH, settings.auth_timeout_ms.1, false),
+            (_, _, None) => wait(step::AUTH, settings.auth_timeout_ms.0, false),
+            (_, ServiceKind::SyncV2, Some(_)) => wait(step::IDLE, settings.v2_idle_ms, true),
+            // Its clients only listen; keepalive finds those that are gone.
+            (_, _, Some(_)) => Patience::ENDLESS,
+        }
+    }
+
+    fn message_bytes_max(&self, session: &Session) -> usize {
+        match session.member {
+            None => self.state.settings.first_line_bytes_max,
+            Some(_) => self.state.settings.line_bytes_max,
+        }
+    }
+
+    fn topics(&self, session: &Session) -> SmallVec<[Topic; 2]> {
+        let mut topics = SmallVec::new();
+        if let (true, Some(member)) = (session.service.is_sync(), session.member) {
+            if self.state.settings.broadcast_all {
+                topics.push(Topic::Everyone);
+            }
+            topics.push(Topic::Member(member));
+        }
+        topics
+    }
+
+    fn may_publish(&mut self, topic: &Topic, now: Now) -> Result<(), u32> {
+        // One telling a turn, however many events are joined in it.
+        if *topic != Topic::Everyone || self.state.broadcast_ms == now.mono_ms {
+            return Ok(());
+        }
+        self.state.broadcasts.take(self.state.settings.broadcasts, now.mono_ms)?;
+        self.state.broadcast_ms = now.mono_ms;
+        Ok(())
+    }
+
+    fn write_reply(
+        &mut self,
+        answer: Answer,
+        wire: &mut Wire,
+        session: &Session,
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Last {
+        if let Err(error) = &answer.outcome {
+            let (_, code, sync_code) = error.kind.codes();
+            let code = if session.service.is_sync() { sync_code } else { code };
+            self.state.counts.refuse(Some(usize::from(answer.via.0)), code);
+        }
+        match wire {
+            Wire::Http(codec) => {
+                let mut response = self.response(answer, session);
+                response.close |= self.state.draining;
+                let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
+                if codec.encode(&response, date, out) { Last::No } else { Last::Yes }
+            }
+            Wire::Line(_) | Wire::Raw => {
+                let begins = answer.via == auth_route(session.service).0;
+                sync::write_reply(answer.outcome, session.service, begins, now.unix_ms, out);
+                Last::No
+            }
+        }
+    }
+
+    fn kind(&self, session: &Session) -> usize {
+        match session.service {
+            ServiceKind::SyncV2 => 1,
+            _ => 0,
+        }
+    }
+
+    fn joins(&self, kind: usize) -> bool {
+        kind == 0 || self.state.settings.v2_coalesce
+    }
+
+    fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
+        let service = if kind == 1 { ServiceKind::SyncV2 } else { ServiceKind::SyncV1 };
+        sync::write_event(event, service, out);
+    }
+
+    fn deliver(&mut self, to: Audience, _: &Event) {
+        // Leases and streams come with their protocols; until then nobody can be one.
+        debug_assert!(matches!(to, Audience::Conn(_)), "nobody of this kind can have joined: {to:?}");
+    }
+
+    fn inspect(&mut self, inquiry: Inquiry, view: &View<'_>) -> Answer {
+        inspect::answer(&self.state, inquiry, view)
+    }
+
+    fn describe(&self, session: &Session) -> (&'static str, Option<String>) {
+        let member = session.member.and_then(|member| self.state.members.get(member));
+        (session.service.as_str(), member.map(|member| member.username.to_string()))
+    }
+}
+
+/// The route of the message that begins a session.
+fn auth_route(service: ServiceKind) -> Found {
+    routes::find_line(service, "auth").unwrap_or((Via::NONE, &ROUTES[0]))
+}

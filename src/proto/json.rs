@@ -1,0 +1,214 @@
+//! JSON objects from strangers: read once, member by member, with an error that names the member.
+//!
+//! Values stay as they were written until somebody asks for one of a type. A member that comes
+//! twice is refused, because two readers could take different ones for true. Nesting is bounded by
+//! the JSON library (128 levels), length by the wire.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::handlers::api::{ApiError, ErrorKind};
+use crate::store::model::Chapter;
+
+/// The members of an object, borrowed from its text.
+#[derive(Debug, Default)]
+pub struct Object<'a> {
+    members: SmallVec<[(Cow<'a, str>, &'a RawValue); 8]>,
+}
+
+/// What a text holds that should be an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotObject {
+    /// Not JSON, or JSON with a member twice.
+    Malformed,
+    /// JSON of another type.
+    OtherType,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object from the whole of `text`.
+    pub fn parse(text: &'a [u8]) -> Result<Self, NotObject> {
+        let text = std::str::from_utf8(text).map_err(|_| NotObject::Malformed)?;
+        serde_json::from_str(text).map_err(|error| match error.is_data() && !error.to_string().starts_with(TWICE) {
+            true => NotObject::OtherType,
+            false => NotObject::Malformed,
+        })
+    }
+
+    /// Reads a request's body. An empty one is an empty object: every member is then missing.
+    pub fn body(text: &'a [u8]) -> Result<Self, ApiError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::parse(text).map_err(|error| match error {
+            NotObject::Malformed => ApiError::new(ErrorKind::InvalidJson, "The body is not valid JSON"),
+            NotObject::OtherType => ApiError::invalid("The body must be a JSON object"),
+        })
+    }
+
+    /// A member as it was written; `null` counts as not there.
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.members.iter().find(|(member, _)| member == name)?;
+        (value.get() != "null").then_some(value)
+    }
+
+    /// A member of some type, or why it isn't.
+    fn read<T: Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        let Some(value) = self.raw(name) else { return Ok(None) };
+        let wrong = |_| ApiError::invalid(format!("{name}: expected {expected}"));
+        serde_json::from_str(value.get()).map(Some).map_err(wrong)
+    }
+
+    /// A text, if there.
+    pub fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        Ok(self.read::<Text<'a>>(name, "a string")?.map(|text| text.0))
+    }
+
+    /// A text that must be there.
+    pub fn need_text(&self, name: &str) -> Result<Cow<'a, str>, ApiError> {
+        self.text(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// A text of at most so many characters, if there.
+    pub fn short_text(&self, name: &str, characters_max: usize) -> Result<Option<Cow<'a, str>>, ApiError> {
+        let text = self.text(name)?;
+        match text.as_ref().is_some_and(|text| text.chars().count() > characters_max) {
+            true => Err(ApiError::invalid(format!("{name}: at most {characters_max} characters"))),
+            false => Ok(text),
+        }
+    }
+
+    /// A whole number within bounds, if there.
+    pub fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, ApiError> {
+        let expected = format!("a whole number from {min} to {max}");
+        let Some(number) = self.read::<i64>(name, &expected)? else { return Ok(None) };
+        match (min..=max).contains(&number) {
+            true => Ok(Some(number)),
+            false => Err(ApiError::invalid(format!("{name}: expected {expected}"))),
+        }
+    }
+
+    /// Yes or no, if there.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        self.read(name, "true or false")
+    }
+
+    /// A chapter, if there: a number with up to three decimals.
+    pub fn chapter(&self, name: &str) -> Result<Option<Chapter>, ApiError> {
+        let Some(number) = self.read::<f64>(name, "a number")? else { return Ok(None) };
+        if number < 0.0 {
+            return Err(ApiError::invalid(format!("{name}: invalid chapter number: cannot be negative")));
+        }
+        let wrong = || {
+            ApiError::invalid(format!("{name}: expected a chapter number up to {} with at most three decimals", Chapter::MAX))
+        };
+        Chapter::from_f64(number).map(Some).ok_or_else(wrong)
+    }
+
+    /// An object inside; empty when it isn't there.
+    pub fn object(&self, name: &str) -> Result<Object<'a>, ApiError> {
+        Ok(self.read(name, "an object")?.unwrap_or_default())
+    }
+}
+
+/// A member that should be there isn't.
+pub fn missing(name: &str) -> ApiError {
+    ApiError::invalid(format!("{name}: required"))
+}
+
+/// How the error of a repeated member begins, to be told from a wrong type.
+const TWICE: &str = "member twice";
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut object = Object::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    if object.members.len() == MEMBERS_MAX || object.members.iter().any(|(other, _)| *other == name) {
+                        return Err(serde::de::Error::custom(TWICE));
+                    }
+                    object.members.push((name, map.next_value()?));
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// No message here has twenty members. Looking for a repeated one compares each with all before,
+/// so their number is bounded; an object with more is taken for malformed.
+const MEMBERS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error<T: fmt::Debug>(result: Result<T, ApiError>) -> String {
+        result.unwrap_err().message.into_owned()
+    }
+
+    /// Values come out as their type, and what isn't there is not an error.
+    #[test]
+    fn members_are_read_by_type() {
+        let object = Object::parse(br#"{"a":"x\u00e9","n":5,"c":5.5,"b":true,"z":null,"o":{"i":1}}"#).unwrap();
+        assert_eq!(object.text("a").unwrap().unwrap(), "xé");
+        assert_eq!(object.integer("n", 0, 9).unwrap(), Some(5));
+        assert_eq!(object.chapter("c").unwrap(), Chapter::from_thousandths(5500));
+        assert_eq!(object.boolean("b").unwrap(), Some(true));
+        assert_eq!(object.text("z").unwrap(), None);
+        assert_eq!(object.object("o").unwrap().integer("i", 0, 1).unwrap(), Some(1));
+        assert!(object.object("absent").unwrap().raw("i").is_none());
+    }
+
+    /// Every error names its member.
+    #[test]
+    fn errors_name_the_member() {
+        let object = Object::parse(br#"{"a":1,"n":1.5,"c":-1,"big":1e300,"o":[]}"#).unwrap();
+        assert_eq!(error(object.text("a")), "a: expected a string");
+        assert_eq!(error(object.integer("n", 1, 10)), "n: expected a whole number from 1 to 10");
+        assert!(error(object.chapter("c")).contains("cannot be negative"));
+        assert!(error(object.chapter("big")).starts_with("big: "));
+        assert_eq!(error(object.need_text("x")), "x: required");
+        assert_eq!(error(object.object("o")), "o: expected an object");
+    }
+
+    /// What is not one object is refused, and a repeated member is not an object.
+    #[test]
+    fn only_objects_are_objects() {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+        let cases: [(&[u8], NotObject); 9] = [
+            (b"", NotObject::Malformed),
+            (b"{", NotObject::Malformed),
+            (b"{}{}", NotObject::Malformed),
+            (b"{\"a\":1,\"a\":2}", NotObject::Malformed),
+            (b"{\"a\":1,\"\\u0061\":2}", NotObject::Malformed),
+            (b"\xff", NotObject::Malformed),
+            (b"[]", NotObject::OtherType),
+            (b"null", NotObject::OtherType),
+            (deep.as_bytes(), NotObject::Malformed),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Object::parse(text).unwrap_err(), expected, "{:.40}", String::from_utf8_lossy(text));
+        }
+    }
+}

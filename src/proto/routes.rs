@@ -1,0 +1,331 @@
+//! The table of routes: how each wire says each thing that the system does.
+//!
+//! A route joins a place on a wire (a method and path, a message type), a call, and the function
+//! that reads the call's arguments there. A new message is one line here and one call in
+//! `handlers/`. How answers look is the family's file.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use smallvec::SmallVec;
+
+use super::http1::{Method, Request};
+use super::json::Object;
+use super::{internal, sync, v1};
+use crate::handlers::api::{ApiError, Via};
+use crate::handlers::effect::Lane;
+use crate::handlers::session::{ServiceKind, Session};
+use crate::handlers::{Access, Call, Ctx};
+
+/// How one wire says one call.
+pub struct Route {
+    /// Where on the wire.
+    pub on: On,
+    /// The call's name.
+    pub name: &'static str,
+    /// Who may make it.
+    pub access: Access,
+    /// Where its work runs.
+    pub lane: Lane,
+    /// How its answers look.
+    pub family: Family,
+    /// Whether it counts against the user's rate.
+    pub metered: bool,
+    prepare: Prepare,
+}
+
+/// A place on a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum On {
+    /// A method and a path, whose `{…}` segments stand for any one.
+    Http(Method, &'static str),
+    /// A message type on a sync service.
+    Line(ServiceKind, &'static str),
+}
+
+/// Whose shapes an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `{"success":…}`, under `/api/v1`.
+    V1,
+    /// `{"error":…}`, the second family's HTTP.
+    V2,
+    /// The operator's pages.
+    Internal,
+    /// A sync service's lines.
+    Sync,
+}
+
+/// A message as a route reads it.
+pub enum Input<'a> {
+    /// A request, and what its path's `{…}` stood for.
+    Http(&'a Request<'a>, &'a [Cow<'a, str>]),
+    /// A line's `data`.
+    Line(&'a Object<'a>),
+}
+
+/// A call with its arguments, ready to be run once access is known.
+pub type Prepared = Box<dyn FnOnce(&mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send>;
+
+type Prepare = Box<dyn Fn(&Input<'_>) -> Result<Prepared, ApiError> + Send + Sync>;
+
+/// Every route.
+pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let mut routes = v1::routes();
+    routes.extend(internal::routes());
+    routes.extend(sync::routes());
+    routes
+});
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| Index::new(&ROUTES));
+
+impl Route {
+    /// A call made by an HTTP request.
+    pub fn http<A: Send + 'static>(
+        family: Family,
+        method: Method,
+        path: &'static str,
+        call: Call<A>,
+        read: fn(&HttpInput<'_>) -> Result<A, ApiError>,
+    ) -> Self {
+        Self::new(On::Http(method, path), family, call, move |input| match input {
+            Input::Http(request, params) => read(&HttpInput { request, params }),
+            Input::Line(_) => Err(ApiError::invalid("not a request")),
+        })
+    }
+
+    /// A call made by a line.
+    pub fn line<A: Send + 'static>(
+        service: ServiceKind,
+        kind: &'static str,
+        call: Call<A>,
+        read: fn(&Object<'_>) -> Result<A, ApiError>,
+    ) -> Self {
+        Self::new(On::Line(service, kind), Family::Sync, call, move |input| match input {
+            Input::Line(data) => read(data),
+            Input::Http(..) => Err(ApiError::invalid("not a line")),
+        })
+    }
+
+    fn new<A: Send + 'static>(
+        on: On,
+        family: Family,
+        call: Call<A>,
+        read: impl Fn(&Input<'_>) -> Result<A, ApiError> + Send + Sync + 'static,
+    ) -> Self {
+        let run = call.run;
+        let prepare = move |input: &Input<'_>| -> Result<Prepared, ApiError> {
+            let args = read(input)?;
+            Ok(Box::new(move |session, ctx| run(args, session, ctx)))
+        };
+        Self { on, name: call.name, access: call.access, lane: call.lane, family, metered: true, prepare: Box::new(prepare) }
+    }
+
+    /// The same, not counted against the user's rate.
+    pub fn unmetered(mut self) -> Self {
+        self.metered = false;
+        self
+    }
+
+    /// Reads the call's arguments.
+    pub fn prepare(&self, input: &Input<'_>) -> Result<Prepared, ApiError> {
+        (self.prepare)(input)
+    }
+}
+
+/// A request as a route's reader sees it.
+pub struct HttpInput<'a> {
+    /// The request.
+    pub request: &'a Request<'a>,
+    params: &'a [Cow<'a, str>],
+}
+
+impl<'a> HttpInput<'a> {
+    /// What the path's first `{…}` stood for.
+    pub fn param(&self) -> &str {
+        self.params.first().map_or("", |param| param)
+    }
+
+    /// The body as a JSON object.
+    pub fn body(&self) -> Result<Object<'a>, ApiError> {
+        Object::body(self.request.body)
+    }
+
+    /// A part of the query; an empty one counts as not there.
+    pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.request.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
+    }
+}
+
+/// A route and its number.
+pub type Found = (Via, &'static Route);
+
+/// What a method and path lead to.
+pub enum Match<'a> {
+    /// A route, and what its `{…}` stood for.
+    Found(Found, SmallVec<[Cow<'a, str>; 2]>),
+    /// The path is there, the method is not: these are, for `Allow`.
+    OtherMethods(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// The route of a line.
+pub fn find_line(service: ServiceKind, kind: &str) -> Option<Found> {
+    let via = *INDEX.lines.get(&(service, kind))?;
+    Some((via, &ROUTES[via.0 as usize]))
+}
+
+/// The route of a request. HEAD is answered as GET is, without the body. A slash at the end changes
+/// nothing: one of the families' clients sends it, the other does not.
+pub fn find_http<'a>(method: Method, segments: &[Cow<'a, str>], internal: bool) -> Match<'a> {
+    let segments = match segments {
+        [path @ .., last] if last.is_empty() => path,
+        path => path,
+    };
+    let root = if internal { &INDEX.internal } else { &INDEX.public };
+    let mut params = SmallVec::new();
+    let Some(node) = root.find(segments, &mut params) else { return Match::Nothing };
+    let wanted = if method == Method::Head { Method::Get } else { method };
+    match node.methods.iter().find(|(other, _)| *other == wanted) {
+        Some((_, via)) => Match::Found((*via, &ROUTES[via.0 as usize]), params),
+        None => Match::OtherMethods(node.allow()),
+    }
+}
+
+/// The routes by what is looked up: a tree of path segments, a table of message types.
+#[derive(Default)]
+struct Index {
+    public: Node,
+    internal: Node,
+    lines: HashMap<(ServiceKind, &'static str), Via>,
+}
+
+#[derive(Default)]
+struct Node {
+    children: HashMap<&'static str, Node>,
+    any: Option<Box<Node>>,
+    methods: Vec<(Method, Via)>,
+}
+
+impl Index {
+    fn new(routes: &'static [Route]) -> Self {
+        let mut index = Self::default();
+        for (number, route) in routes.iter().enumerate() {
+            let via = Via(number as u16);
+            match route.on {
+                On::Line(service, kind) => drop(index.lines.insert((service, kind), via)),
+                On::Http(method, path) => {
+                    // What load balancers ask is answered on both sides.
+                    if route.family != Family::Internal {
+                        index.public.insert(path, method, via);
+                    }
+                    if route.family == Family::Internal || path == "/health" {
+                        index.internal.insert(path, method, via);
+                    }
+                }
+            }
+        }
+        index
+    }
+}
+
+impl Node {
+    fn insert(&mut self, path: &'static str, method: Method, via: Via) {
+        let mut node = self;
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            node = match segment.starts_with('{') {
+                true => node.any.get_or_insert_default(),
+                false => node.children.entry(segment).or_default(),
+            };
+        }
+        node.methods.push((method, via));
+    }
+
+    fn find<'a>(&self, segments: &[Cow<'a, str>], params: &mut SmallVec<[Cow<'a, str>; 2]>) -> Option<&Node> {
+        let mut node = self;
+        for segment in segments {
+            node = match (node.children.get(segment.as_ref()), &node.any) {
+                (Some(child), _) => child,
+                (None, Some(any)) if !segment.is_empty() => {
+                    params.push(segment.clone());
+                    any
+                }
+                _ => return None,
+            };
+        }
+        (!node.methods.is_empty()).then_some(node)
+    }
+
+    /// The methods for `Allow`, HEAD and OPTIONS among them.
+    fn allow(&self) -> String {
+        let mut names: Vec<&str> = self.methods.iter().map(|(method, _)| name(*method)).collect();
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        names.push("OPTIONS");
+        names.join(", ")
+    }
+}
+
+/// A method as it is written.
+pub const fn name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Patch => "PATCH",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Connect => "CONNECT",
+        Method::Other => "?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// No two routes claim the same place, and no two calls of one service the same name.
+    #[test]
+    fn places_are_unique() {
+        let places: HashSet<On> = ROUTES.iter().map(|route| route.on).collect();
+        assert_eq!(places.len(), ROUTES.len());
+    }
+
+    /// A call's name stands for one access and one lane on every wire.
+    #[test]
+    fn a_name_means_one_call() {
+        let mut calls: HashMap<&str, (Access, Lane)> = HashMap::new();
+        for route in ROUTES.iter() {
+            let known = *calls.entry(route.name).or_insert((route.access, route.lane));
+            assert_eq!(known, (route.access, route.lane), "{}", route.name);
+        }
+    }
+
+    fn found(method: Method, path: &str, internal: bool) -> String {
+        let segments: Vec<Cow<'_, str>> = path.split('/').skip(1).map(Cow::from).collect();
+        match find_http(method, &segments, internal) {
+            Match::Found((_, route), params) => format!("{} {}", route.name, params.join(",")),
+            Match::OtherMethods(allow) => format!("allow {allow}"),
+            Match::Nothing => "nothing".into(),
+        }
+    }
+
+    /// Fixed segments win over `{…}`, a slash at the end changes nothing, HEAD is GET.
+    #[test]
+    fn paths_lead_to_routes() {
+        assert_eq!(found(Method::Get, "/api/v1/manga/all", false), "manga.search ");
+        assert_eq!(found(Method::Get, "/api/v1/manga/one-piece", false), "manga.detail one-piece");
+        assert_eq!(found(Method::Head, "/api/v1/manga/one-piece/", false), "manga.detail one-piece");
+        assert_eq!(found(Method::Delete, "/api/v1/manga/x", false), "allow GET, HEAD, OPTIONS");
+        assert_eq!(found(Method::Get, "/api/v1", false), "nothing");
+        assert_eq!(found(Method::Get, "/api/v1/manga//", false), "nothing");
+        assert_eq!(found(Method::Get, "/metrics", false), "nothing");
+        assert_eq!(found(Method::Get, "/metrics", true), "metrics ");
+    }
+}
