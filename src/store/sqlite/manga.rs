@@ -122,10 +122,9 @@ pub(super) fn search(conn: &Connection, query: &MangaQuery) -> Result<Page<Manga
     let genre = query.genre.as_deref().map(fold);
     let status = query.status.map(Publication::as_str);
     let (limit, offset) = bounds(query.window);
-    let total = conn.prepare_cached(concat!("SELECT count(*) FROM manga ", conditions!()))?.query_row(
-        params![title, author, genre, status],
-        |row| row.get::<_, i64>(0),
-    )?;
+    let total = conn
+        .prepare_cached(concat!("SELECT count(*) FROM manga ", conditions!()))?
+        .query_row(params![title, author, genre, status], |row| row.get::<_, i64>(0))?;
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         manga_columns!(),

@@ -6,9 +6,9 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::error::unknown_word;
 use super::manga::{bounds, chapter, manga_at, manga_columns, must_exist as manga_must_exist, word};
 use super::users::{found, must_exist as user_must_exist};
-use super::error::unknown_word;
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
@@ -162,11 +162,7 @@ pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<P
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
 }
 
-pub(super) fn library(
-    conn: &Connection,
-    user: &UserId,
-    window: Window,
-) -> Result<Page<(Progress, Manga)>, StoreError> {
+pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
     let total = count(conn, user, "SELECT count(*) FROM progress WHERE user_id = ?1 AND in_library")?;
     let (limit, offset) = bounds(window);
     let mut statement = conn.prepare_cached(concat!(
