@@ -249,7 +249,7 @@ fn search_takes_everything_literally(mut fixture: Fixture) {
     fixture.upsert(slugs.iter().zip(HOSTILE).map(titled).collect(), 7);
     for (slug, hostile) in slugs.iter().zip(HOSTILE) {
         let query = MangaQuery { title: Some(format!("<{hostile}>")), ..MangaQuery::default() };
-        assert_eq!(fixture.search(query), [slug.clone()], "{hostile}");
+        assert_eq!(fixture.search(query), [slug.as_str()], "{hostile}");
         let elsewhere =
             MangaQuery { author: Some((*hostile).into()), genre: Some((*hostile).into()), ..MangaQuery::default() };
         assert_eq!(fixture.search(elsewhere), [""; 0], "{hostile}");
@@ -815,9 +815,12 @@ impl Fixture {
     }
 }
 
-/// A job from a closure that keeps its outcome.
+/// What a job does, from a closure.
+type Work<'a, T> = Box<dyn FnMut(&mut dyn Store) -> Result<T, StoreError> + Send + 'a>;
+
+/// A job that keeps its outcome.
 struct Task<'a, T> {
-    work: Box<dyn FnMut(&mut dyn Store) -> Result<T, StoreError> + Send + 'a>,
+    work: Work<'a, T>,
     outcome: Option<Result<T, StoreError>>,
 }
 
