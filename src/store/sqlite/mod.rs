@@ -1,11 +1,12 @@
 //! The SQLite backend: one connection that writes, and a fixed set that reads.
 //!
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
-//! the verb that runs it (`users`, `manga`, `progress`), transactions in `writer`, and the schema in
+//! the verb that runs it (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! ([`SqliteStore::writable`]), and whatever came from outside is bound, never part of a statement.
 
 mod error;
+mod history;
 mod manga;
 mod migrations;
 mod progress;
@@ -142,7 +143,7 @@ impl<C: DerefMut<Target = Connection>> Store for SqliteStore<C> {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| progress::history(conn, user, manga, before, limit))
+        in_one_snapshot(&mut self.conn, |conn| history::read(conn, user, manga, before, limit))
     }
 }
 
@@ -332,13 +333,18 @@ mod tests {
         .unwrap();
         for user in ["ann", "bob"] {
             conn.execute("INSERT INTO users VALUES (?1, ?1, ?1, 'x', 'user', 0, 0)", [user]).unwrap();
-            conn.execute("INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0)", [user])
-                .unwrap();
+            conn.execute(
+                "INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, 1, NULL)",
+                [user],
+            )
+            .unwrap();
+            conn.execute("INSERT INTO forgotten_progress VALUES (?1, 1, 1)", [user]).unwrap();
             conn.execute("INSERT INTO ratings VALUES (?1, 1, 5, 0, 0)", [user]).unwrap();
-            conn.execute("INSERT INTO history VALUES (NULL, ?1, 1, 0, 0, 0, 'reading', '', 0, 0)", [user]).unwrap();
+            conn.execute("INSERT INTO history VALUES (NULL, ?1, 1, 0, 0, 0, 'reading', '', 0, 0, NULL)", [user])
+                .unwrap();
         }
         conn.execute("DELETE FROM users WHERE id = 'ann'", []).unwrap();
-        for table in ["progress", "ratings", "history"] {
+        for table in ["progress", "forgotten_progress", "ratings", "history"] {
             let whose: Vec<String> = conn
                 .prepare(&format!("SELECT user_id FROM {table}"))
                 .unwrap()

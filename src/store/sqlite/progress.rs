@@ -1,17 +1,18 @@
-//! Progress, libraries, ratings and the history of all changes.
+//! Progress, libraries and ratings. Each change also appends to `history`.
 //!
 //! The rules of a change (when reading began, what counts as read again) stand in one statement,
-//! [`change`], so that no two changes of a row can ever interleave. `schema.sql` says what each
+//! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
 //! column means.
 
 use rusqlite::{Connection, Row, params};
 
 use super::error::unknown_word;
-use super::manga::{bounds, chapter, manga_at, manga_columns, must_exist as manga_must_exist, word};
+use super::history::{self, Link};
+use super::manga::{bounds, chapter, manga_at, manga_columns, word};
 use super::users::{found, must_exist as user_must_exist};
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
+    Chapter, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
 };
 
 pub(super) fn update(conn: &Connection, change: &ProgressChange) -> Result<Stored, StoreError> {
@@ -30,7 +31,8 @@ pub(super) fn add_to_library(
     store(conn, change, Some(status), chapter, true)
 }
 
-/// The row, its rating and its history line: all of a change.
+/// The row, its history line and its rating: all of a change, in this order, because the row already
+/// names the line.
 fn store(
     conn: &Connection,
     change: &ProgressChange,
@@ -38,34 +40,39 @@ fn store(
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<Stored, StoreError> {
-    let mut progress = apply(conn, change, status, chapter, into_library)?;
+    let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
+    history::append(conn, change, &progress, &link)?;
     if change.rating.is_some() {
         rate(conn, change)?;
         progress.rating = change.rating;
     }
-    let seq = append_history(conn, change, &progress)?;
-    Ok(Stored { progress, seq })
+    Ok(Stored { progress, seq: link.seq })
 }
 
-/// Inserts or changes the row and returns it as it now is. In the second half an unqualified column
-/// is the value before the change. No row comes back when it was to be put into the library and is
-/// there already.
+/// Inserts or changes the row and returns it as it now is, with the place of the history line that
+/// must follow. In the second half an unqualified column is the value before the change. No row comes
+/// back when it was to be put into the library and is there already.
+///
+/// The line's number is the one after the last ever given, which SQLite keeps in `sqlite_sequence`.
+/// The statement that changes the row can so link it to a line that does not exist yet: a third
+/// statement, or a second write of the row, would cost more than it tells.
 fn apply(
     conn: &Connection,
     change: &ProgressChange,
     status: Option<ReadingStatus>,
     chapter: Option<Chapter>,
     into_library: bool,
-) -> Result<Progress, StoreError> {
+) -> Result<(Progress, Link), StoreError> {
     // ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
     // ?9 note, ?10 now.
     let mut statement = conn.prepare_cached(concat!(
         "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
-                               started_at, completed_at, private, note, updated_at)
+                               started_at, completed_at, private, note, updated_at, history_seq)
          VALUES (?1, ?2, ?3, coalesce(?4, 'reading'), coalesce(?5, 0), ?6, ?7, 0,
                  CASE WHEN coalesce(?4, 'reading') IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END,
                  CASE WHEN ?4 = 'completed' THEN ?10 END,
-                 coalesce(?8, 0), nullif(?9, ''), ?10)
+                 coalesce(?8, 0), nullif(?9, ''), ?10,
+                 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0))
          ON CONFLICT (user_id, manga_id) DO UPDATE SET
              in_library = max(in_library, ?3),
              status = coalesce(?4, status),
@@ -82,10 +89,13 @@ fn apply(
                  ELSE completed_at END,
              private = coalesce(?8, private),
              note = iif(?9 IS NULL, note, nullif(?9, '')),
-             updated_at = max(updated_at, ?10)
+             updated_at = max(updated_at, ?10),
+             history_seq = excluded.history_seq,
+             previous_seq = history_seq
          WHERE NOT (?3 AND in_library)
          RETURNING ",
-        progress_columns!()
+        progress_columns!(),
+        ", history_seq, previous_seq"
     ))?;
     let mut rows = statement.query(params![
         change.user_id.as_str(),
@@ -99,13 +109,13 @@ fn apply(
         change.note,
         change.received_at
     ])?;
-    let progress = match rows.next()? {
-        Some(row) => progress_at(row, &change.user_id)?,
+    let changed = match rows.next()? {
+        Some(row) => (progress_at(row, &change.user_id)?, link_at(row, PROGRESS_COLUMNS)?),
         None => return Err(StoreError::Conflict),
     };
     // Foreign keys are checked after the last row: only the statement's end says that it succeeded.
     match rows.next()? {
-        None => Ok(progress),
+        None => Ok(changed),
         Some(_) => Err(StoreError::Corrupt),
     }
 }
@@ -118,25 +128,6 @@ fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
     )?
     .execute(params![change.user_id.as_str(), change.manga_id, change.rating, change.received_at])?;
     Ok(())
-}
-
-fn append_history(conn: &Connection, change: &ProgressChange, now: &Progress) -> Result<i64, StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO history (user_id, manga_id, chapter_thousandths, volume, page, status, device, read_at, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?
-    .execute(params![
-        now.user_id.as_str(),
-        now.manga_id,
-        now.chapter.thousandths(),
-        now.volume,
-        now.page,
-        now.status.as_str(),
-        change.device,
-        change.read_at,
-        change.received_at
-    ])?;
-    Ok(conn.last_insert_rowid())
 }
 
 fn must_exist(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
@@ -189,34 +180,17 @@ fn count(conn: &Connection, user: &UserId, sql: &str) -> Result<u64, StoreError>
     Ok(total.unsigned_abs())
 }
 
+/// Deletes the row, and keeps hold of its history.
 pub(super) fn delete(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO forgotten_progress (user_id, manga_id, history_seq)
+         SELECT user_id, manga_id, history_seq FROM progress WHERE user_id = ?1 AND manga_id = ?2",
+    )?
+    .execute(params![user.as_str(), manga])?;
     let deleted = conn
         .prepare_cached("DELETE FROM progress WHERE user_id = ?1 AND manga_id = ?2")?
         .execute(params![user.as_str(), manga])?;
     found(deleted)
-}
-
-pub(super) fn history(
-    conn: &Connection,
-    user: &UserId,
-    manga: Option<MangaId>,
-    before: Option<i64>,
-    limit: u32,
-) -> Result<Vec<HistoryEntry>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, manga_id, chapter_thousandths, volume, page, status, device, read_at, recorded_at
-         FROM history
-         WHERE user_id = ?1 AND seq < ?2 AND (?3 IS NULL OR manga_id = ?3)
-         ORDER BY seq DESC LIMIT ?4",
-    )?;
-    let before = before.unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![user.as_str(), before, manga, limit], entry_of)?;
-    let entries: Vec<HistoryEntry> = rows.collect::<Result<_, _>>()?;
-    if entries.is_empty() {
-        user_must_exist(conn, user)?;
-        manga.map_or(Ok(()), |manga| manga_must_exist(conn, manga))?;
-    }
-    Ok(entries)
 }
 
 /// The columns that [`progress_at`] reads, in its order. The user is not among them: whoever asks
@@ -255,20 +229,11 @@ fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error
     })
 }
 
-fn entry_of(row: &Row<'_>) -> Result<HistoryEntry, rusqlite::Error> {
-    Ok(HistoryEntry {
-        seq: row.get(0)?,
-        manga_id: row.get(1)?,
-        chapter: chapter(row, 2)?.unwrap_or_default(),
-        volume: row.get(3)?,
-        page: row.get(4)?,
-        status: status(row, 5)?,
-        device: row.get(6)?,
-        read_at: row.get(7)?,
-        recorded_at: row.get(8)?,
-    })
+fn link_at(row: &Row<'_>, first: usize) -> Result<Link, rusqlite::Error> {
+    Ok(Link { seq: row.get(first)?, previous_seq: row.get(first + 1)? })
 }
 
-fn status(row: &Row<'_>, column: usize) -> Result<ReadingStatus, rusqlite::Error> {
+/// A column with the word of a reading status.
+pub(super) fn status(row: &Row<'_>, column: usize) -> Result<ReadingStatus, rusqlite::Error> {
     word(row, column, ReadingStatus::parse)?.ok_or_else(|| unknown_word(column, "NULL"))
 }

@@ -66,10 +66,17 @@ CREATE TABLE progress (
     private INTEGER NOT NULL CHECK (private IN (0, 1)),
     note TEXT,
     updated_at INTEGER NOT NULL,
+    history_seq INTEGER NOT NULL,
+    previous_seq INTEGER,
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX progress_by_updated_at ON progress (user_id, updated_at);
+CREATE TABLE forgotten_progress (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    history_seq INTEGER NOT NULL,
+    PRIMARY KEY (user_id, manga_id, history_seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE ratings (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -91,10 +98,9 @@ CREATE TABLE history (
         CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
     device TEXT,
     read_at INTEGER,
-    recorded_at INTEGER NOT NULL
+    recorded_at INTEGER NOT NULL,
+    previous_seq INTEGER CHECK (previous_seq < seq)
 ) STRICT;
-
-CREATE INDEX history_by_user ON history (user_id, seq, manga_id);
 
 CREATE TRIGGER history_is_append_only BEFORE UPDATE ON history
 BEGIN
