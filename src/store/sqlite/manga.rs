@@ -7,13 +7,15 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::unknown_word;
-use crate::store::StoreError;
 use crate::store::model::{
     Chapter, Demographic, Manga, MangaFacts, MangaId, MangaQuery, Page, Publication, UnixMillis, Window,
 };
+use crate::store::{StoreError, UPSERTS_MAX};
 
 pub(super) fn upsert(conn: &Connection, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
-    debug_assert!(facts.len() <= UPSERTS_MAX, "an import is a chain of jobs");
+    if facts.len() > UPSERTS_MAX {
+        return Err(StoreError::TooMuch);
+    }
     let mut written = 0;
     for facts in facts {
         written += usize::from(upsert_one(conn, facts, now)?);
@@ -256,9 +258,6 @@ fn fold(text: &str) -> String {
     let one_case = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     one_case.map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
-
-/// The most series in one call: a job that writes more would keep readers' progress waiting.
-const UPSERTS_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {
