@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The store can't do it now (disk full, I/O error, a lost transaction): nothing was kept.
     #[error("the store is unavailable")]
     Unavailable,
+    /// More than one call may carry: send it in pieces.
+    #[error("too much for one call")]
+    TooMuch,
     /// The stored data contradicts itself: an operator must look.
     #[error("the store is corrupt")]
     Corrupt,
@@ -53,8 +56,8 @@ pub trait Store {
     /// Reads one row, to show that the store answers.
     fn ping(&mut self) -> Result<(), StoreError>;
 
-    /// Brings the catalogue to these facts, slug by slug; unchanged ones are not written. At most
-    /// 500 a call. Returns how many rows were added or changed.
+    /// Brings the catalogue to these facts, slug by slug; unchanged ones are not written. Returns how
+    /// many rows were added or changed. More than [`UPSERTS_MAX`] are [`StoreError::TooMuch`].
     fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError>;
     /// The series of a key.
     fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError>;
@@ -77,6 +80,7 @@ pub trait Store {
     /// Forgets a user's progress with a series; the history stays.
     fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError>;
     /// A user's history, the latest first: of one series or all, before `before` (a seq) where given.
+    /// The time it takes grows with the rows that are skipped.
     fn history(
         &mut self,
         user: &UserId,
@@ -85,6 +89,10 @@ pub trait Store {
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StoreError>;
 }
+
+/// The most series in one call of [`Store::upsert_manga`]: writing more at once would keep readers'
+/// progress waiting behind it. Whoever has more makes a chain of jobs.
+pub const UPSERTS_MAX: usize = 500;
 
 /// A piece of work for a worker: it runs against a store and keeps its own result.
 ///

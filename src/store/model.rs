@@ -413,3 +413,91 @@ pub struct HistoryEntry {
     /// When the server received it.
     pub recorded_at: UnixMillis,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Shows which ids are taken and which are not, at the edges.
+    #[test]
+    fn user_ids() {
+        let longest = "x".repeat(UserId::MAX_BYTES);
+        for good in ["a", "0b0e9a3c-57a8-4c4e-8e0b-0d5c3c1f2a11", "user_1.2@x", longest.as_str()] {
+            assert_eq!(UserId::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = "x".repeat(UserId::MAX_BYTES + 1);
+        for bad in ["", " ", "a b", "a'b", "a\0", "é", "a/b", "a:b", too_long.as_str()] {
+            assert_eq!(UserId::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    /// Shows that each word is read as the variant that writes it, and that nothing else is a word.
+    #[test]
+    fn words_are_read_as_written() {
+        for word in ReadingStatus::WORDS {
+            assert_eq!(ReadingStatus::parse(word).unwrap().as_str(), *word);
+            assert_eq!(ReadingStatus::parse(&word.replace('_', "-")).unwrap().as_str(), *word);
+        }
+        for word in ["", "Reading", "reading ", "plan to read", "-", "re_reading\0"] {
+            assert_eq!(ReadingStatus::parse(word), None, "{word:?}");
+        }
+        assert_eq!(serde_json::to_string(&ReadingStatus::PlanToRead).unwrap(), r#""plan_to_read""#);
+        assert_eq!(Role::WORDS, ["user", "admin"]);
+    }
+
+    /// Shows which numbers are chapters: up to three places, not negative, within range.
+    #[test]
+    fn chapter_numbers() {
+        for (number, thousandths) in
+            [(0.0, 0), (-0.0, 0), (5.5, 5500), (5.1, 5100), (0.001, 1), (100_000.0, 100_000_000)]
+        {
+            assert_eq!(Chapter::from_f64(number).map(Chapter::thousandths), Some(thousandths), "{number}");
+        }
+        let wrong = [-1.0, -0.001, 5.0001, 100_000.001, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for number in wrong {
+            assert_eq!(Chapter::from_f64(number), None, "{number}");
+        }
+        for number in [-1, 100_001, i64::MAX, i64::MIN] {
+            assert_eq!(Chapter::whole(number), None, "{number}");
+        }
+        assert_eq!(Chapter::from_f64(7.9).unwrap().floor(), 7);
+    }
+
+    /// Shows how JSON and people see a chapter: whole ones without a point.
+    #[test]
+    fn chapters_in_json() {
+        for (json, text) in [("5", "5"), ("5.5", "5.5"), ("0", "0"), ("1044.125", "1044.125")] {
+            let chapter: Chapter = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&chapter).unwrap(), json);
+            assert_eq!(chapter.to_string(), text);
+        }
+        for json in ["-1", "\"5\"", "1e9", "5.00001", "null"] {
+            assert!(serde_json::from_str::<Chapter>(json).is_err(), "{json}");
+        }
+    }
+
+    proptest! {
+        /// Shows that every chapter survives the way over JSON, over f64 and over the store, exactly,
+        /// and keeps its order.
+        #[test]
+        fn chapters_are_exact(thousandths in 0..=Chapter::MAX.thousandths(), other in 0..=Chapter::MAX.thousandths()) {
+            let chapter = Chapter::from_thousandths(thousandths).unwrap();
+            prop_assert_eq!(chapter.thousandths(), thousandths);
+            prop_assert_eq!(Chapter::from_f64(chapter.as_f64()), Some(chapter));
+            let json = serde_json::to_string(&chapter).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Chapter>(&json).unwrap(), chapter);
+            prop_assert_eq!(chapter.to_string().parse::<f64>().unwrap(), chapter.as_f64());
+            prop_assert_eq!(chapter < Chapter::from_thousandths(other).unwrap(), thousandths < other);
+        }
+
+        /// Shows that no number, however odd, becomes a chapter that it isn't.
+        #[test]
+        fn no_number_is_bent(number in any::<f64>()) {
+            if let Some(chapter) = Chapter::from_f64(number) {
+                prop_assert!((chapter.as_f64() - number).abs() < 1e-6);
+            }
+        }
+    }
+}

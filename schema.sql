@@ -1,0 +1,164 @@
+-- What MangaHub keeps, as one person would read it. Nothing runs this file: the program builds the
+-- same schema from src/store/sqlite/migrations, and a test holds the two equal.
+--
+-- Times ending in `_at` are Unix milliseconds of the server's clock; `valid_from` is Unix seconds,
+-- because it is compared with a token's `iat`. Chapters are thousandths: 5500 is chapter 5.5, exact
+-- for ever. Booleans are 0 or 1. Every connection has foreign keys switched on.
+
+-- People. Deleting one deletes everything that is theirs.
+CREATE TABLE users (
+    -- The same text on every wire: a UUID, or what an import brought along.
+    id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
+    -- Both unique, ASCII case ignored; as the user wrote them.
+    username TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    email TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    -- bcrypt.
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
+    -- Tokens issued before this second are void; 0 when none ever was. Only ever grows.
+    valid_from INTEGER NOT NULL CHECK (valid_from >= 0),
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Whose tokens were voided lately: the few who ever had any voided.
+CREATE INDEX users_by_valid_from ON users (valid_from) WHERE valid_from > 0;
+
+-- The catalogue: one row for each series. NULL is "not known".
+CREATE TABLE manga (
+    id INTEGER PRIMARY KEY,
+    -- The public id; may be all digits.
+    slug TEXT NOT NULL UNIQUE,
+    -- The title shown, then the same title as others know it.
+    title TEXT NOT NULL,
+    title_english TEXT,
+    title_romanised TEXT,
+    title_native TEXT,
+    -- A JSON array of further names, in the order given.
+    alternative_titles TEXT NOT NULL CHECK (json_type(alternative_titles) = 'array'),
+    author TEXT,
+    artist TEXT,
+    -- Every title, and author and artist, case folded, one to a line: what a search looks into.
+    search_titles TEXT NOT NULL,
+    search_people TEXT NOT NULL,
+    demographic TEXT CHECK (demographic IN ('shounen', 'shoujo', 'seinen', 'josei', 'kodomo')),
+    status TEXT NOT NULL CHECK (status IN ('ongoing', 'completed', 'hiatus', 'cancelled', 'upcoming')),
+    year INTEGER,
+    -- NULL while it runs.
+    chapters_total_thousandths INTEGER CHECK (chapters_total_thousandths >= 0),
+    volumes_total INTEGER,
+    -- The latest chapter known to be out.
+    latest_chapter_thousandths INTEGER CHECK (latest_chapter_thousandths >= 0),
+    cover_url TEXT,
+    created_at INTEGER NOT NULL,
+    -- When a fact last changed.
+    updated_at INTEGER NOT NULL,
+    -- Last, because it is the longest: a scan for the other columns never reads it.
+    description TEXT NOT NULL
+) STRICT;
+
+-- Lists are shown by title.
+CREATE INDEX manga_by_title ON manga (title COLLATE NOCASE, id);
+
+-- Genres, by case-folded name: "Action" and "action" are one genre.
+CREATE TABLE genres (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Which series is of which genres, in the order given.
+CREATE TABLE manga_genres (
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    genre_id INTEGER NOT NULL REFERENCES genres (id),
+    PRIMARY KEY (manga_id, position),
+    UNIQUE (genre_id, manga_id)
+) STRICT, WITHOUT ROWID;
+
+-- Where a user stands with a series: one row for each pair, in the library or not.
+--
+-- A user's rows stand together, by the primary key, and lists are sorted when they are read: an index
+-- by time would move an entry with every update, and save a list of 2,000 a few milliseconds.
+CREATE TABLE progress (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    -- Reading something does not put it into the library.
+    in_library INTEGER NOT NULL CHECK (in_library IN (0, 1)),
+    status TEXT NOT NULL
+        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+    -- The last chapter read; 0 when none.
+    chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
+    volume INTEGER,
+    page INTEGER,
+    -- Grows by one each time a row that is `re_reading` becomes `completed`.
+    rereads INTEGER NOT NULL CHECK (rereads >= 0),
+    -- The first time the row was `reading`, `re_reading` or `completed`, or had a chapter above 0.
+    started_at INTEGER,
+    -- The last time it became `completed`. Reading it again, pausing or dropping it keeps the date;
+    -- going back to `reading` or `plan_to_read` says that it was not finished, and clears it.
+    completed_at INTEGER,
+    private INTEGER NOT NULL CHECK (private IN (0, 1)),
+    note TEXT,
+    -- When the server received the last change. Never goes backwards.
+    updated_at INTEGER NOT NULL,
+    -- The newest history row of this pair: where its chain begins.
+    history_seq INTEGER NOT NULL,
+    -- The one before, kept only so that the statement that moves `history_seq` on can hand it over
+    -- to the history row that is written next.
+    previous_seq INTEGER,
+    PRIMARY KEY (user_id, manga_id)
+) STRICT, WITHOUT ROWID;
+
+-- Where the chain of a deleted progress row began: the history outlives the row. A new row of the
+-- same pair begins a new chain, so a pair may stand here more than once.
+CREATE TABLE forgotten_progress (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    history_seq INTEGER NOT NULL,
+    PRIMARY KEY (user_id, manga_id, history_seq)
+) STRICT, WITHOUT ROWID;
+
+-- What a user thinks of a series; it needs no progress row.
+CREATE TABLE ratings (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    rating INTEGER NOT NULL CHECK (rating BETWEEN 1 AND 10),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, manga_id)
+) STRICT, WITHOUT ROWID;
+
+-- Every change of progress, in the order in which it happened, as the row stood after it. Appended
+-- and, with its user or by age, deleted; never changed. By age means every row up to some `seq`.
+--
+-- The rows of one user and one series form a chain: progress points to the newest, and each row to
+-- the one before. All history of a user is their chains, merged newest first.
+--
+-- Why not an index by user? A new row goes to the table's end, together with everybody's new rows:
+-- a thousand of them fill some twenty pages. Their index entries would go to a thousand places, one
+-- page each; once the index is large, a commit would write fifty times what it has to say. A chain
+-- costs two numbers a row and no page. What it costs is paid by readers: page n of a history walks
+-- over the pages before it, one look-up a row, and whoever deletes a user scans the whole table.
+CREATE TABLE history (
+    -- AUTOINCREMENT, so that a number is never given twice, even after the newest row went.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
+    volume INTEGER,
+    page INTEGER,
+    status TEXT NOT NULL
+        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+    device TEXT,
+    -- When the reader says it was read; it orders nothing.
+    read_at INTEGER,
+    -- When the server received it.
+    recorded_at INTEGER NOT NULL,
+    -- The row before this one in its chain; NULL in the first. It may point to a row that was deleted
+    -- by age: then so was everything before it. The check is why every walk along a chain ends.
+    previous_seq INTEGER CHECK (previous_seq < seq)
+) STRICT;
+
+CREATE TRIGGER history_is_append_only BEFORE UPDATE ON history
+BEGIN
+    SELECT raise(ABORT, 'history is append-only');
+END;

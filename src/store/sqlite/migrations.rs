@@ -1,0 +1,173 @@
+//! Brings a database's schema up to date, one step at a time.
+//!
+//! A step is a file in `migrations/`, numbered from 1; `PRAGMA user_version` is the number of the last
+//! one that ran. **A step that has landed is never edited**: there are databases that ran it, and they
+//! will not run it again. A change is a new step, and the same change in `schema.sql`. Tests hold both.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Every step, in order.
+pub(super) const LANDED: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// Why the schema could not be brought up to date. The database is as the last good step left it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MigrationError {
+    /// A newer program has been here.
+    #[error("schema version {found} is newer than {known}")]
+    TooNew {
+        /// The version in the file.
+        found: i64,
+        /// The newest known.
+        known: i64,
+    },
+    /// A step failed and was undone.
+    #[error("migration {version}: {why}")]
+    Failed {
+        /// The number of the step.
+        version: i64,
+        /// What the database said.
+        why: String,
+    },
+}
+
+/// Runs the steps that the database has not seen, each in a transaction of its own.
+pub(super) fn run(conn: &mut Connection, steps: &[&str]) -> Result<(), MigrationError> {
+    let known = steps.len() as i64;
+    let found = version(conn).map_err(|why| MigrationError::Failed { version: 0, why: why.to_string() })?;
+    if found > known {
+        return Err(MigrationError::TooNew { found, known });
+    }
+    for (version, step) in (1..).zip(steps).filter(|&(version, _)| version > found) {
+        run_step(conn, version, step).map_err(|why| MigrationError::Failed { version, why: why.to_string() })?;
+    }
+    Ok(())
+}
+
+/// One step: it happens as a whole, with its number, or not at all.
+///
+/// Foreign keys are off meanwhile, because a step that rebuilds a table drops the old one; that the
+/// keys still hold is checked at the end instead. The version is read again inside the transaction,
+/// in case another process was faster.
+fn run_step(conn: &mut Connection, number: i64, step: &str) -> Result<(), rusqlite::Error> {
+    conn.pragma_update(None, "foreign_keys", false)?;
+    let done = (|| {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version(&transaction)? < number {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", number)?;
+            check_foreign_keys(&transaction)?;
+        }
+        transaction.commit()
+    })();
+    conn.pragma_update(None, "foreign_keys", true)?;
+    done
+}
+
+fn check_foreign_keys(conn: &Connection) -> Result<(), rusqlite::Error> {
+    match conn.prepare("PRAGMA foreign_key_check")?.exists([])? {
+        true => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
+            Some("rows point to rows that don't exist".to_owned()),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn version(conn: &Connection) -> Result<i64, rusqlite::Error> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// Every object of a database, with the statement that made it, comments and layout taken out.
+    fn objects(conn: &Connection) -> Vec<String> {
+        let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name";
+        let mut statement = conn.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|sql| normalised(&sql.unwrap())).collect()
+    }
+
+    fn normalised(sql: &str) -> String {
+        let code = sql.lines().map(|line| line.split("--").next().unwrap());
+        code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    }
+
+    fn migrated(steps: &[&str]) -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        run(&mut conn, steps).unwrap();
+        conn
+    }
+
+    /// Shows that no landed step was edited: each has the checksum it landed with. When this fails,
+    /// take the edit back and write a new step.
+    #[test]
+    fn landed_steps_are_never_edited() {
+        let landed_with = ["785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56"];
+        let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);
+    }
+
+    /// Shows that `schema.sql`, which people read, is what the steps produce.
+    #[test]
+    fn schema_sql_is_what_the_steps_produce() {
+        let read = Connection::open_in_memory().unwrap();
+        read.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        let produced = migrated(LANDED);
+        assert!(!objects(&read).is_empty());
+        assert_eq!(objects(&read), objects(&produced));
+    }
+
+    /// Shows that a second run finds nothing to do, and that foreign keys are on afterwards.
+    #[test]
+    fn a_second_run_changes_nothing() {
+        let mut conn = migrated(LANDED);
+        let before = objects(&conn);
+        run(&mut conn, LANDED).unwrap();
+        assert_eq!(objects(&conn), before);
+        assert_eq!(version(&conn).unwrap(), LANDED.len() as i64);
+        assert!(conn.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).unwrap());
+    }
+
+    /// Shows that a later step runs on what an earlier program left, and only that step.
+    #[test]
+    fn later_steps_follow() {
+        let mut conn = migrated(&["CREATE TABLE a (x)"]);
+        run(&mut conn, &["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (7)"]).unwrap();
+        assert_eq!(version(&conn).unwrap(), 2);
+        assert_eq!(objects(&conn), ["CREATE TABLE a (x)", "CREATE TABLE b (x)"]);
+    }
+
+    /// Shows that a database from the future is refused and left alone.
+    #[test]
+    fn too_new() {
+        let mut conn = migrated(&["CREATE TABLE a (x)", "CREATE TABLE b (x)"]);
+        let error = run(&mut conn, &["CREATE TABLE a (x)"]).unwrap_err();
+        assert!(matches!(error, MigrationError::TooNew { found: 2, known: 1 }), "{error}");
+        assert_eq!(objects(&conn).len(), 2);
+    }
+
+    /// Shows that a step that breaks half-way leaves nothing behind, and that the steps before it stay.
+    #[test]
+    fn a_broken_step_is_undone() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO nowhere VALUES (1)", "CREATE TABLE c (x)"];
+        let error = run(&mut conn, &steps).unwrap_err();
+        assert!(matches!(error, MigrationError::Failed { version: 2, .. }), "{error}");
+        assert_eq!(version(&conn).unwrap(), 1);
+        assert_eq!(objects(&conn), ["CREATE TABLE a (x)"]);
+        assert!(conn.is_autocommit());
+    }
+
+    /// Shows that a step that leaves a key pointing nowhere is undone too.
+    #[test]
+    fn a_step_that_breaks_keys_is_undone() {
+        let step = "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (a REFERENCES a); INSERT INTO b VALUES (1)";
+        let mut conn = Connection::open_in_memory().unwrap();
+        run(&mut conn, &[step]).unwrap_err();
+        assert_eq!(objects(&conn), [""; 0]);
+    }
+}

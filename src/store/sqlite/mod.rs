@@ -1,0 +1,358 @@
+//! The SQLite backend: one connection that writes, and a fixed set that reads.
+//!
+//! This file owns how a database file is opened and what every connection is told. SQL stands next to
+//! the verb that runs it (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
+//! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
+//! ([`SqliteStore::writable`]), and whatever came from outside is bound, never part of a statement.
+
+mod error;
+mod history;
+mod manga;
+mod migrations;
+mod progress;
+mod users;
+mod writer;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::migrations::MigrationError;
+use self::writer::SqliteWriter;
+use super::model::{
+    HistoryEntry, Manga, MangaFacts, MangaId, MangaQuery, Page, Progress, ProgressChange, ReadingStatus, Stored,
+    UnixMillis, User, UserId, Window,
+};
+use super::{OpenError, OpenStore, Store, StoreError, StoreOptions};
+
+/// Opens the database at `path`: creates it where needed, brings its schema up to date, and connects
+/// one writer and `options.readers` readers.
+pub fn open(path: &str, options: &StoreOptions) -> Result<OpenStore, OpenError> {
+    let failed = |why: &dyn std::fmt::Display| OpenError::Failed { path: path.to_owned(), why: why.to_string() };
+    let file = create_file(path).map_err(|error| failed(&error))?;
+    let mut conn = connect(&file, options.full_sync).map_err(|error| failed(&error))?;
+    migrations::run(&mut conn, migrations::LANDED).map_err(|error| match error {
+        MigrationError::TooNew { found, known } => OpenError::TooNew { path: path.to_owned(), found, known },
+        MigrationError::Failed { .. } => failed(&error),
+    })?;
+    let readers = connect_readers(&file, options).map_err(|error| failed(&error))?;
+    Ok(OpenStore { writer: Box::new(SqliteWriter::new(conn)), readers })
+}
+
+/// The verbs over one connection, whoever owns it: the writer itself, or the pool of the readers.
+struct SqliteStore<C> {
+    conn: C,
+}
+
+impl<C: Deref<Target = Connection>> SqliteStore<C> {
+    /// The connection, if a verb may write on it: only inside the writer's transaction.
+    ///
+    /// A reader never has one open. The writer has one, until SQLite ends it by itself in the middle
+    /// of a job; what the job writes after that would commit alone, and is refused here.
+    fn writable(&self) -> Result<&Connection, StoreError> {
+        match self.conn.is_autocommit() {
+            true => Err(StoreError::Unavailable),
+            false => Ok(&self.conn),
+        }
+    }
+}
+
+impl<C: DerefMut<Target = Connection>> Store for SqliteStore<C> {
+    fn create_user(&mut self, user: &User) -> Result<(), StoreError> {
+        users::create(self.writable()?, user)
+    }
+
+    fn user(&mut self, id: &UserId) -> Result<User, StoreError> {
+        users::by_id(&self.conn, id)
+    }
+
+    fn user_by_login(&mut self, login: &str) -> Result<User, StoreError> {
+        users::by_login(&self.conn, login)
+    }
+
+    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
+        users::set_password(self.writable()?, id, hash, valid_from)
+    }
+
+    fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
+        users::set_valid_from(self.writable()?, id, valid_from)
+    }
+
+    fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {
+        users::revocations(&self.conn, since)
+    }
+
+    fn data_version(&mut self) -> Result<i64, StoreError> {
+        Ok(self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+    }
+
+    fn ping(&mut self) -> Result<(), StoreError> {
+        // The schema table has a row in every database that was migrated, so this reads the file.
+        Ok(self.conn.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 1")?.query_row([], |_| Ok(()))?)
+    }
+
+    fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
+        manga::upsert(self.writable()?, facts, now)
+    }
+
+    fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError> {
+        manga::by_id(&self.conn, id)
+    }
+
+    fn manga_after(&mut self, after: MangaId, limit: u32) -> Result<Vec<Manga>, StoreError> {
+        manga::after(&self.conn, after, limit)
+    }
+
+    fn search_manga(&mut self, query: &MangaQuery) -> Result<Page<Manga>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| manga::search(conn, query))
+    }
+
+    fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
+        progress::add_to_library(self.writable()?, change, status)
+    }
+
+    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| progress::library(conn, user, window))
+    }
+
+    fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError> {
+        progress::update(self.writable()?, change)
+    }
+
+    fn progress(&mut self, user: &UserId, manga: MangaId) -> Result<Progress, StoreError> {
+        progress::one(&self.conn, user, manga)
+    }
+
+    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| progress::page(conn, user, window))
+    }
+
+    fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+        progress::delete(self.writable()?, user, manga)
+    }
+
+    fn history(
+        &mut self,
+        user: &UserId,
+        manga: Option<MangaId>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| history::read(conn, user, manga, before, limit))
+    }
+}
+
+/// Runs several reads that must agree with each other (a page and its total). A panic in between
+/// ends the snapshot as well: one left open would keep the log from ever being reset.
+fn in_one_snapshot<T>(
+    conn: &mut Connection,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let snapshot = conn.savepoint()?;
+    let found = read(&snapshot)?;
+    snapshot.commit()?;
+    Ok(found)
+}
+
+/// Makes sure that the file and its folder exist, for their owner only: SQLite would create the file
+/// readable by all. Its log and index files take over the file's mode.
+///
+/// The path comes back absolute, so that `:memory:` and the empty name are plain file names.
+fn create_file(path: &str) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+    Ok(path)
+}
+
+/// A connection that may write, told how to behave.
+fn connect(file: &Path, full_sync: bool) -> Result<Connection, rusqlite::Error> {
+    // No URI flag: a `?` in a path is part of its name. No mutex: a connection has one owner at a time.
+    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.execute_batch(PRAGMAS)?;
+    conn.pragma_update(None, "synchronous", if full_sync { "FULL" } else { "NORMAL" })?;
+    Ok(conn)
+}
+
+/// As many reading connections as asked for, each checked out of the pool for good: a reader never
+/// waits for one.
+fn connect_readers(file: &Path, options: &StoreOptions) -> Result<Vec<Box<dyn Store + Send>>, r2d2::Error> {
+    let Ok(count @ 1..) = u32::try_from(options.readers) else { return Ok(Vec::new()) };
+    let pool = r2d2::Pool::builder()
+        .max_size(count)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_on_check_out(false)
+        .connection_timeout(BUSY_TIMEOUT)
+        .build(Readers { file: file.to_owned(), full_sync: options.full_sync })?;
+    let reader = |_| Ok(Box::new(SqliteStore { conn: pool.get()? }) as Box<dyn Store + Send>);
+    (0..count).map(reader).collect()
+}
+
+/// Makes the readers' connections for the pool: own, because `r2d2_sqlite` trails rusqlite.
+struct Readers {
+    file: PathBuf,
+    full_sync: bool,
+}
+
+impl r2d2::ManageConnection for Readers {
+    type Connection = Connection;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> Result<Connection, rusqlite::Error> {
+        let conn = connect(&self.file, self.full_sync)?;
+        conn.pragma_update(None, "query_only", true)?;
+        Ok(conn)
+    }
+
+    fn is_valid(&self, conn: &mut Connection) -> Result<(), rusqlite::Error> {
+        conn.query_row("SELECT 1", [], |_| Ok(()))
+    }
+
+    fn has_broken(&self, _conn: &mut Connection) -> bool {
+        false
+    }
+}
+
+/// How long a connection waits for another process's lock before it answers `Busy`. Within this
+/// process nobody waits: there is one writer, and readers don't block it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept by each connection: more than there are in this backend, so that none
+/// is ever compiled twice. Beyond it the one unused for longest would be.
+const STATEMENTS_MAX: usize = 64;
+
+/// What every connection is told, the writer and the readers alike.
+///
+/// - The log is moved into the database after 8,000 pages (32 MiB) instead of 1,000: a group commit
+///   alone can write a thousand pages, and moving them each time would write all of them twice and
+///   wait for the disk twice. It is cut back to that size when it ever grew larger.
+/// - 16 MiB of page cache; the operating system holds the rest. Memory mapping stays off, because a
+///   read error would then be a signal that kills the server instead of an `Unavailable`.
+/// - `trusted_schema` off: a database file handed to us can't make us call functions.
+const PRAGMAS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA wal_autocheckpoint = 8000;
+    PRAGMA journal_size_limit = 33554432;
+    PRAGMA foreign_keys = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -16384;
+    PRAGMA temp_store = MEMORY;
+";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn options(readers: usize) -> StoreOptions {
+        StoreOptions { url: String::new(), readers, full_sync: false }
+    }
+
+    /// Shows that folder, database and log can be read by their owner only.
+    #[test]
+    fn files_are_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made/on/demand/hub.db");
+        let _open = open(file.to_str().unwrap(), &options(1)).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(file.parent().unwrap()), 0o700);
+        for name in ["hub.db", "hub.db-wal", "hub.db-shm"] {
+            assert_eq!(mode(&file.with_file_name(name)), 0o600, "{name}");
+        }
+    }
+
+    /// Shows that every connection has the settings that correctness rests on, by asking each.
+    #[test]
+    fn every_connection_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap();
+        let ask = |conn: &Connection, name: &str| -> String {
+            let value = conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+            match value {
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            }
+        };
+        let writer = connect(&file, true).unwrap();
+        let reader = r2d2::ManageConnection::connect(&Readers { file, full_sync: true }).unwrap();
+        for conn in [&writer, &reader] {
+            assert_eq!(ask(conn, "journal_mode"), "wal");
+            assert_eq!(ask(conn, "synchronous"), "Integer(2)");
+            assert_eq!(ask(conn, "foreign_keys"), "Integer(1)");
+            assert_eq!(ask(conn, "busy_timeout"), "Integer(5000)");
+        }
+        assert_eq!(ask(&writer, "query_only"), "Integer(0)");
+        assert_eq!(ask(&reader, "query_only"), "Integer(1)");
+    }
+
+    /// Shows that a name with a meaning for SQLite is a plain file name here, and that a folder is refused.
+    #[test]
+    fn odd_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [":memory:", "a?mode=memory", "file:x", "it's 100% ünï.db"] {
+            let path = folder.path().join(name);
+            open(path.to_str().unwrap(), &options(0)).unwrap();
+            assert!(path.metadata().unwrap().len() > 0, "{name}");
+        }
+        let refused = open(folder.path().to_str().unwrap(), &options(0)).err().unwrap();
+        assert!(matches!(refused, OpenError::Failed { .. }), "{refused}");
+    }
+
+    /// Shows that a file that is no database is refused with one line that names it.
+    #[test]
+    fn not_a_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.db");
+        std::fs::write(&file, "These are not the bytes you are looking for. ".repeat(99)).unwrap();
+        let refused = open(file.to_str().unwrap(), &options(1)).err().unwrap().to_string();
+        assert!(refused.contains("hub.db") && !refused.contains('\n'), "{refused}");
+    }
+
+    /// Shows that deleting a user takes everything that is theirs along, and nothing of anyone else.
+    #[test]
+    fn deleting_a_user_cascades() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
+        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        conn.execute_batch(
+            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+                                created_at, updated_at, description)
+             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');",
+        )
+        .unwrap();
+        for user in ["ann", "bob"] {
+            conn.execute("INSERT INTO users VALUES (?1, ?1, ?1, 'x', 'user', 0, 0)", [user]).unwrap();
+            conn.execute(
+                "INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, 1, NULL)",
+                [user],
+            )
+            .unwrap();
+            conn.execute("INSERT INTO forgotten_progress VALUES (?1, 1, 1)", [user]).unwrap();
+            conn.execute("INSERT INTO ratings VALUES (?1, 1, 5, 0, 0)", [user]).unwrap();
+            conn.execute("INSERT INTO history VALUES (NULL, ?1, 1, 0, 0, 0, 'reading', '', 0, 0, NULL)", [user])
+                .unwrap();
+        }
+        conn.execute("DELETE FROM users WHERE id = 'ann'", []).unwrap();
+        for table in ["progress", "forgotten_progress", "ratings", "history"] {
+            let whose: Vec<String> = conn
+                .prepare(&format!("SELECT user_id FROM {table}"))
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(whose, ["bob"], "{table}");
+        }
+    }
+}

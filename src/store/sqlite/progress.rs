@@ -1,0 +1,239 @@
+//! Progress, libraries and ratings. Each change also appends to `history`.
+//!
+//! The rules of a change (when reading began, what counts as read again) stand in one statement,
+//! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
+//! column means.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::unknown_word;
+use super::history::{self, Link};
+use super::manga::{bounds, chapter, manga_at, manga_columns, word};
+use super::users::{found, must_exist as user_must_exist};
+use crate::store::StoreError;
+use crate::store::model::{
+    Chapter, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
+};
+
+pub(super) fn update(conn: &Connection, change: &ProgressChange) -> Result<Stored, StoreError> {
+    if change.must_exist {
+        must_exist(conn, &change.user_id, change.manga_id)?;
+    }
+    store(conn, change, change.status, change.chapter, false)
+}
+
+pub(super) fn add_to_library(
+    conn: &Connection,
+    change: &ProgressChange,
+    status: ReadingStatus,
+) -> Result<Stored, StoreError> {
+    let chapter = change.chapter.filter(|&chapter| chapter != Chapter::default());
+    store(conn, change, Some(status), chapter, true)
+}
+
+/// The row, its history line and its rating: all of a change, in this order, because the row already
+/// names the line.
+fn store(
+    conn: &Connection,
+    change: &ProgressChange,
+    status: Option<ReadingStatus>,
+    chapter: Option<Chapter>,
+    into_library: bool,
+) -> Result<Stored, StoreError> {
+    let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
+    history::append(conn, change, &progress, &link)?;
+    if change.rating.is_some() {
+        rate(conn, change)?;
+        progress.rating = change.rating;
+    }
+    Ok(Stored { progress, seq: link.seq })
+}
+
+/// Inserts or changes the row and returns it as it now is, with the place of the history line that
+/// must follow. In the second half an unqualified column is the value before the change. No row comes
+/// back when it was to be put into the library and is there already.
+///
+/// The line's number is the one after the last ever given, which SQLite keeps in `sqlite_sequence`.
+/// The statement that changes the row can so link it to a line that does not exist yet: a third
+/// statement, or a second write of the row, would cost more than it tells.
+fn apply(
+    conn: &Connection,
+    change: &ProgressChange,
+    status: Option<ReadingStatus>,
+    chapter: Option<Chapter>,
+    into_library: bool,
+) -> Result<(Progress, Link), StoreError> {
+    // ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
+    // ?9 note, ?10 now.
+    let mut statement = conn.prepare_cached(concat!(
+        "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
+                               started_at, completed_at, private, note, updated_at, history_seq)
+         VALUES (?1, ?2, ?3, coalesce(?4, 'reading'), coalesce(?5, 0), ?6, ?7, 0,
+                 CASE WHEN coalesce(?4, 'reading') IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END,
+                 CASE WHEN ?4 = 'completed' THEN ?10 END,
+                 coalesce(?8, 0), nullif(?9, ''), ?10,
+                 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0))
+         ON CONFLICT (user_id, manga_id) DO UPDATE SET
+             in_library = max(in_library, ?3),
+             status = coalesce(?4, status),
+             chapter_thousandths = coalesce(?5, chapter_thousandths),
+             volume = coalesce(?6, volume),
+             page = coalesce(?7, page),
+             rereads = rereads + (status = 're_reading' AND ?4 IS 'completed'),
+             started_at = coalesce(started_at,
+                 CASE WHEN coalesce(?4, status) IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END),
+             completed_at = CASE coalesce(?4, status)
+                 WHEN 'completed' THEN iif(status = 'completed', completed_at, ?10)
+                 WHEN 'reading' THEN NULL
+                 WHEN 'plan_to_read' THEN NULL
+                 ELSE completed_at END,
+             private = coalesce(?8, private),
+             note = iif(?9 IS NULL, note, nullif(?9, '')),
+             updated_at = max(updated_at, ?10),
+             history_seq = excluded.history_seq,
+             previous_seq = history_seq
+         WHERE NOT (?3 AND in_library)
+         RETURNING ",
+        progress_columns!(),
+        ", history_seq, previous_seq"
+    ))?;
+    let mut rows = statement.query(params![
+        change.user_id.as_str(),
+        change.manga_id,
+        into_library,
+        status.map(ReadingStatus::as_str),
+        chapter.map(Chapter::thousandths),
+        change.volume,
+        change.page,
+        change.private,
+        change.note,
+        change.received_at
+    ])?;
+    let changed = match rows.next()? {
+        Some(row) => (progress_at(row, &change.user_id)?, link_at(row, PROGRESS_COLUMNS)?),
+        None => return Err(StoreError::Conflict),
+    };
+    // Foreign keys are checked after the last row: only the statement's end says that it succeeded.
+    match rows.next()? {
+        None => Ok(changed),
+        Some(_) => Err(StoreError::Corrupt),
+    }
+}
+
+fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO ratings (user_id, manga_id, rating, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
+         ON CONFLICT (user_id, manga_id) DO UPDATE SET
+             rating = excluded.rating, updated_at = max(updated_at, excluded.updated_at)",
+    )?
+    .execute(params![change.user_id.as_str(), change.manga_id, change.rating, change.received_at])?;
+    Ok(())
+}
+
+fn must_exist(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM progress WHERE user_id = ?1 AND manga_id = ?2")?;
+    Ok(statement.query_row(params![user.as_str(), manga], |_| Ok(()))?)
+}
+
+pub(super) fn one(conn: &Connection, user: &UserId, manga: MangaId) -> Result<Progress, StoreError> {
+    let sql = concat!("SELECT ", progress_columns!(), " FROM progress WHERE user_id = ?1 AND manga_id = ?2");
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row(params![user.as_str(), manga], |row| progress_at(row, user))?)
+}
+
+pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
+    let total = count(conn, user, "SELECT count(*) FROM progress WHERE user_id = ?1")?;
+    let (limit, offset) = bounds(window);
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT ",
+        progress_columns!(),
+        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, manga_id DESC LIMIT ?2 OFFSET ?3"
+    ))?;
+    let rows = statement.query_map(params![user.as_str(), limit, offset], |row| progress_at(row, user))?;
+    Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
+}
+
+pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
+    let total = count(conn, user, "SELECT count(*) FROM progress WHERE user_id = ?1 AND in_library")?;
+    let (limit, offset) = bounds(window);
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT ",
+        progress_columns!(),
+        ", ",
+        manga_columns!(),
+        " FROM progress JOIN manga ON manga.id = progress.manga_id
+         WHERE user_id = ?1 AND in_library
+         ORDER BY progress.updated_at DESC, progress.manga_id DESC LIMIT ?2 OFFSET ?3"
+    ))?;
+    let rows = statement.query_map(params![user.as_str(), limit, offset], |row| {
+        Ok((progress_at(row, user)?, manga_at(row, PROGRESS_COLUMNS)?))
+    })?;
+    Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
+}
+
+/// How many rows a user's list has. Only where there are none is the user looked for.
+fn count(conn: &Connection, user: &UserId, sql: &str) -> Result<u64, StoreError> {
+    let total: i64 = conn.prepare_cached(sql)?.query_row([user.as_str()], |row| row.get(0))?;
+    if total == 0 {
+        user_must_exist(conn, user)?;
+    }
+    Ok(total.unsigned_abs())
+}
+
+/// Deletes the row, and keeps hold of its history.
+pub(super) fn delete(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO forgotten_progress (user_id, manga_id, history_seq)
+         SELECT user_id, manga_id, history_seq FROM progress WHERE user_id = ?1 AND manga_id = ?2",
+    )?
+    .execute(params![user.as_str(), manga])?;
+    let deleted = conn
+        .prepare_cached("DELETE FROM progress WHERE user_id = ?1 AND manga_id = ?2")?
+        .execute(params![user.as_str(), manga])?;
+    found(deleted)
+}
+
+/// The columns that [`progress_at`] reads, in its order. The user is not among them: whoever asks
+/// knows.
+macro_rules! progress_columns {
+    () => {
+        "progress.manga_id, in_library, progress.status, chapter_thousandths, volume, page, rereads, started_at,
+         completed_at, private, note,
+         (SELECT rating FROM ratings
+          WHERE ratings.user_id = progress.user_id AND ratings.manga_id = progress.manga_id),
+         progress.updated_at"
+    };
+}
+use progress_columns;
+
+/// How many columns [`progress_columns`] names.
+const PROGRESS_COLUMNS: usize = 13;
+
+/// The progress in a row that begins with [`progress_columns`].
+fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
+    Ok(Progress {
+        user_id: user.clone(),
+        manga_id: row.get(0)?,
+        in_library: row.get(1)?,
+        status: status(row, 2)?,
+        chapter: chapter(row, 3)?.unwrap_or_default(),
+        volume: row.get(4)?,
+        page: row.get(5)?,
+        rereads: row.get(6)?,
+        started_at: row.get(7)?,
+        completed_at: row.get(8)?,
+        private: row.get(9)?,
+        note: row.get(10)?,
+        rating: row.get(11)?,
+        updated_at: row.get(12)?,
+    })
+}
+
+fn link_at(row: &Row<'_>, first: usize) -> Result<Link, rusqlite::Error> {
+    Ok(Link { seq: row.get(first)?, previous_seq: row.get(first + 1)? })
+}
+
+/// A column with the word of a reading status.
+pub(super) fn status(row: &Row<'_>, column: usize) -> Result<ReadingStatus, rusqlite::Error> {
+    word(row, column, ReadingStatus::parse)?.ok_or_else(|| unknown_word(column, "NULL"))
+}

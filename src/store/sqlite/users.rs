@@ -1,0 +1,100 @@
+//! Users: who they are, and from when on their tokens count.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::unknown_word;
+use crate::store::StoreError;
+use crate::store::model::{Role, User, UserId};
+
+pub(super) fn create(conn: &Connection, user: &User) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO users (id, username, email, password_hash, role, valid_from, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        user.id.as_str(),
+        user.username,
+        user.email,
+        user.password_hash,
+        user.role.as_str(),
+        user.valid_from,
+        user.created_at
+    ])?;
+    Ok(())
+}
+
+pub(super) fn by_id(conn: &Connection, id: &UserId) -> Result<User, StoreError> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?1");
+    Ok(conn.prepare_cached(sql)?.query_row([id.as_str()], user_of)?)
+}
+
+pub(super) fn by_login(conn: &Connection, login: &str) -> Result<User, StoreError> {
+    let sql = match login.contains('@') {
+        true => concat!("SELECT ", user_columns!(), " FROM users WHERE email = ?1"),
+        false => concat!("SELECT ", user_columns!(), " FROM users WHERE username = ?1"),
+    };
+    Ok(conn.prepare_cached(sql)?.query_row([login], user_of)?)
+}
+
+/// `valid_from` only ever grows: two changes that arrive out of order must not revive a token.
+pub(super) fn set_password(conn: &Connection, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
+    let changed = conn
+        .prepare_cached("UPDATE users SET password_hash = ?2, valid_from = max(valid_from, ?3) WHERE id = ?1")?
+        .execute(params![id.as_str(), hash, valid_from])?;
+    found(changed)
+}
+
+pub(super) fn set_valid_from(conn: &Connection, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
+    let changed = conn
+        .prepare_cached("UPDATE users SET valid_from = max(valid_from, ?2) WHERE id = ?1")?
+        .execute(params![id.as_str(), valid_from])?;
+    found(changed)
+}
+
+pub(super) fn revocations(conn: &Connection, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {
+    // The second condition holds for all that the first may find; it lets SQLite use the partial index.
+    let mut statement = conn.prepare_cached(
+        "SELECT id, valid_from FROM users WHERE valid_from >= ?1 AND valid_from > 0 ORDER BY valid_from, id",
+    )?;
+    let rows = statement.query_map([since], |row| Ok((user_id(row, 0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// `NotFound` when there is no such user. For verbs that found nothing and must say why.
+pub(super) fn must_exist(conn: &Connection, id: &UserId) -> Result<(), StoreError> {
+    Ok(conn.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.query_row([id.as_str()], |_| Ok(()))?)
+}
+
+/// Turns "no row changed" into `NotFound`.
+pub(super) fn found(rows_changed: usize) -> Result<(), StoreError> {
+    match rows_changed {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// The columns that [`user_of`] reads, in its order.
+macro_rules! user_columns {
+    () => {
+        "id, username, email, password_hash, role, valid_from, created_at"
+    };
+}
+use user_columns;
+
+fn user_of(row: &Row<'_>) -> Result<User, rusqlite::Error> {
+    let role = row.get_ref(4)?.as_str()?;
+    Ok(User {
+        id: user_id(row, 0)?,
+        username: row.get(1)?,
+        email: row.get(2)?,
+        password_hash: row.get(3)?,
+        role: Role::parse(role).ok_or_else(|| unknown_word(4, role))?,
+        valid_from: row.get(5)?,
+        created_at: row.get(6)?,
+    })
+}
+
+fn user_id(row: &Row<'_>, column: usize) -> Result<UserId, rusqlite::Error> {
+    let text = row.get_ref(column)?.as_str()?;
+    UserId::parse(text).ok_or_else(|| unknown_word(column, text))
+}
