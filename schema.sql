@@ -102,8 +102,7 @@ CREATE TABLE progress (
     updated_at INTEGER NOT NULL,
     -- The newest history row of this pair: where its chain begins.
     history_seq INTEGER NOT NULL,
-    -- The one before, kept only so that the statement that moves `history_seq` on can hand it over
-    -- to the history row that is written next.
+    -- The one before, kept only to be handed over to the history row that is written next.
     previous_seq INTEGER,
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;

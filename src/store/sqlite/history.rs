@@ -6,7 +6,7 @@
 //! user; `schema.sql` says what it would cost.
 //!
 //! What the chains cost is paid here, by the reader: to find the page before some row, it walks over
-//! everything newer, about a microsecond a row. Somebody who pages through a million rows of their own
+//! everything newer, half a microsecond a row. Somebody who pages through a million rows of their own
 //! feels it; then is the time for a second link in each row that skips far ahead.
 //!
 //! Two things must hold. A number is never given twice, or a chain could lead to a stranger's row;

@@ -50,12 +50,11 @@ fn store(
 }
 
 /// Inserts or changes the row and returns it as it now is, with the place of the history line that
-/// must follow. In the second half an unqualified column is the value before the change. No row comes
-/// back when it was to be put into the library and is there already.
+/// must follow. In the second half an unqualified column is the value before the change. No row is
+/// changed when it was to be put into the library and is there already.
 ///
-/// The line's number is the one after the last ever given, which SQLite keeps in `sqlite_sequence`.
-/// The statement that changes the row can so link it to a line that does not exist yet: a third
-/// statement, or a second write of the row, would cost more than it tells.
+/// The line's number is the one after the last ever given, which SQLite keeps in `sqlite_sequence`: so
+/// the row can name a line that is not yet written, and is itself written only once.
 fn apply(
     conn: &Connection,
     change: &ProgressChange,
@@ -65,7 +64,7 @@ fn apply(
 ) -> Result<(Progress, Link), StoreError> {
     // ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
     // ?9 note, ?10 now.
-    let mut statement = conn.prepare_cached(concat!(
+    let mut statement = conn.prepare_cached(
         "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
                                started_at, completed_at, private, note, updated_at, history_seq)
          VALUES (?1, ?2, ?3, coalesce(?4, 'reading'), coalesce(?5, 0), ?6, ?7, 0,
@@ -92,12 +91,9 @@ fn apply(
              updated_at = max(updated_at, ?10),
              history_seq = excluded.history_seq,
              previous_seq = history_seq
-         WHERE NOT (?3 AND in_library)
-         RETURNING ",
-        progress_columns!(),
-        ", history_seq, previous_seq"
-    ))?;
-    let mut rows = statement.query(params![
+         WHERE NOT (?3 AND in_library)",
+    )?;
+    let changed = statement.execute(params![
         change.user_id.as_str(),
         change.manga_id,
         into_library,
@@ -109,15 +105,26 @@ fn apply(
         change.note,
         change.received_at
     ])?;
-    let changed = match rows.next()? {
-        Some(row) => (progress_at(row, &change.user_id)?, link_at(row, PROGRESS_COLUMNS)?),
-        None => return Err(StoreError::Conflict),
-    };
-    // Foreign keys are checked after the last row: only the statement's end says that it succeeded.
-    match rows.next()? {
-        None => Ok(changed),
-        Some(_) => Err(StoreError::Corrupt),
+    match changed {
+        0 => Err(StoreError::Conflict),
+        _ => applied(conn, &change.user_id, change.manga_id),
     }
+}
+
+/// The row as it now is, and the place of its history line.
+///
+/// A second look at a page that is at hand anyway. RETURNING would save it, but SQLite then builds a
+/// temporary table for each statement, with a page cache of its own: no faster, and where the allocator
+/// gives that memory back to the system each time, several times slower.
+fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress, Link), StoreError> {
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT ",
+        progress_columns!(),
+        ", history_seq, previous_seq FROM progress WHERE user_id = ?1 AND manga_id = ?2"
+    ))?;
+    Ok(statement.query_row(params![user.as_str(), manga], |row| {
+        Ok((progress_at(row, user)?, link_at(row, PROGRESS_COLUMNS)?))
+    })?)
 }
 
 fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
