@@ -28,7 +28,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
         Command::Config(command) => cli::config::run(command, &global, cli::environment(), &mut io::stdout()),
         Command::Admin(AdminCommand::CreateUser(arguments)) => {
             let config = global.load(cli::environment())?;
-            admin::create_user(config, arguments.complete(&mut io::stdin().lock())?)
+            admin::create_user(&config, arguments.complete(&mut io::stdin().lock())?, &mut io::stdout())
         }
     }
 }
@@ -36,13 +36,15 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
 fn serve(global: &Global) -> Result<(), Failure> {
     let config = global.load(cli::environment())?;
     logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
-    let handle = mangahub::serve(config)?;
-    let services = cli::serve::describe(handle.addresses());
+    let running = mangahub::serve(config)?;
+    cli::serve::stop_on_signals(running.handle().remote())?;
+    let services = cli::serve::describe(running.addresses());
     if let Some(file) = &global.ports_file {
         cli::serve::write_ports_file(file, &services)
             .map_err(|error| Failure::new(Exit::Failure, format!("{}: {error}", file.display())))?;
     }
     // Nobody may be reading: the server runs all the same.
     let _ = cli::serve::welcome(&services, &mut io::stdout()).and_then(|()| io::stdout().flush());
-    Ok(handle.wait()?)
+    running.wait()?;
+    Ok(())
 }

@@ -244,7 +244,9 @@ mod tests {
     #[test]
     fn only_our_hosts_are_served() {
         let hosts = ["manga.example".to_owned()];
-        for ours in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "[::1]:80", "10.1.2.3", "manga.example:8080", "a.localhost"] {
+        for ours in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "[::1]:80", "10.1.2.3", "manga.example:8080", "a.localhost"]
+        {
             assert!(is_our_host(ours, &hosts), "{ours}");
         }
         for strange in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "manga.example.evil", ""] {

@@ -47,7 +47,12 @@ impl MangaHub {
 
     /// Before a session has begun the only message is `auth`, and while it is being checked nothing
     /// else is looked at.
-    fn first_line(&mut self, message: Result<Message<'_>, ApiError>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
+    fn first_line(
+        &mut self,
+        message: Result<Message<'_>, ApiError>,
+        session: &mut Session,
+        io: &mut Io<'_, Self>,
+    ) -> Flow {
         if io.jobs > 0 {
             return Flow::Wait;
         }
@@ -74,7 +79,11 @@ pub(super) fn refuse_session(error: ApiError, ctx: &mut Ctx<'_>) {
     ctx.close(reason);
 }
 
-fn run(((via, route), message): (Found, Message<'_>), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+fn run(
+    ((via, route), message): (Found, Message<'_>),
+    session: &mut Session,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
     ctx.via = via;
     ctx.state.counts.call(usize::from(via.0));
     ctx.caller = session.member.and_then(|member| ctx.state.members.get(member)).map(Caller::from);

@@ -19,8 +19,8 @@ use crate::handlers::key::Audience;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Ctx, State, monitor};
-use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::http_date::HttpDate;
+use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, sync};
@@ -254,14 +254,7 @@ impl Service for MangaHub {
         Ok(())
     }
 
-    fn write_reply(
-        &mut self,
-        answer: Answer,
-        wire: &mut Wire,
-        session: &Session,
-        now: Now,
-        out: &mut Vec<u8>,
-    ) -> Last {
+    fn write_reply(&mut self, answer: Answer, wire: &mut Wire, session: &Session, now: Now, out: &mut Vec<u8>) -> Last {
         if let Err(error) = &answer.outcome {
             let (_, code, sync_code) = error.kind.codes();
             let code = if session.service.is_sync() { sync_code } else { code };
@@ -303,7 +296,7 @@ impl Service for MangaHub {
         debug_assert!(matches!(to, Audience::Conn(_)), "nobody of this kind can have joined: {to:?}");
     }
 
-    fn inspect(&mut self, inquiry: Inquiry, view: &View<'_>) -> Answer {
+    fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
         inspect::answer(&self.state, inquiry, view)
     }
 

@@ -3,12 +3,19 @@
 //! Here are the arguments and the reading of a password; passwords come from standard input only,
 //! since arguments show up in process lists and histories.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 use super::{Exit, Failure};
+use crate::config::Config;
+use crate::handlers::api::ApiError;
+use crate::handlers::auth;
 use crate::logs::Redacted;
+use crate::serve;
+use crate::store::model::{self, User, UserId};
+use crate::store::{self, StoreError, StoreOptions};
 
 /// The commands about accounts.
 #[derive(Debug, Subcommand)]
@@ -122,6 +129,37 @@ const PASSWORD_BYTES_MAX: usize = 72;
 
 /// The longest password, its `\r\n`, and one byte more to see that it is too long. Nothing beyond is read.
 const LINE_BYTES_MAX: u64 = PASSWORD_BYTES_MAX as u64 + 3;
+
+/// Makes an account in the store, with a server running on it or not.
+pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Result<(), Failure> {
+    let wrong = |error: ApiError| Failure::new(Exit::Usage, error);
+    let username = auth::check_username(user.name, USERNAME_CHARACTERS_MAX).map_err(wrong)?;
+    let email = auth::check_email(user.email).map_err(wrong)?;
+    let failed = |error: StoreError| match error {
+        StoreError::Conflict => Failure::new(Exit::Conflict, "that name or e-mail address is taken; choose another"),
+        other => Failure::new(Exit::Failure, other),
+    };
+    let account = User {
+        id: UserId::from(Uuid::new_v4()),
+        username,
+        email,
+        password_hash: auth::hash(user.password.expose(), config.auth.bcrypt_cost).map_err(failed)?,
+        role: match user.role {
+            Role::Admin => model::Role::Admin,
+            Role::User => model::Role::User,
+        },
+        valid_from: 0,
+        created_at: jiff::Timestamp::now().as_millisecond(),
+    };
+    let options = StoreOptions { readers: 1, ..serve::store_options(config) };
+    let mut open = store::open(&options).map_err(|error| Failure::new(Exit::Failure, error))?;
+    serve::at_once(&mut *open.writer, |store| store.create_user(&account)).map_err(failed)?;
+    writeln!(out, "✓ {} {} ({}) can log in now", account.role.as_str(), account.username, account.id)?;
+    Ok(())
+}
+
+/// The longest name, as in the second family's registration.
+const USERNAME_CHARACTERS_MAX: usize = 50;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use std::{env, io, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, ConfigError};
+use crate::serve::ServeError;
 
 /// What the program was asked to do.
 #[derive(Debug, Parser)]
@@ -142,6 +143,16 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
             _ => Self::new(Exit::Failure, error),
         }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let exit = match error {
+            ServeError::Listen { .. } => Exit::Network,
+            _ => Exit::Failure,
+        };
+        Self::new(exit, error)
     }
 }
 

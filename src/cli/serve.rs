@@ -7,9 +7,14 @@ use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    thread,
 };
 
 use comfy_table::{ContentArrangement, Table, presets};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::reactor::start::Remote;
 
 /// One service that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +73,23 @@ pub fn write_ports_file(file: &Path, services: &[Service]) -> io::Result<()> {
     })
 }
 
+/// SIGTERM and SIGINT drain the server; a second one ends the process at once, with the status that
+/// a shell expects of a signal.
+pub fn stop_on_signals(remote: Remote) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let listen = move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            tracing::info!("draining; a second signal ends at once");
+            remote.drain();
+        }
+        if let Some(signal) = signals.next() {
+            std::process::exit(128 + signal);
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(listen).map(drop)
+}
+
 fn table(services: &[Service]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
@@ -99,7 +121,7 @@ fn commands_to_try(services: &[Service]) -> Vec<(&'static str, String)> {
             "Read a chapter over TCP, and see it broadcast to every device",
             format!(
                 "(printf '{{\"type\":\"auth\",\"data\":{{\"token\":\"%s\"}}}}\\n' \"$TOKEN\"; \
-                 echo '{{\"type\":\"progress\",\"data\":{{\"manga_id\":\"one-piece\",\"chapter\":7}}}}'; sleep 1) \
+                 echo '{{\"type\":\"progress\",\"data\":{{\"manga_id\":\"one-piece\",\"current_chapter\":7}}}}'; sleep 1) \
                  | nc {} {}",
                 tcp.ip(),
                 tcp.port()

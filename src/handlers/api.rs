@@ -13,8 +13,7 @@ use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, UnixMillis, User, UserId,
-    Window,
+    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, UnixMillis, User, UserId, Window,
 };
 
 /// The product's nouns for the reactor.
@@ -340,6 +339,7 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable => {
                 Self::new(ErrorKind::Unavailable, "The change could not be stored; nothing was kept").after(1)
             }
+            StoreError::TooMuch => Self::new(ErrorKind::TooLarge, "That is too much at once"),
             StoreError::Corrupt => Self::new(ErrorKind::Internal, "The server's data needs its operator"),
         }
     }

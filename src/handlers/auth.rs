@@ -12,7 +12,8 @@ use crate::store::StoreError;
 use crate::store::model::{Role, User, UserId};
 
 /// Makes an account.
-pub const REGISTER: Call<Register> = Call { name: "auth.register", access: Access::Public, lane: Lane::Slow, run: register };
+pub const REGISTER: Call<Register> =
+    Call { name: "auth.register", access: Access::Public, lane: Lane::Slow, run: register };
 /// Gives a token for a password.
 pub const LOGIN: Call<Login> = Call { name: "auth.login", access: Access::Public, lane: Lane::Slow, run: login };
 /// Shows the caller's account.
@@ -21,7 +22,8 @@ pub const ME: Call<()> = Call { name: "auth.me", access: Access::User, lane: Lan
 pub const CHANGE_PASSWORD: Call<ChangePassword> =
     Call { name: "auth.change_password", access: Access::User, lane: Lane::Slow, run: change_password };
 /// Voids every token of the caller.
-pub const LOGOUT_ALL: Call<()> = Call { name: "auth.logout_all", access: Access::User, lane: Lane::Write, run: logout_all };
+pub const LOGOUT_ALL: Call<()> =
+    Call { name: "auth.logout_all", access: Access::User, lane: Lane::Write, run: logout_all };
 /// Begins a sync session.
 pub const AUTHENTICATE: Call<Authenticate> =
     Call { name: "sync.auth", access: Access::Public, lane: Lane::Reactor, run: authenticate };
@@ -108,7 +110,11 @@ pub fn check_username(name: String, characters_max: usize) -> Result<String, Api
 pub fn check_email(email: String) -> Result<String, ApiError> {
     let plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
     let parts = email.split_once('@').filter(|(local, domain)| {
-        !local.is_empty() && domain.contains('.') && !domain.contains('@') && !domain.starts_with('.') && !domain.ends_with('.')
+        !local.is_empty()
+            && domain.contains('.')
+            && !domain.contains('@')
+            && !domain.starts_with('.')
+            && !domain.ends_with('.')
     });
     if email.len() > 254 || !plain || parts.is_none() {
         return Err(ApiError::invalid("email: not an e-mail address"));
@@ -142,9 +148,7 @@ fn register(args: Register, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Ap
                 move |store| store.create_user(&added),
                 move |created, _, ctx| {
                     created.map_err(|error| match error {
-                        StoreError::Conflict => {
-                            ApiError::new(ErrorKind::Conflict, "username or email already exists")
-                        }
+                        StoreError::Conflict => ApiError::new(ErrorKind::Conflict, "username or email already exists"),
                         other => other.into(),
                     })?;
                     let token = issue(&user, ctx);
@@ -287,12 +291,16 @@ fn authenticate(args: Authenticate, session: &mut Session, ctx: &mut Ctx<'_>) ->
 fn welcome(claims: &Claims, device: Option<String>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let most = ctx.state.settings.connections_per_user;
     let Some(member) = ctx.state.members.enter(&claims.user_id, &claims.username, claims.role, most) else {
-        return Err(ApiError::new(ErrorKind::RateLimited, format!("Too many connections for this user (at most {most})")));
+        return Err(ApiError::new(
+            ErrorKind::RateLimited,
+            format!("Too many connections for this user (at most {most})"),
+        ));
     };
     session.member = Some(member);
     session.device = device.map(String::into_boxed_str);
     let session_id = ctx.state.fresh_id();
-    let username = ctx.state.members.get(member).map_or_else(|| claims.username.as_str().into(), |m| m.username.clone());
+    let username =
+        ctx.state.members.get(member).map_or_else(|| claims.username.as_str().into(), |m| m.username.clone());
     ctx.reply(Reply::Welcome { session_id, user_id: claims.user_id.clone(), username });
     ctx.join();
     Ok(())

@@ -10,7 +10,8 @@ use crate::store::StoreError;
 use crate::store::model::{Manga, MangaQuery};
 
 /// Lists the series that match.
-pub const SEARCH: Call<MangaQuery> = Call { name: "manga.search", access: Access::Public, lane: Lane::Read, run: search };
+pub const SEARCH: Call<MangaQuery> =
+    Call { name: "manga.search", access: Access::Public, lane: Lane::Read, run: search };
 /// Shows one series.
 pub const DETAIL: Call<Detail> = Call { name: "manga.detail", access: Access::Public, lane: Lane::Read, run: detail };
 

@@ -16,17 +16,33 @@ pub const HEALTH: Call<()> = Call { name: "health", access: Access::Public, lane
 /// Whether it should be sent new clients.
 pub const READY: Call<()> = Call { name: "ready", access: Access::Public, lane: Lane::Read, run: ready };
 /// Metrics for Prometheus.
-pub const METRICS: Call<()> =
-    Call { name: "metrics", access: Access::Public, lane: Lane::Reactor, run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.via), ctx) };
+pub const METRICS: Call<()> = Call {
+    name: "metrics",
+    access: Access::Public,
+    lane: Lane::Reactor,
+    run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.via), ctx),
+};
 /// The server in general.
-pub const VARZ: Call<()> =
-    Call { name: "varz", access: Access::Public, lane: Lane::Reactor, run: |_, _, ctx| inquire(Inquiry::Varz(ctx.via), ctx) };
+pub const VARZ: Call<()> = Call {
+    name: "varz",
+    access: Access::Public,
+    lane: Lane::Reactor,
+    run: |_, _, ctx| inquire(Inquiry::Varz(ctx.via), ctx),
+};
 /// Its connections.
-pub const CONNZ: Call<ConnzQuery> =
-    Call { name: "connz", access: Access::Public, lane: Lane::Reactor, run: |query, _, ctx| inquire(Inquiry::Connz(ctx.via, query), ctx) };
+pub const CONNZ: Call<ConnzQuery> = Call {
+    name: "connz",
+    access: Access::Public,
+    lane: Lane::Reactor,
+    run: |query, _, ctx| inquire(Inquiry::Connz(ctx.via, query), ctx),
+};
 /// The counts that a sync client may ask for.
-pub const SYNC_STATS: Call<()> =
-    Call { name: "sync.stats", access: Access::User, lane: Lane::Reactor, run: |_, _, ctx| inquire(Inquiry::Sync(ctx.via), ctx) };
+pub const SYNC_STATS: Call<()> = Call {
+    name: "sync.stats",
+    access: Access::User,
+    lane: Lane::Reactor,
+    run: |_, _, ctx| inquire(Inquiry::Sync(ctx.via), ctx),
+};
 /// Shows that the session lives.
 pub const PING: Call<Option<Box<serde_json::value::RawValue>>> =
     Call { name: "sync.ping", access: Access::User, lane: Lane::Reactor, run: ping };

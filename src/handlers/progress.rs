@@ -23,9 +23,11 @@ pub const GET: Call<MangaRef> = Call { name: "progress.get", access: Access::Use
 /// Shows all of the caller's rows.
 pub const LIST: Call<Window> = Call { name: "progress.list", access: Access::User, lane: Lane::Read, run: list };
 /// Forgets one row.
-pub const DELETE: Call<MangaRef> = Call { name: "progress.delete", access: Access::User, lane: Lane::Write, run: delete };
+pub const DELETE: Call<MangaRef> =
+    Call { name: "progress.delete", access: Access::User, lane: Lane::Write, run: delete };
 /// Shows what was read when.
-pub const HISTORY: Call<History> = Call { name: "progress.history", access: Access::User, lane: Lane::Read, run: history };
+pub const HISTORY: Call<History> =
+    Call { name: "progress.history", access: Access::User, lane: Lane::Read, run: history };
 
 /// A change of progress. `None` leaves what is stored.
 #[derive(Debug, Clone)]

@@ -112,7 +112,8 @@ impl Members {
             return Some(*known);
         }
         let (id, username) = (id.clone(), username.into());
-        let slot = self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
+        let slot =
+            self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
         let member = MemberId(slot as u32);
         self.by_user.insert(id, member);
         self.connections += 1;

@@ -35,28 +35,33 @@ pub struct Keys {
     validation: Validation,
 }
 
-/// What a token says, as it is written.
-#[derive(Serialize, Deserialize)]
-struct Written {
+/// What our tokens say.
+#[derive(Serialize)]
+struct Issued<'a> {
+    user_id: &'a str,
+    username: &'a str,
+    email: &'a str,
+    role: Role,
+    scopes: &'static [&'static str],
+    iss: &'static str,
+    sub: &'a str,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+    jti: uuid::Uuid,
+}
+
+/// What is read of a token. Other programs write times with fractions, and leave members out.
+#[derive(Deserialize)]
+struct Presented {
     user_id: String,
     username: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scopes: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     iat: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
     exp: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    jti: Option<String>,
 }
 
 impl Keys {
@@ -72,21 +77,21 @@ impl Keys {
 
     /// A token for a user, good from `now_s` for `life_s` seconds. `id` makes it unlike any other.
     pub fn issue(&self, user: &User, now_s: i64, life_s: i64, id: uuid::Uuid) -> String {
-        let written = Written {
-            user_id: user.id.to_string(),
-            username: user.username.clone(),
-            email: Some(user.email.clone()),
-            role: Some(user.role.as_str().into()),
-            scopes: Some(scopes(user.role).iter().map(|scope| scope.to_string()).collect()),
-            iss: Some(ISSUER.into()),
-            sub: Some(user.id.to_string()),
-            iat: Some(now_s as f64),
-            nbf: Some(now_s as f64),
-            exp: (now_s + life_s) as f64,
-            jti: Some(id.to_string()),
+        let issued = Issued {
+            user_id: user.id.as_str(),
+            username: &user.username,
+            email: &user.email,
+            role: user.role,
+            scopes: scopes(user.role),
+            iss: ISSUER,
+            sub: user.id.as_str(),
+            iat: now_s,
+            nbf: now_s,
+            exp: now_s + life_s,
+            jti: id,
         };
         // Signing with a fixed algorithm and plain claims has nothing that could fail.
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &written, &self.signing).unwrap_or_default()
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &issued, &self.signing).unwrap_or_default()
     }
 
     /// Checks signature, issuer and times. `now_s` is in Unix seconds.
@@ -94,20 +99,21 @@ impl Keys {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken);
         }
-        let decoded = jsonwebtoken::decode::<Written>(token, &self.checking, &self.validation).map_err(|_| BadToken)?;
-        let written = decoded.claims;
+        let presented =
+            jsonwebtoken::decode::<Presented>(token, &self.checking, &self.validation).map_err(|_| BadToken)?;
+        let presented = presented.claims;
         let now = now_s as f64;
-        let in_time = written.exp > now && written.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_S);
-        let ours = written.iss.is_none_or(|iss| iss == ISSUER);
-        let subject = written.sub.is_none_or(|sub| sub == written.user_id);
-        if !(in_time && ours && subject) || written.username.is_empty() || written.username.len() > NAME_BYTES_MAX {
+        let in_time = presented.exp > now && presented.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_S);
+        let ours = presented.iss.is_none_or(|iss| iss == ISSUER);
+        let subject = presented.sub.is_none_or(|sub| sub == presented.user_id);
+        if !(in_time && ours && subject) || presented.username.is_empty() || presented.username.len() > NAME_BYTES_MAX {
             return Err(BadToken);
         }
         Ok(Claims {
-            user_id: UserId::parse(&written.user_id).ok_or(BadToken)?,
-            username: written.username,
-            role: written.role.as_deref().and_then(Role::parse).unwrap_or(Role::User),
-            issued_at: written.iat.map(|iat| iat as i64),
+            user_id: UserId::parse(&presented.user_id).ok_or(BadToken)?,
+            username: presented.username,
+            role: presented.role.as_deref().and_then(Role::parse).unwrap_or(Role::User),
+            issued_at: presented.iat.map(|iat| iat as i64),
         })
     }
 }
@@ -154,7 +160,8 @@ impl Revocations {
 
     /// Takes over what the store knows, and tells whose tokens that voided.
     pub fn merge(&mut self, stored: Vec<(UserId, i64)>) -> Vec<UserId> {
-        let newer = |(user, valid_from): &(UserId, i64)| self.valid_from.get(user).is_none_or(|known| known < valid_from);
+        let newer =
+            |(user, valid_from): &(UserId, i64)| self.valid_from.get(user).is_none_or(|known| known < valid_from);
         let changed: Vec<_> = stored.into_iter().filter(newer).collect();
         changed.iter().for_each(|(user, valid_from)| self.revoke(user.clone(), *valid_from));
         changed.into_iter().map(|(user, _)| user).collect()

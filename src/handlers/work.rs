@@ -3,9 +3,9 @@
 //! `work` runs on the worker against the store; `then` runs on the loop with the result. Until the
 //! worker hands the job back its result can be voided, because a transaction can still fail.
 
+use super::Ctx;
 use super::api::{ApiError, Via};
 use super::session::Session;
-use super::Ctx;
 use crate::store::{Job, Store, StoreError};
 
 /// A piece of work for a lane, with the route its answer goes by.

@@ -4,7 +4,7 @@
 //! with a user or a connection in it. `/varz` and `/connz` are JSON for people and scripts.
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -109,14 +109,16 @@ impl Collector for Snapshot {
         for metric in &self.0 {
             let kind = if metric.counter { MetricType::Counter } else { MetricType::Gauge };
             let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-            for (label, value) in &metric.values {
-                let write = |encoder| match metric.counter {
-                    true => ConstCounter::new(*value).encode(encoder),
-                    false => ConstGauge::new(*value).encode(encoder),
-                };
-                match metric.label {
-                    None => write(descriptor.encode_family(&())?)?,
-                    Some(name) => write(descriptor.encode_family(&[(name, label.as_str())])?)?,
+            let write = |value, encoder: MetricEncoder<'_>| match metric.counter {
+                true => ConstCounter::new(value).encode(encoder),
+                false => ConstGauge::new(value).encode(encoder),
+            };
+            match (metric.label, &metric.values[..]) {
+                (None, [(_, value)]) => write(*value, descriptor)?,
+                (name, values) => {
+                    for (label, value) in values {
+                        write(*value, descriptor.encode_family(&[(name.unwrap_or("kind"), label.as_str())])?)?;
+                    }
                 }
             }
         }

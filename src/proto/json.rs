@@ -10,7 +10,6 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::store::model::Chapter;
@@ -18,7 +17,7 @@ use crate::store::model::Chapter;
 /// The members of an object, borrowed from its text.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    members: SmallVec<[(Cow<'a, str>, &'a RawValue); 8]>,
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 /// What a text holds that should be an object.
@@ -107,7 +106,10 @@ impl<'a> Object<'a> {
             return Err(ApiError::invalid(format!("{name}: invalid chapter number: cannot be negative")));
         }
         let wrong = || {
-            ApiError::invalid(format!("{name}: expected a chapter number up to {} with at most three decimals", Chapter::MAX))
+            ApiError::invalid(format!(
+                "{name}: expected a chapter number up to {} with at most three decimals",
+                Chapter::MAX
+            ))
         };
         Chapter::from_f64(number).map(Some).ok_or_else(wrong)
     }
@@ -126,7 +128,7 @@ pub fn missing(name: &str) -> ApiError {
 /// How the error of a repeated member begins, to be told from a wrong type.
 const TWICE: &str = "member twice";
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
 

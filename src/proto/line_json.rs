@@ -71,8 +71,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A line, or the news that one was too long.
+    type Shown = Result<Vec<u8>, ()>;
+
     /// Feeds `input` in pieces of the given sizes, and tells what came out.
-    fn feed(input: &[u8], sizes: &[usize], bytes_max: usize) -> Vec<Result<Vec<u8>, ()>> {
+    fn feed(input: &[u8], sizes: &[usize], bytes_max: usize) -> Vec<Shown> {
         let (mut codec, mut rx, mut rest, mut out) = (LineCodec::default(), RecvBuf::new(), input, Vec::new());
         let mut sizes = sizes.iter().cycle();
         while !rest.is_empty() {
@@ -97,7 +100,7 @@ mod tests {
     /// Each case whole, byte by byte, and with trailing bytes that stay.
     #[test]
     fn lines_are_found_in_every_chunking() {
-        let cases: &[(&[u8], Vec<Result<Vec<u8>, ()>>)] = &[
+        let cases: &[(&[u8], Vec<Shown>)] = &[
             (b"a\n", vec![Ok(b"a".to_vec())]),
             (b"a\r\nb\n", vec![Ok(b"a".to_vec()), Ok(b"b".to_vec())]),
             (b"\n\n", vec![Ok(vec![]), Ok(vec![])]),

@@ -119,7 +119,15 @@ impl Route {
             let args = read(input)?;
             Ok(Box::new(move |session, ctx| run(args, session, ctx)))
         };
-        Self { on, name: call.name, access: call.access, lane: call.lane, family, metered: true, prepare: Box::new(prepare) }
+        Self {
+            on,
+            name: call.name,
+            access: call.access,
+            lane: call.lane,
+            family,
+            metered: true,
+            prepare: Box::new(prepare),
+        }
     }
 
     /// The same, not counted against the user's rate.
@@ -154,7 +162,11 @@ impl<'a> HttpInput<'a> {
 
     /// A part of the query; an empty one counts as not there.
     pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.request.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
+        self.request
+            .query_pairs()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_empty())
     }
 }
 

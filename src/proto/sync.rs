@@ -114,12 +114,14 @@ fn read_manga(data: &Object<'_>) -> Result<MangaRef, ApiError> {
         };
     }
     let id = data.integer("manga_id", 1, i64::MAX);
-    let id = id.map_err(|_| ApiError::invalid("manga_id: expected a slug (a string) or a key (a whole number from 1)"))?;
+    let id =
+        id.map_err(|_| ApiError::invalid("manga_id: expected a slug (a string) or a key (a whole number from 1)"))?;
     Ok(MangaRef::Id(id.unwrap_or_default()))
 }
 
 fn read_window(data: &Object<'_>) -> Result<Window, ApiError> {
-    let number = |name, min, usual| data.integer(name, min, i64::from(LIST_LIMIT_MAX)).map(|number| number.unwrap_or(usual));
+    let number =
+        |name, min, usual| data.integer(name, min, i64::from(LIST_LIMIT_MAX)).map(|number| number.unwrap_or(usual));
     let limit = number("limit", 1, i64::from(LIST_LIMIT))? as u32;
     let offset = data.integer("offset", 0, i64::from(u32::MAX))?.unwrap_or(0) as u32;
     Ok(Window { limit: Some(limit), offset })

@@ -18,8 +18,8 @@ use crate::handlers::auth::{self, ChangePassword, Login, PasswordRule, Register}
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::library::{self, Add};
 use crate::handlers::manga::{self, Detail};
-use crate::handlers::progress::{self, History, Unknown, Update};
 use crate::handlers::monitor;
+use crate::handlers::progress::{self, History, Unknown, Update};
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaQuery, Page, Progress, Publication, ReadingStatus, User, Window,
 };
@@ -41,9 +41,10 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
         Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
     ];
-    for (list, detail, library) in
-        [("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"), ("/manga", "/manga/{manga}", "/users/library")]
-    {
+    for (list, detail, library) in [
+        ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
+        ("/manga", "/manga/{manga}", "/users/library"),
+    ] {
         routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
         routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
             Ok(Detail { manga: named(input), shape: detail_body })
@@ -291,7 +292,8 @@ fn health(draining: bool, store: bool) -> Response {
         (true, true) => (200, "draining"),
         (true, false) => (200, "ok"),
     };
-    let mut body = json!({"status": status, "service": "MangaHub HTTP API Server", "version": env!("CARGO_PKG_VERSION")});
+    let mut body =
+        json!({"status": status, "service": "MangaHub HTTP API Server", "version": env!("CARGO_PKG_VERSION")});
     if !store {
         body["error"] = json!("database connection failed");
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::pool::Ticket;
 
@@ -79,10 +79,7 @@ impl<J> Inbox<J> {
 
     /// The next thing, if there is one.
     pub fn next(&self) -> Option<Wakeup<J>> {
-        match self.queue.try_recv() {
-            Ok(wakeup) => Some(wakeup),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.queue.try_recv().ok()
     }
 
     /// Whether something waits.

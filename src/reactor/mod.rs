@@ -273,11 +273,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         if leftover || self.inbox.has_mail() {
             return Some(Duration::ZERO);
         }
-        let accept = if self.may_accept() {
-            self.listeners.iter().flatten().filter_map(Listener::wants_ms).min()
-        } else {
-            None
-        };
+        let accept =
+            if self.may_accept() { self.listeners.iter().flatten().filter_map(Listener::wants_ms).min() } else { None };
         let publish = (!self.events.is_empty()).then_some(self.publish_ms);
         let drained = match self.state {
             State::Draining(until_ms) => Some(until_ms),
@@ -543,11 +540,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     /// Calls the service with a connection's session, or with none when it has ended. A panic is
     /// answered for.
-    fn with_session(
-        &mut self,
-        key: ConnKey,
-        call: impl FnOnce(&mut S, Option<&mut S::Session>, &mut Io<'_, S>),
-    ) {
+    fn with_session(&mut self, key: ConnKey, call: impl FnOnce(&mut S, Option<&mut S::Session>, &mut Io<'_, S>)) {
         let conn = self.conns.get_mut(key);
         let mut io = Io {
             now: self.now,
@@ -689,7 +682,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             draining: self.state != State::Running,
             open: &open,
         };
-        let reply = self.service.inspect(question, &view);
+        let reply = service.inspect(question, &view);
         self.reply(key, reply);
     }
 
@@ -728,8 +721,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return;
         }
         let ours = conn.jobs > 0 && !conn.wire.pipelines();
-        let patience =
-            if ours { Patience::ENDLESS } else { self.service.patience(&conn.wire, phase, &conn.session) };
+        let patience = if ours { Patience::ENDLESS } else { self.service.patience(&conn.wire, phase, &conn.session) };
         let renewed = new_step || (bytes && patience.renewed_by_bytes);
         if patience.kind == conn.patience && !renewed {
             return;
@@ -960,8 +952,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             tracing::warn!(%error, %peer, "a connection could not be watched");
             return;
         }
-        let mut io =
-            Io { now: self.now, key, peer, listener, jobs: 0, full, effects: &mut self.effects };
+        let mut io = Io { now: self.now, key, peer, listener, jobs: 0, full, effects: &mut self.effects };
         let (wire, session) = self.service.open(&mut io);
         let tick = tick_passed(self.now.mono_ms);
         let mut flags = Flags::default();
@@ -1058,7 +1049,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 let idle_tail = conn.rx.as_ref().is_some_and(|rx| rx.is_empty());
                 debug_assert!(!idle_tail, "an empty buffer is kept");
                 let owed = !conn.tx.is_empty() && conn.flags.any(Flags::WRITABLE);
-                debug_assert!(!owed || conn.flags.any(Flags::DIRTY), "bytes are owed, the socket takes them, and nobody writes");
+                debug_assert!(
+                    !owed || conn.flags.any(Flags::DIRTY),
+                    "bytes are owed, the socket takes them, and nobody writes"
+                );
             }
         }
     }
@@ -1140,7 +1134,7 @@ struct Clock(Option<Instant>);
 impl Stats {
     fn start_turn(&mut self) -> Clock {
         self.turns += 1;
-        Clock((self.turns % Stats::SAMPLE == 0).then(Instant::now))
+        Clock(self.turns.is_multiple_of(Stats::SAMPLE).then(Instant::now))
     }
 }
 

@@ -140,7 +140,7 @@ pub trait Service: Sized {
     fn deliver(&mut self, to: Audience, event: &EventOf<Self>);
 
     /// Answers a question about the reactor.
-    fn inspect(&mut self, question: QuestionOf<Self>, view: &View<'_>) -> ReplyOf<Self>;
+    fn inspect(&self, question: QuestionOf<Self>, view: &View<'_>) -> ReplyOf<Self>;
 
     /// The name of a session for `/connz`: protocol and user.
     fn describe(&self, session: &Self::Session) -> (&'static str, Option<String>);

@@ -1,0 +1,430 @@
+//! From a configuration to a running server: the one place where everything is put together.
+//!
+//! The order matters. The store is opened and the catalogue loaded first, then every socket is
+//! bound, and only when all are does the first one accept. What fails is one line that names the
+//! thing.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::app::MangaHub;
+use crate::config::{BroadcastScope, Config, Registration, Synchronous};
+use crate::handlers::catalogue::Catalogue;
+use crate::handlers::rate::Rate;
+use crate::handlers::session::ServiceKind;
+use crate::handlers::token::Keys;
+use crate::handlers::work::Work;
+use crate::handlers::{Settings, State};
+use crate::proto::http1::HttpLimits;
+use crate::reactor::ReactorLimits;
+use crate::reactor::net::{ListenOptions, MioListener};
+use crate::reactor::pool::{LaneBounds, Ticket, WorkerOptions, worker};
+use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
+use crate::store::model::MangaFacts;
+use crate::store::{self, Job, OpenError, OpenStore, Store, StoreError, StoreOptions, Writer};
+
+/// A server that runs. Dropping it drains it.
+pub struct Running {
+    handle: Handle,
+    services: Vec<(&'static str, Vec<SocketAddr>)>,
+}
+
+/// Why a server did not start: one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store can't be opened.
+    #[error("{0}")]
+    Store(#[from] OpenError),
+    /// The catalogue can't be loaded.
+    #[error("catalogue {0}: {1}")]
+    Catalogue(String, String),
+    /// A port is taken, or may not be used.
+    #[error("{service} ({key}): cannot listen on {address}: {why}")]
+    Listen {
+        /// The service.
+        service: &'static str,
+        /// The key that says where.
+        key: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// The data folder can't be used.
+    #[error("{path}: {why}")]
+    Data {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// The system refuses threads or polls.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Starts every service there is.
+pub fn serve(config: Config) -> Result<Running, ServeError> {
+    make_folder(&config.server.data_dir)?;
+    let mut open = store::open(&store_options(&config))?;
+    let (catalogue, valid_from) = load(&config, &mut open)?;
+    let keys = Keys::new(&secret(&config)?);
+    let connections = connection_bound(config.limits.connections);
+    let (listeners, kinds, services) = bind(&config)?;
+    let (settings, http_limits) = (settings(&config), http_limits(&config));
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let service = move || {
+        let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
+        state.revocations.merge(valid_from);
+        MangaHub::new(state, kinds, http_limits)
+    };
+    let plan = Plan {
+        listeners,
+        limits: limits(&config, connections),
+        lanes: LaneBounds {
+            read: config.limits.read_queue_jobs,
+            write: config.limits.write_queue_jobs,
+            slow: config.limits.slow_queue_jobs,
+        },
+        service: Box::new(service),
+        workers: workers(open, &config),
+    };
+    let server = Server::new(plan)?;
+    let addresses = server.addresses().to_vec();
+    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    Ok(Running { handle: server.start()?, services })
+}
+
+impl Running {
+    /// Every service and where it listens.
+    pub fn addresses(&self) -> Vec<(&'static str, Vec<SocketAddr>)> {
+        self.services.clone()
+    }
+
+    /// The first address of a service.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn address(&self, service: &str) -> SocketAddr {
+        let found = self.services.iter().find(|(name, _)| *name == service);
+        found.and_then(|(_, addresses)| addresses.first()).copied().unwrap_or_else(|| panic!("no service {service}"))
+    }
+
+    /// Its state, its connections, and how to end it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> io::Result<()> {
+        self.handle.wait()
+    }
+}
+
+// ---- the store and what is in it
+
+/// How the configuration wants the store opened: a connection for each reader and slow worker.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        url: config.store.url.clone(),
+        readers: config.server.read_workers + config.server.slow_workers,
+        full_sync: config.store.synchronous == Synchronous::Full,
+    }
+}
+
+/// A catalogue, and from when each user's tokens count.
+type Loaded = (Catalogue, Vec<(store::model::UserId, i64)>);
+
+/// Brings the store's catalogue to the one that is shipped or named, and reads it into memory.
+fn load(config: &Config, open: &mut OpenStore) -> Result<Loaded, ServeError> {
+    let (name, text) = match &config.store.catalogue {
+        None => ("(built in)".to_owned(), CATALOGUE.to_owned()),
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|why| ServeError::Data { path: path.clone(), why })?;
+            (path.display().to_string(), text)
+        }
+    };
+    let failed = |why: String| ServeError::Catalogue(name.clone(), why);
+    let facts: Vec<MangaFacts> = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    for slice in facts.chunks(SLICE) {
+        let changed = at_once(&mut *open.writer, |store| store.upsert_manga(slice, unix_ms()));
+        let changed = changed.map_err(|error| failed(error.to_string()))?;
+        if changed > 0 {
+            tracing::info!(series = changed, catalogue = name, "catalogue loaded");
+        }
+    }
+    let Some(reader) = open.readers.first_mut() else { return Err(failed("the store has no reader".into())) };
+    let mut catalogue = Catalogue::default();
+    let mut last = 0;
+    loop {
+        let slice = reader.manga_after(last, SLICE as u32).map_err(|error| failed(error.to_string()))?;
+        let Some(end) = slice.last() else { break };
+        last = end.id;
+        slice.iter().for_each(|manga| catalogue.put(manga));
+    }
+    let oldest_s = unix_ms() / 1000 - token_s_max(config);
+    let revoked = reader.revocations(oldest_s).map_err(|error| failed(error.to_string()))?;
+    Ok((catalogue, revoked))
+}
+
+/// Runs one piece of work through the writer, outside of any loop: at the start, or for a command.
+pub fn at_once<T: Send>(
+    writer: &mut dyn Writer,
+    work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send,
+) -> Result<T, StoreError> {
+    struct Once<T, W>(Option<W>, Result<T, StoreError>);
+
+    impl<T: Send, W: FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send> Job for Once<T, W> {
+        fn run(&mut self, store: &mut dyn Store) -> bool {
+            if let Some(work) = self.0.take() {
+                self.1 = work(store);
+            }
+            self.1.is_ok()
+        }
+
+        fn void(&mut self, error: StoreError) {
+            self.1 = Err(error);
+        }
+    }
+
+    let mut job = Once(Some(work), Err(StoreError::Unavailable));
+    writer.run(&mut [&mut job]);
+    job.1
+}
+
+// ---- threads
+
+/// Starts the writer, the readers and the slow workers.
+fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
+    let (group_max, read_workers) = (config.store.group_jobs, config.server.read_workers);
+    Box::new(move |queues, door| {
+        let OpenStore { writer, readers } = open;
+        let options = WorkerOptions { name: "writer", nice: 0, group_max };
+        let mut writer = LastCheckpoint(writer);
+        let mut threads = vec![worker(options, queues.write, door.clone(), move |group: &mut [Ticket<Work>]| {
+            let mut jobs: Vec<&mut dyn Job> = group.iter_mut().map(|ticket| &mut ticket.job as &mut dyn Job).collect();
+            writer.0.run(&mut jobs);
+        })?];
+        for (number, mut reader) in readers.into_iter().enumerate() {
+            let (name, queue) = match number < read_workers {
+                true => ("reader", &queues.read),
+                false => ("slow", &queues.slow),
+            };
+            // Beside a loop that shares its core, whoever takes long goes second.
+            let options = WorkerOptions { name, nice: 10, group_max: 1 };
+            threads.push(worker(options, queue.clone(), door.clone(), move |group: &mut [Ticket<Work>]| {
+                group.iter_mut().for_each(|ticket| run_reader(&mut ticket.job, &mut *reader));
+            })?);
+        }
+        Ok(threads)
+    })
+}
+
+/// Runs a job that only reads. A panic voids its result.
+fn run_reader(job: &mut Work, reader: &mut dyn Store) {
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.run(reader)));
+    if ran.is_err() {
+        job.void(StoreError::Unavailable);
+    }
+}
+
+/// Moves the log into the database file when the writer ends, so that a stopped server leaves one file.
+struct LastCheckpoint(Box<dyn Writer>);
+
+impl Drop for LastCheckpoint {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.checkpoint() {
+            tracing::warn!(%error, "the last checkpoint did not complete; the next start will do it");
+        }
+    }
+}
+
+// ---- sockets
+
+/// The sockets with what each is for, and which of them belong to each service.
+type Bound = (Vec<(MioListener, bool)>, Vec<ServiceKind>, Vec<(&'static str, std::ops::Range<usize>)>);
+
+fn bind(config: &Config) -> Result<Bound, ServeError> {
+    let plans: [(ServiceKind, &'static str, &[SocketAddr]); 4] = [
+        (ServiceKind::Http, "http.listen", &config.http.listen),
+        (ServiceKind::SyncV1, "tcp.v1_listen", &config.tcp.v1_listen),
+        (ServiceKind::SyncV2, "tcp.v2_listen", &config.tcp.v2_listen),
+        (ServiceKind::Internal, "internal.listen", &config.internal.listen),
+    ];
+    let keepalive = (config.tcp.keepalive_seconds > 0).then(|| Duration::from_secs(config.tcp.keepalive_seconds));
+    let (mut listeners, mut kinds, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for (kind, key, addresses) in plans {
+        let first = listeners.len();
+        for address in addresses {
+            let options = ListenOptions { keepalive: keepalive.filter(|_| kind.is_sync()), tls: None };
+            let listener = MioListener::bind(*address, options).map_err(|why| ServeError::Listen {
+                service: kind.as_str(),
+                key,
+                address: *address,
+                why,
+            })?;
+            listeners.push((listener, kind == ServiceKind::Internal));
+            kinds.push(kind);
+        }
+        services.push((kind.as_str(), first..listeners.len()));
+    }
+    Ok((listeners, kinds, services))
+}
+
+/// How many connections there may be: as configured, or all that the system's limit on descriptors
+/// allows, less a reserve for the store, the logs and those who are told that there is no room.
+fn connection_bound(configured: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // The soft limit is a courtesy to programs that use select; this one doesn't.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let descriptors = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
+    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(16);
+    match configured {
+        0 => most,
+        configured => {
+            if configured > most {
+                tracing::warn!(configured, most, "limits.connections is more than the limit on descriptors allows");
+            }
+            configured.min(most)
+        }
+    }
+}
+
+// ---- the operator's choices, as each part needs them
+
+fn settings(config: &Config) -> Settings {
+    let (scope, narrowed) = config.effective_broadcast_scope();
+    if narrowed {
+        tracing::warn!("a listener is not on loopback, so tcp.broadcast_scope is \"user\"; set the key to choose");
+    }
+    let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+    Settings {
+        registration: config.auth.registration == Registration::Open,
+        bcrypt_cost: config.auth.bcrypt_cost,
+        v1_token_s: i64::from(config.auth.v1_token_days) * 86_400,
+        token_s_max: token_s_max(config),
+        broadcast_all: scope == BroadcastScope::All,
+        broadcasts: Rate { per_second: config.tcp.broadcasts_per_second, burst: config.tcp.broadcasts_per_second },
+        messages: Rate { per_second: config.limits.messages_per_second, burst: config.limits.messages_burst },
+        connections_per_user: config.limits.connections_per_user as u32,
+        connections_per_address: config.limits.connections_per_address as u32,
+        hosts: config.http.hosts.clone(),
+        cors_origins: config.http.cors_origins.clone(),
+        internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
+        reconnect_after_ms: RECONNECT_AFTER_MS,
+        line_bytes_max: config.tcp.line_bytes,
+        first_line_bytes_max: config.tcp.line_bytes_before_auth,
+        auth_timeout_ms: (ms(config.tcp.v1_auth_timeout_ms), ms(config.tcp.v2_auth_timeout_ms)),
+        v2_idle_ms: ms(config.tcp.v2_idle_timeout_ms),
+        http_timeouts_ms: (
+            ms(config.http.idle_timeout_ms),
+            ms(config.http.head_timeout_ms),
+            ms(config.http.body_timeout_ms),
+        ),
+        v2_coalesce: config.tcp.v2_coalesce,
+    }
+}
+
+fn token_s_max(config: &Config) -> i64 {
+    i64::from(config.auth.v1_token_days.max(config.auth.v2_refresh_days)) * 86_400
+}
+
+fn http_limits(config: &Config) -> HttpLimits {
+    HttpLimits {
+        head_bytes_max: config.http.head_bytes,
+        line_bytes_max: config.http.line_bytes,
+        fields_max: config.http.fields,
+        body_bytes_max: config.http.body_bytes,
+    }
+}
+
+fn limits(config: &Config, connections_max: usize) -> ReactorLimits {
+    let limits = &config.limits;
+    ReactorLimits {
+        connections_max,
+        recv_bytes_total: limits.recv_bytes_total,
+        send_bytes_total: limits.send_bytes_total,
+        send_bytes_max: limits.send_bytes_per_connection,
+        pipeline_jobs: limits.pipeline_jobs as u16,
+        read_budget_bytes: limits.read_budget_bytes,
+        write_budget_bytes: limits.write_budget_bytes,
+        calls_per_turn: limits.calls_per_turn,
+        accepts_per_turn: limits.accepts_per_turn,
+        completions_per_turn: limits.completions_per_turn,
+        drain_ms: config.server.drain_seconds * 1000,
+        ..ReactorLimits::default()
+    }
+}
+
+// ---- the secret
+
+/// The key of tokens: the configured one, or one made on the first start and kept.
+fn secret(config: &Config) -> Result<Vec<u8>, ServeError> {
+    if let Some(secret) = &config.auth.secret {
+        return Ok(secret.expose().clone().into_bytes());
+    }
+    let path = config.server.data_dir.join(SECRET_FILE);
+    let failed = |why| ServeError::Data { path: path.clone(), why };
+    match fs::read(&path) {
+        Ok(secret) if secret.len() >= SECRET_BYTES => Ok(secret),
+        Ok(_) => Err(failed(io::Error::other("the secret is too short; delete the file to have a new one made"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(&path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn make_secret(path: &Path) -> io::Result<Vec<u8>> {
+    let mut secret = vec![0; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    let mut file = private(fs::OpenOptions::new().write(true).create_new(true)).open(path)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    Ok(secret)
+}
+
+/// Files that only their owner may read.
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Makes the data folder, for its owner only.
+fn make_folder(path: &Path) -> Result<(), ServeError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|why| ServeError::Data { path: path.into(), why })
+}
+
+/// The time of day, before there is a loop whose clock could be asked.
+fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+}
+
+/// The catalogue that is shipped.
+const CATALOGUE: &str = include_str!("../data/manga.json");
+
+/// How many series are read or written at a time.
+const SLICE: usize = 500;
+
+/// The file in the data folder that holds the secret.
+const SECRET_FILE: &str = "secret";
+
+/// As many bytes as the hash that signs tokens has.
+const SECRET_BYTES: usize = 32;
+
+/// Descriptors that connections leave for everything else.
+const DESCRIPTOR_RESERVE: usize = 512;
+
+/// How long clients should wait before they come back after a shutdown: a restart takes less.
+const RECONNECT_AFTER_MS: u64 = 5000;
