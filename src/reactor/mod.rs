@@ -242,6 +242,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         clock.lap(&mut self.stats, 0);
         self.serve();
         clock.lap(&mut self.stats, 1);
+        self.lanes.hand_over();
         self.expire();
         clock.lap(&mut self.stats, 2);
         self.publish();
@@ -253,6 +254,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.accept();
         clock.lap(&mut self.stats, 6);
         self.tick();
+        self.lanes.hand_over();
         clock.lap(&mut self.stats, 7);
         self.check();
         Ok(())
