@@ -4,9 +4,11 @@
 //! bucket are held once for all of their connections, in [`Members`].
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use super::rate::{Bucket, Rate};
@@ -87,37 +89,55 @@ pub struct Member {
     bucket: Bucket,
 }
 
-/// The users that are connected.
+/// The users that are connected. They are looked up by id in a table of slot numbers: the id itself
+/// is held once, in its slot.
 #[derive(Debug, Default)]
 pub struct Members {
     slots: Slab<Member>,
-    by_user: HashMap<UserId, MemberId>,
+    by_user: HashTable<u32>,
+    hasher: RandomState,
     connections: usize,
 }
 
 impl Members {
     /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
     pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
-        if let Some(known) = self.by_user.get(id) {
-            let member = &mut self.slots[known.0 as usize];
-            if most != 0 && member.connections >= most {
-                return None;
-            }
-            if *member.username != *username {
-                member.username = username.into();
-            }
-            member.role = role;
-            member.connections += 1;
-            self.connections += 1;
-            return Some(*known);
+        let Some(MemberId(slot)) = self.known(id) else { return Some(self.add(id, username, role)) };
+        let member = &mut self.slots[slot as usize];
+        if most != 0 && member.connections >= most {
+            return None;
         }
-        let (id, username) = (id.clone(), username.into());
-        let slot =
-            self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
-        let member = MemberId(slot as u32);
-        self.by_user.insert(id, member);
+        if *member.username != *username {
+            member.username = username.into();
+        }
+        member.role = role;
+        member.connections += 1;
         self.connections += 1;
-        Some(member)
+        Some(MemberId(slot))
+    }
+
+    fn add(&mut self, id: &UserId, username: &str, role: Role) -> MemberId {
+        let member =
+            Member { id: id.clone(), username: username.into(), role, connections: 1, bucket: Bucket::default() };
+        let slot = self.slots.insert(member) as u32;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| hasher.hash_one(&slots[*slot as usize].id);
+        self.by_user.insert_unique(hasher.hash_one(id), slot, rehash);
+        self.connections += 1;
+        MemberId(slot)
+    }
+
+    fn known(&self, id: &UserId) -> Option<MemberId> {
+        let same = |slot: &u32| self.slots[*slot as usize].id == *id;
+        self.by_user.find(self.hasher.hash_one(id), same).map(|slot| MemberId(*slot))
+    }
+
+    fn remove(&mut self, MemberId(slot): MemberId) {
+        let hash = self.hasher.hash_one(&self.slots[slot as usize].id);
+        if let Ok(entry) = self.by_user.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.slots.remove(slot as usize);
     }
 
     /// Takes a connection away. The user is forgotten when it was the last and their bucket is
@@ -127,24 +147,20 @@ impl Members {
         found.connections = found.connections.saturating_sub(1);
         self.connections -= 1;
         if found.connections == 0 && found.bucket.is_full(now_ms) {
-            let gone = self.slots.remove(member.0 as usize);
-            self.by_user.remove(&gone.id);
+            self.remove(member);
         }
     }
 
     /// Forgets users who have gone and whose buckets are full by now.
     pub fn sweep(&mut self, now_ms: u64) {
-        let by_user = &mut self.by_user;
-        self.slots.retain(|_, member| {
-            let stays = member.connections > 0 || !member.bucket.is_full(now_ms);
-            if !stays {
-                by_user.remove(&member.id);
-            }
-            stays
-        });
+        let gone = |(slot, member): (usize, &Member)| {
+            (member.connections == 0 && member.bucket.is_full(now_ms)).then_some(MemberId(slot as u32))
+        };
+        let gone: Vec<MemberId> = self.slots.iter().filter_map(gone).collect();
+        gone.into_iter().for_each(|member| self.remove(member));
         if self.slots.is_empty() && self.slots.capacity() > 0 {
             self.slots.shrink_to_fit();
-            self.by_user.shrink_to_fit();
+            self.by_user = HashTable::new();
         }
     }
 
@@ -155,7 +171,7 @@ impl Members {
 
     /// The member that a user is, if connected.
     pub fn find(&self, user: &UserId) -> Option<MemberId> {
-        let member = *self.by_user.get(user)?;
+        let member = self.known(user)?;
         (self.slots[member.0 as usize].connections > 0).then_some(member)
     }
 
