@@ -289,7 +289,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- note: set flags, queue keys; no I/O
 
     fn note(&mut self) {
-        for ready in std::mem::take(&mut self.ready) {
+        let mut noted = std::mem::take(&mut self.ready);
+        for ready in noted.drain(..) {
             match ready.source {
                 Source::Bell => {}
                 Source::Listener(index) => {
@@ -300,6 +301,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 Source::Conn(key) => self.note_conn(key, ready),
             }
         }
+        self.ready = noted;
     }
 
     fn note_conn(&mut self, key: ConnKey, ready: Ready) {
@@ -341,9 +343,13 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let (key, job) = (ticket.key, ticket.job);
         if let Some(conn) = self.conns.get_mut(key) {
             conn.jobs -= 1;
-            if conn.jobs == 0 {
-                conn.jobs_due = 0;
-                conn.flags.clear(Flags::WAITING);
+            match conn.jobs {
+                0 => {
+                    conn.jobs_due = 0;
+                    conn.flags.clear(Flags::WAITING);
+                }
+                // The others are waited for from now on: a lane that answers is not stuck.
+                _ => conn.jobs_due = tick_after(self.now.mono_ms + self.limits.job_timeout_ms),
             }
         }
         self.with_session(key, |service, session, io| service.finish(job, session, io));
@@ -785,7 +791,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- flush: each connection that owes something, once
 
     fn flush(&mut self) {
-        for key in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.flags.clear(Flags::DIRTY);
             if conn.flags.any(Flags::DOOMED) {
@@ -797,6 +804,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 self.await_writable(key, false);
             }
         }
+        // Those with more to write go on in the next turn, in the memory that is there already.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     fn flush_conn(&mut self, key: ConnKey) {
@@ -840,8 +850,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
             self.linger(key);
-        } else if conn.rx.is_some() && conn.jobs == 0 {
-            self.resume(key);
+        } else if conn.can_decode() && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
+            // It may have stopped reading because it was owed too much; no event will say that it
+            // isn't any more.
+            enqueue(&mut self.run_queue, conn);
         }
     }
 
@@ -902,17 +914,19 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// When all connections together hold too much, the largest holder goes. The search is linear
     /// and rare; a few a turn keep up with what one turn can read.
     fn relieve(&mut self) {
+        let mut held = self.held;
         for _ in 0..RELIEF_PER_TURN {
-            let size: fn((usize, usize)) -> usize = if self.held.0 > self.limits.recv_bytes_total {
+            let size: fn((usize, usize)) -> usize = if held.0 > self.limits.recv_bytes_total {
                 |held| held.0
-            } else if self.held.1 > self.limits.send_bytes_total {
+            } else if held.1 > self.limits.send_bytes_total {
                 |held| held.1
             } else {
                 return;
             };
-            let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
-            let Some(largest) = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())) else { return };
-            let key = largest.key;
+            let stays = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
+            let Some(largest) = self.conns.iter().filter(stays).max_by_key(|conn| size(conn.held())) else { return };
+            let (key, freed) = (largest.key, largest.held());
+            held = (held.0 - freed.0, held.1 - freed.1);
             self.doom(key, CloseReason::MemoryPressure);
         }
     }
