@@ -84,9 +84,10 @@ fn run(
     session: &mut Session,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), ApiError> {
-    ctx.via = via;
+    ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
-    ctx.caller = session.member.and_then(|member| ctx.state.members.get(member)).map(Caller::from);
+    let member = session.member.and_then(|member| ctx.state.members.get(member));
+    ctx.set_caller(member.map(Caller::from));
     route.prepare(&Input::Line(&message.data))?(session, ctx)
 }
 
