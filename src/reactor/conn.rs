@@ -83,6 +83,8 @@ impl Flags {
     pub const JOINED: u16 = 1 << 11;
     /// Takes no new message; it closes when its jobs are answered.
     pub const DRAINING: u16 = 1 << 12;
+    /// Something that it caused waits to be told, and what it is answered next comes after that.
+    pub const UNTOLD: u16 = 1 << 13;
 
     /// Whether any of these bits is set.
     pub fn any(self, bits: u16) -> bool { self.0 & bits != 0 }
@@ -187,6 +189,12 @@ impl<N: Net, S: Service> Conn<N, S> {
     /// Bytes held for it: received and not consumed, and owed.
     pub fn held(&self) -> (usize, usize) {
         (self.rx.as_ref().map_or(0, |rx| rx.capacity()), self.tx.len())
+    }
+
+    /// Whether it is told what happens in its topics. One that closes hears only what it caused.
+    pub fn hears(&self) -> bool {
+        let closing = self.flags.any(Flags::CLOSING) && !self.flags.any(Flags::UNTOLD);
+        !closing && !self.flags.any(Flags::LINGERING | Flags::DOOMED)
     }
 
     /// Whether it may be given the next message.

@@ -71,7 +71,9 @@ pub struct Reactor<N: Net, S: Service> {
     /// Jobs that came back and have not been finished.
     finished: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
-    events: VecDeque<(TopicOf<S>, EventOf<S>)>,
+    tellings: VecDeque<Telling<S>>,
+    /// Connections that caused some of it.
+    untold: Vec<ConnKey>,
     /// Events wait until then when a topic was told too often.
     publish_ms: u64,
     /// When the service's tick is due.
@@ -143,6 +145,14 @@ impl Default for ReactorLimits {
     }
 }
 
+/// Something to be told, in its place among the others.
+enum Telling<S: Service> {
+    /// To everyone in a topic.
+    Event(TopicOf<S>, EventOf<S>),
+    /// To one connection, which caused some of what comes before: its bytes.
+    Reply(ConnKey, Box<[u8]>),
+}
+
 /// Where the loop is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -195,7 +205,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             dirty: Vec::new(),
             doomed: Vec::new(),
             finished: VecDeque::new(),
-            events: VecDeque::new(),
+            tellings: VecDeque::new(),
+            untold: Vec::new(),
             publish_ms: 0,
             tick_ms: now.mono_ms,
             jobs: 0,
@@ -277,7 +288,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         let accept =
             if self.may_accept() { self.listeners.iter().flatten().filter_map(Listener::wants_ms).min() } else { None };
-        let publish = (!self.events.is_empty()).then_some(self.publish_ms);
+        let publish = (!self.tellings.is_empty()).then_some(self.publish_ms);
         let drained = match self.state {
             State::Draining(until_ms) => Some(until_ms),
             _ => None,
@@ -602,7 +613,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         match effect {
             Effect::Reply(reply) => self.reply(key, reply),
             Effect::Submit(lane, job) => self.submit(key, lane, job),
-            Effect::Publish(topic, event) => self.events.push_back((topic, event)),
+            Effect::Publish(topic, event) => self.queue_event(key, topic, event),
             Effect::Join => {
                 if let Some(conn) = self.conns.get_mut(key) {
                     conn.flags.set(Flags::JOINING);
@@ -622,11 +633,15 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         self.out.clear();
         let last = self.service.write_reply(reply, &mut conn.wire, &conn.session, self.now, &mut self.out);
-        let join = self.service.joins(self.service.kind(&conn.session));
-        self.held.1 += self.out.len();
-        conn.tx.push_owned(&self.out, join);
         conn.messages_out = conn.messages_out.wrapping_add(1);
-        mark_dirty(&mut self.dirty, conn);
+        if conn.flags.any(Flags::UNTOLD) {
+            self.tellings.push_back(Telling::Reply(key, self.out.as_slice().into()));
+        } else {
+            let join = self.service.joins(self.service.kind(&conn.session));
+            self.held.1 += self.out.len();
+            conn.tx.push_owned(&self.out, join);
+            mark_dirty(&mut self.dirty, conn);
+        }
         if self.out.capacity() > OUT_BYTES_KEPT {
             self.out = Vec::new();
         }
@@ -685,7 +700,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             connections_max: self.limits.connections_max,
             topics: self.hub.len(),
             lanes: self.lanes.depths(),
-            events_waiting: self.events.len(),
+            events_waiting: self.tellings.len(),
             held: self.held,
             draining: self.state != State::Running,
             open: &open,
@@ -848,7 +863,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 self.hub.join(topic, key.into());
             }
         }
-        if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
+        if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING | Flags::UNTOLD) {
             self.linger(key);
         } else if conn.can_decode() && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
             // It may have stopped reading because it was owed too much; no event will say that it
@@ -1049,7 +1064,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn end_drain(&mut self, until_ms: u64) {
         let watcher = |conn: &Conn<N, S>| self.listeners[conn.listener as usize].is_some();
-        let done = self.jobs == 0 && self.events.is_empty() && self.conns.iter().all(watcher);
+        let done = self.jobs == 0 && self.tellings.is_empty() && self.conns.iter().all(watcher);
         if done || self.now.mono_ms >= until_ms {
             self.state = State::Stopped;
         }
