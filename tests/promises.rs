@@ -53,6 +53,32 @@ fn a_deleted_database_is_begun_anew() {
     assert!(server.terminate().success());
 }
 
+/// A database that is moved away or replaced under a running server: what would be lost with it is refused,
+/// the operator is told in one line, and when the file is back all goes on.
+#[test]
+fn nothing_is_promised_of_a_database_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let account = register(server.address("http"), "reader");
+    let mut line = Line::connect(server.address("tcp_v1")).unwrap();
+    line.authenticate(&account.token).unwrap();
+    let (database, aside) = (folder.path().join("data/mangahub.db"), folder.path().join("data/aside.db"));
+    fs::rename(&database, &aside).unwrap();
+    fs::write(&database, "a backup that somebody put here").unwrap();
+    for chapter in 1..=3 {
+        line.send(&[progress("berserk", chapter)]).unwrap();
+        assert_eq!(line.expect("error").unwrap()["code"], "UNAVAILABLE");
+    }
+    let told = server.stderr().lines().filter(|line| line.contains("deleted or replaced")).count();
+    assert_eq!(told, 1, "{}", server.stderr());
+    fs::rename(&aside, &database).unwrap();
+    line.send(&[progress("berserk", 4)]).unwrap();
+    assert_eq!(line.expect("broadcast").unwrap()["data"]["stored"], true);
+    server.kill();
+    let server = Server::start(folder.path(), &[]);
+    assert_eq!(stored(&server, &account.token), [json!(4)]);
+}
+
 /// Two servers share a folder. Logging out everywhere in one ends the sessions in the other, and voids the
 /// token there.
 #[test]
