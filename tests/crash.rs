@@ -194,7 +194,8 @@ impl Load {
 
     /// After the server's end: what was still heard, until the last client has noticed. Returns how much of it is new.
     fn finish(&mut self, book: &mut Book) -> usize {
-        let count = self.promises.take().unwrap().iter().filter_map(|promise| book.enter(promise).then_some(())).count();
+        let count =
+            self.promises.take().unwrap().iter().filter_map(|promise| book.enter(promise).then_some(())).count();
         for (client, thread) in self.clients.drain(..) {
             self.chapters.insert(client, thread.join().unwrap());
         }

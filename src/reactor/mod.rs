@@ -770,6 +770,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 arm(&mut self.timers, conn);
             }
         }
+        let conns = &self.conns;
+        self.timers.sweep(conns.len(), |tick, key| conns.get(key).is_some_and(|conn| conn.hint == tick));
     }
 
     fn expire_conn(&mut self, key: ConnKey, now: timers::Tick) {
