@@ -150,10 +150,10 @@ pub fn register(http: SocketAddr, name: &str) -> Account {
 }
 
 /// A token as a server with this secret would issue it, for a user who need not exist.
-pub fn forge(secret: &str, user: &str) -> String {
+pub fn forge(secret: &str, user: &str, username: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({
-        "user_id": user, "username": user, "email": "", "role": "user", "scopes": [],
+        "user_id": user, "username": username, "email": "", "role": "user", "scopes": [],
         "iss": "mangahub", "sub": user, "iat": now, "nbf": now, "exp": now + 86_400,
     });
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
