@@ -342,3 +342,17 @@ impl Service for MangaHub {
 fn auth_route(service: ServiceKind) -> Found {
     routes::find_line(service, "auth").unwrap_or((Via::NONE, &ROUTES[0]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::conn::Conn;
+    use crate::reactor::net::MioNet;
+
+    /// What every open connection costs before it holds anything.
+    #[test]
+    fn a_connection_is_small() {
+        let bytes = size_of::<Conn<MioNet, MangaHub>>();
+        assert!(bytes <= 192, "{bytes} bytes");
+    }
+}
