@@ -20,12 +20,12 @@ fn an_idle_connection_of_one_user() {
     assert!(bytes <= 300, "{bytes} bytes for each idle connection of one user");
 }
 
-/// One more idle user costs at most 600 bytes, with everything that is remembered of the user.
+/// One more idle user costs at most 512 bytes, with everything that is remembered of the user.
 #[test]
 fn an_idle_connection_of_a_user_of_its_own() {
     let bytes = bytes_per_connection(|number| number);
     println!("{bytes} bytes for each idle connection of a user of its own");
-    assert!(bytes <= 600, "{bytes} bytes for each idle connection of a user of its own");
+    assert!(bytes <= 512, "{bytes} bytes for each idle connection of a user of its own");
 }
 
 /// How much each connection adds, from the first thousand on.

@@ -19,13 +19,8 @@ use serde_json::json;
 #[test]
 fn the_log_is_synced_between_an_update_and_its_broadcast() {
     let folder = tempfile::tempdir().unwrap();
-    let calls = trace_one_update(folder.path());
-    let received = find(&calls, "the read of the update", |call| {
-        call.is(&["read", "recvfrom"]) && call.says("progress") && call.says(CHAPTER)
-    });
-    let told = find(&calls, "the write of the broadcast", |call| {
-        call.is(&["write", "writev", "sendto", "sendmsg"]) && call.says("broadcast") && call.says(CHAPTER)
-    });
+    let calls = trace_one_update(folder.path(), "full");
+    let (received, told) = read_and_told(&calls);
     assert_eq!(received.file(), told.file(), "the reader and the listener are one connection");
     let between = |call: &Call| call.begin > received.end && call.end < told.begin;
     let logged = find(&calls, "a write to the log in between", |call| {
@@ -42,10 +37,50 @@ fn the_log_is_synced_between_an_update_and_its_broadcast() {
     }
 }
 
+/// With `store.synchronous = "normal"` nothing is synced in between: the trace can tell one from the other.
+#[test]
+fn without_the_promise_there_is_no_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = trace_one_update(folder.path(), "normal");
+    let (received, told) = read_and_told(&calls);
+    let between = |call: &&Call| call.begin > received.end && call.end < told.begin;
+    let synced = calls.iter().filter(between).find(|call| call.is(&["fdatasync", "fsync"]));
+    assert_eq!(synced.map(|call| &call.text), None);
+}
+
+/// Calls are put together again from their halves, whatever came between, and short process ids are padded.
+#[test]
+fn a_trace_is_read() {
+    let calls = parse(
+        "12345 1.0 read(3<a>, \"x\", 1) = 1\n\
+         99    1.1 fsync(4<b> <unfinished ...>\n\
+         12345 1.2 write(3<a>, \"y\", 1) = 1\n\
+         99    1.3 <... fsync resumed>) = 0\n",
+    );
+    let seen: Vec<_> = calls.iter().map(|call| (call.begin, call.end, call.text.as_str(), call.file())).collect();
+    let expected = [
+        (0, 0, "read(3<a>, \"x\", 1) = 1", "3<a>"),
+        (2, 2, "write(3<a>, \"y\", 1) = 1", "3<a>"),
+        (1, 3, "fsync(4<b>) = 0", "4<b>"),
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// The read of the update and the write of its broadcast.
+fn read_and_told(calls: &[Call]) -> (&Call, &Call) {
+    let received = find(calls, "the read of the update", |call| {
+        call.is(&["read", "recvfrom"]) && call.says("progress") && call.says(CHAPTER)
+    });
+    let told = find(calls, "the write of the broadcast", |call| {
+        call.is(&["write", "writev", "sendto", "sendmsg"]) && call.says("broadcast") && call.says(CHAPTER)
+    });
+    (received, told)
+}
+
 /// Runs the server under strace, sends it one update, and reads what strace wrote.
-fn trace_one_update(folder: &Path) -> Vec<Call> {
+fn trace_one_update(folder: &Path, synchronous: &str) -> Vec<Call> {
     let file = folder.join("trace.txt");
-    let server = Server::spawn(strace(folder, &file), folder).until_ready();
+    let server = Server::spawn(strace(folder, &file, synchronous), folder).until_ready();
     let account = register(server.address("http"), "reader");
     let mut line = Line::connect(server.address("tcp_v1")).unwrap();
     line.authenticate(&account.token).unwrap();
@@ -60,7 +95,7 @@ fn trace_one_update(folder: &Path) -> Vec<Call> {
 }
 
 /// The program under strace, which stands aside (`-D`), so that the child is the server itself.
-fn strace(folder: &Path, file: &Path) -> Command {
+fn strace(folder: &Path, file: &Path, synchronous: &str) -> Command {
     match Command::new("strace").arg("-V").output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             panic!("strace is missing; scripts/test installs it, or do it yourself: apt-get install strace")
@@ -70,7 +105,7 @@ fn strace(folder: &Path, file: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-y", "-ttt", "-s", "512", "-e", CALLS, "-o"]).arg(file);
     command.arg(env!("CARGO_BIN_EXE_mangahub")).args(arguments(folder));
-    configure(&mut command, folder, &[]);
+    configure(&mut command, folder, &[("MANGAHUB_STORE_SYNCHRONOUS", synchronous)]);
     command
 }
 
@@ -102,9 +137,9 @@ fn parse(trace: &str) -> Vec<Call> {
     let mut open: HashMap<&str, Call> = HashMap::new();
     let mut calls = Vec::new();
     for (number, line) in trace.lines().enumerate() {
-        let mut words = line.trim_start().splitn(3, char::is_whitespace);
-        let thread = words.next().unwrap_or_default();
-        let text = words.nth(1).unwrap_or_default().trim_start();
+        // Short process ids are padded.
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((_, text)) = rest.trim_start().split_once(' ') else { continue };
         if let Some(start) = text.strip_suffix("<unfinished ...>") {
             open.insert(thread, Call { begin: number, end: number, text: start.trim_end().to_owned() });
         } else if let Some((_, rest)) = text.strip_prefix("<... ").and_then(|text| text.split_once(" resumed>")) {
