@@ -446,7 +446,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let jobs_max = if conn.wire.pipelines() { self.limits.pipeline_jobs } else { 1 };
         // A peer that does not take its answers gets no more of them until it does.
-        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / 4;
+        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / PAUSE_SHARE;
         if !conn.can_decode() || conn.jobs >= jobs_max || owes_much {
             return Step::Stop;
         }
@@ -838,7 +838,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
             self.linger(key);
-        } else if conn.rx.is_some() && conn.jobs == 0 {
+        } else if conn.jobs == 0 && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
+            // It may have been paused for what it was owed, with bytes or its end still unread.
             self.resume(key);
         }
     }
@@ -1150,6 +1151,11 @@ impl Clock {
 
 /// The [`Patience`] kind of outstanding jobs. Services use kinds from 1 to 200.
 pub const JOBS: u8 = 255;
+
+/// A peer that is owed this part of `send_bytes_max` (a quarter) is not read until it has taken all of it: a
+/// slow reader of its own answers is slowed down, and only one that is told things by others can
+/// reach the bound itself.
+pub const PAUSE_SHARE: usize = 4;
 
 /// The key of effects that belong to no connection.
 const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };
