@@ -833,7 +833,13 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 self.await_writable(key, written > 0);
             }
             Flushed::All => self.flushed(key),
-            Flushed::Blocked => self.await_writable(key, written > 0),
+            Flushed::Blocked => {
+                // The handshake's next message may have arrived before anybody wanted to write.
+                if conn.flags.any(Flags::READABLE) && self.net.owes(&conn.stream) {
+                    enqueue(&mut self.run_queue, conn);
+                }
+                self.await_writable(key, written > 0);
+            }
             Flushed::Budget => mark_dirty(&mut self.dirty, conn),
             Flushed::Lost => self.doom(key, CloseReason::PeerLost),
         }

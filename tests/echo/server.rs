@@ -106,7 +106,9 @@ pub fn plan(options: Options) -> (Server<Probe>, Arc<Mutex<Vec<Seen>>>, Sender<(
 
 /// A slow job: it takes its time, or until nobody keeps the gate.
 fn run(jobs: &mut [Ticket<u64>], gate: &Receiver<()>) {
-    jobs.iter().for_each(|ticket| drop(gate.recv_timeout(Duration::from_millis(ticket.job))));
+    for ticket in jobs {
+        let _ = gate.recv_timeout(Duration::from_millis(ticket.job));
+    }
 }
 
 /// The echo, as a service.
