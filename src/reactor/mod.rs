@@ -918,7 +918,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 full: false,
                 effects: &mut self.effects,
             };
-            self.service.closed(&mut conn.session, &mut io);
+            if catch_unwind(AssertUnwindSafe(|| self.service.closed(&mut conn.session, &mut io))).is_err() {
+                self.stats.panics += 1;
+                self.effects.clear();
+            }
             self.apply(key);
         }
         self.open.store(self.conns.len(), Ordering::Relaxed);
@@ -983,7 +986,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return;
         }
         let mut io = Io { now: self.now, key, peer, listener, jobs: 0, full, effects: &mut self.effects };
-        let (wire, session) = self.service.open(&mut io);
+        let opened = catch_unwind(AssertUnwindSafe(|| self.service.open(&mut io)));
+        let Ok((wire, session)) = opened else {
+            self.stats.panics += 1;
+            self.effects.clear();
+            return self.net.forget(&mut stream);
+        };
         let tick = tick_passed(self.now.mono_ms);
         let mut flags = Flags::default();
         flags.set(Flags::WRITABLE);

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::server::{DEADLINE, Echo, Options, Seen, ask, echoes, pattern, read_to_end, until};
+use super::server::{DEADLINE, Echo, Options, PANICS, Seen, ask, connect, echoes, pattern, read_to_end, until};
 
 /// 2: the counter follows one, two, three clients, and goes back to none.
 #[test]
@@ -56,6 +56,22 @@ fn a_panic_does_not_stop_the_server() {
     echo.await_open(1);
 }
 
+/// 5: nor does one in the hooks that tell of connections.
+#[test]
+fn a_panic_in_a_hook_does_not_stop_the_server() {
+    let echo = Echo::start(Options { listeners: vec![None, None, None], ..Options::default() });
+    let mut bystander = echo.connect();
+    echoes(&mut bystander, b"before");
+    let mut refused = connect(echo.handle.addresses()[usize::from(PANICS)]);
+    assert_eq!(read_to_end(&mut refused), b"");
+    let mut client = echo.connect();
+    client.write_all(b"panic later!").unwrap();
+    assert_eq!(read_to_end(&mut client), b"");
+    drop(client);
+    echo.await_open(1);
+    echoes(&mut bystander, b"after");
+}
+
 /// 5: a client that vanishes with a reset does not disturb the others.
 #[test]
 fn an_abrupt_close_disturbs_nobody() {
@@ -75,7 +91,7 @@ fn an_abrupt_close_disturbs_nobody() {
 #[test]
 fn hooks_tell_who_came_and_left() {
     let echo = Echo::start(Options { listeners: vec![None, None], ..Options::default() });
-    let mut client = super::server::connect(echo.handle.addresses()[1]);
+    let mut client = connect(echo.handle.addresses()[1]);
     echoes(&mut client, b"hello");
     let from = client.local_addr().unwrap();
     assert_eq!(*echo.seen.lock().unwrap(), [Seen::Opened(1, from)]);

@@ -130,6 +130,24 @@ fn shutdown_with_a_five_second_handler_ends_at_the_limit() {
     drop(gate);
 }
 
+/// 4: a service may have the end wait for its workers: then what was begun is done.
+#[test]
+fn shutdown_waits_for_workers_it_was_given() {
+    let limits = ReactorLimits { drain_ms: 0, ..ReactorLimits::default() };
+    let mut echo = Echo::start(Options { limits, ..Options::default() });
+    let gate = echo.gate.take();
+    let mut client = echo.connect();
+    std::io::Write::write_all(&mut client, b"work 5000").unwrap();
+    let mut other = echo.connect();
+    echoes(&mut other, b"later");
+    echo.handle.drain();
+    // The loop has ended, its sockets are closed, and the job still runs.
+    assert_eq!(read_to_end(&mut client), b"");
+    assert_ne!(echo.handle.state(), LifeState::Stopped);
+    drop(gate);
+    assert!(echo.stop() <= STOP);
+}
+
 /// 4: a port that is taken is refused at once, in the caller's hands.
 #[test]
 fn port_in_use() {

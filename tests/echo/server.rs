@@ -133,6 +133,7 @@ impl Service for Probe {
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> (Wire, usize) {
         self.seen.lock().unwrap().push(Seen::Opened(io.listener, io.peer));
+        assert_ne!(io.listener, PANICS, "nobody may come in here");
         if io.full {
             io.effects.push(Effect::Reply(b"full".to_vec()));
             io.effects.push(Effect::Close(CloseReason::TooMany));
@@ -145,6 +146,10 @@ impl Service for Probe {
         *session += 1;
         match bytes {
             b"panic!" => panic!("as the client wished"),
+            b"panic later!" => {
+                *session = usize::MAX;
+                io.effects.push(Effect::Close(CloseReason::Goodbye));
+            }
             b"work 100" => io.effects.push(Effect::Submit(Lane::Slow, 100)),
             b"work 5000" => io.effects.push(Effect::Submit(Lane::Slow, 5000)),
             b"count?" => io.effects.push(Effect::Reply(format!("{session:9}").into())),
@@ -176,14 +181,18 @@ impl Service for Probe {
         }
     }
 
-    fn closed(&mut self, _: &mut usize, io: &mut Io<'_, Self>) {
+    fn closed(&mut self, session: &mut usize, io: &mut Io<'_, Self>) {
         self.seen.lock().unwrap().push(Seen::Closed(io.listener, io.peer));
+        assert_ne!(*session, usize::MAX, "as the client wished");
     }
 
     fn inspect(&self, _: (), view: &View<'_>) -> ReplyOf<Self> {
         format!("{:9}", view.held.1).into()
     }
 }
+
+/// The listener whose connections make `open` panic.
+pub const PANICS: u8 = 2;
 
 /// What "flood!" is answered with, before the connection is closed.
 pub const FLOOD_BYTES: usize = 3 << 20;
