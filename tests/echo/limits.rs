@@ -105,8 +105,8 @@ fn a_slow_reader_is_paused_and_gets_every_byte() {
 fn taking_slowly_is_not_idle() {
     let idle_ms = 200;
     let echo = Echo::start(Options { idle_ms, limits: narrow(), ..Options::default() });
-    let mut client = connect_narrow(echo.address());
     let sent = pattern(2 * KERNEL_BYTES);
+    let mut client = connect_narrow(echo.address());
     let mut writer = client.try_clone().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| writer.write_all(&sent).unwrap());
