@@ -219,7 +219,11 @@ impl Tls {
                     Ok(false) => return self.end(filled, None),
                     Err(error) if error.kind() == ErrorKind::WouldBlock && filled > 0 => return Ok(filled),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
-                    Err(error) => return self.end(filled, Some(error)),
+                    Err(error) => {
+                        // What was good before it, in the same packet.
+                        filled += self.session.reader().read(&mut buffer[filled..]).unwrap_or(0);
+                        return self.end(filled, Some(error));
+                    }
                 },
             }
             if filled == buffer.len() {
