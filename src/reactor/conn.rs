@@ -99,7 +99,7 @@ impl Flags {
 pub enum Filled {
     /// So many bytes.
     Some(usize),
-    /// Nothing now.
+    /// Nothing; while the connection stays readable, not yet.
     Nothing,
     /// The connection broke.
     Lost,
@@ -122,7 +122,11 @@ impl<N: Net, S: Service> Conn<N, S> {
     /// Reads once into `scratch` and appends to `rx`. The only place where a socket is read.
     pub fn fill(&mut self, net: &mut N, scratch: &mut [u8], rx: &mut RecvBuf) -> Filled {
         loop {
-            match net.read(&mut self.stream, scratch) {
+            let read = net.read(&mut self.stream, scratch);
+            if net.unblocked(&mut self.stream) {
+                self.flags.set(Flags::WRITABLE);
+            }
+            match read {
                 Ok(0) => {
                     self.flags.set(Flags::EOF);
                     self.flags.clear(Flags::READABLE);
@@ -132,7 +136,7 @@ impl<N: Net, S: Service> Conn<N, S> {
                     rx.append(&scratch[..count]);
                     self.bytes_in += count as u64;
                     // A short read has drained the socket, unless the peer's end of stream is behind it.
-                    if count < scratch.len() && !self.flags.any(Flags::READ_CLOSED) {
+                    if count < scratch.len() && !self.flags.any(Flags::READ_CLOSED) && !net.reads_on(&self.stream) {
                         self.flags.clear(Flags::READABLE);
                     }
                     return Filled::Some(count);
@@ -140,7 +144,9 @@ impl<N: Net, S: Service> Conn<N, S> {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
-                        self.flags.clear(Flags::READABLE);
+                        if !net.reads_on(&self.stream) {
+                            self.flags.clear(Flags::READABLE);
+                        }
                         return Filled::Nothing;
                     }
                     // Resets, aborts and broken pipes are how peers leave, not errors of ours.

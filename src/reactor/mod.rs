@@ -389,7 +389,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let Some(key) = self.run_queue.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.flags.clear(Flags::QUEUED);
-            if conn.flags.any(Flags::LINGERING) {
+            let handshake = conn.flags.any(Flags::CLOSING) && self.net.owes(&conn.stream);
+            if conn.flags.any(Flags::LINGERING) || handshake {
                 self.discard(key);
             } else if conn.can_decode() {
                 self.serve_conn(key);
@@ -416,6 +417,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.active = tick_passed(self.now.mono_ms);
         }
         let new_message = conn.messages_in > messages_before;
+        write_on(&mut self.dirty, conn);
         let phase = conn.wire.phase(&rx);
         if leftover {
             enqueue(&mut self.run_queue, conn);
@@ -451,7 +453,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             match conn.fill(&mut self.net, &mut self.scratch, rx) {
                 Filled::Some(count) => bytes += count,
                 Filled::Nothing if conn.flags.any(Flags::EOF) => {}
-                Filled::Nothing => return false,
+                Filled::Nothing => return conn.flags.any(Flags::READABLE),
                 Filled::Lost => {
                     self.doom(key, CloseReason::PeerLost);
                     return false;
@@ -465,7 +467,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let jobs_max = if conn.wire.pipelines() { self.limits.pipeline_jobs } else { 1 };
         // A peer that does not take its answers gets no more of them until it does.
-        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / 4;
+        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / PAUSE_SHARE;
         if !conn.can_decode() || conn.jobs >= jobs_max || owes_much {
             return Step::Stop;
         }
@@ -541,14 +543,16 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 
     /// Throws away what a peer still sends after its last answer, so that closing does not reset
-    /// the connection and destroy that answer on its way.
+    /// the connection and destroy that answer on its way. Before it, too, when the answer can't
+    /// leave without a handshake.
     fn discard(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let mut thrown = RecvBuf::new();
         let filled = conn.fill(&mut self.net, &mut self.scratch, &mut thrown);
         self.stats.bytes_in += thrown.len() as u64;
+        write_on(&mut self.dirty, conn);
         match filled {
-            Filled::Some(_) if conn.flags.any(Flags::READABLE) => enqueue(&mut self.run_queue, conn),
+            Filled::Some(_) | Filled::Nothing if conn.flags.any(Flags::READABLE) => enqueue(&mut self.run_queue, conn),
             Filled::Nothing if conn.flags.any(Flags::EOF) => self.doom(key, CloseReason::Finished),
             Filled::Lost => self.doom(key, CloseReason::PeerLost),
             Filled::Some(_) | Filled::Nothing => {}
@@ -785,11 +789,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.doom(key, CloseReason::Finished);
         } else if passed(conn.step_due) {
             conn.step_due = 0;
-            self.overdue(key, conn_patience);
+            if !self.taking(key) {
+                self.overdue(key, conn_patience);
+            }
         } else if passed(conn.jobs_due) {
             conn.jobs_due = 0;
             self.overdue(key, |_| JOBS);
         }
+    }
+
+    /// Whether a silent peer is still taking what it is owed, slowly: that is its step then, which
+    /// `write_due` minds. The wait for its bytes starts anew.
+    fn taking(&mut self, key: ConnKey) -> bool {
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.write_due != 0) else { return false };
+        let phase = conn.wire.phase(conn.rx.as_deref().unwrap_or(&RecvBuf::new()));
+        let patience = self.service.patience(&conn.wire, phase, &conn.session);
+        if patience.renewed_by_bytes {
+            conn.step_due = tick_after(self.now.mono_ms + u64::from(patience.ms));
+        }
+        patience.renewed_by_bytes
     }
 
     /// Lets the service say what was waited for in vain, and closes.
@@ -838,8 +856,19 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.held.1 -= written;
         self.stats.bytes_out += written as u64;
         match flushed {
+            // What TLS has taken has not left yet.
+            Flushed::All if self.net.owes(&conn.stream) => {
+                conn.flags.clear(Flags::WRITABLE);
+                self.await_writable(key, written > 0);
+            }
             Flushed::All => self.flushed(key),
-            Flushed::Blocked => self.await_writable(key, written > 0),
+            Flushed::Blocked => {
+                // The handshake's next message may have arrived before anybody wanted to write.
+                if conn.flags.any(Flags::READABLE) && self.net.owes(&conn.stream) {
+                    enqueue(&mut self.run_queue, conn);
+                }
+                self.await_writable(key, written > 0);
+            }
             Flushed::Budget => mark_dirty(&mut self.dirty, conn),
             Flushed::Lost => self.doom(key, CloseReason::PeerLost),
         }
@@ -919,7 +948,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 full: false,
                 effects: &mut self.effects,
             };
-            self.service.closed(&mut conn.session, &mut io);
+            if catch_unwind(AssertUnwindSafe(|| self.service.closed(&mut conn.session, &mut io))).is_err() {
+                self.stats.panics += 1;
+                self.effects.clear();
+            }
             self.apply(key);
         }
         self.open.store(self.conns.len(), Ordering::Relaxed);
@@ -986,7 +1018,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return;
         }
         let mut io = Io { now: self.now, key, peer, listener, jobs: 0, full, effects: &mut self.effects };
-        let (wire, session) = self.service.open(&mut io);
+        let opened = catch_unwind(AssertUnwindSafe(|| self.service.open(&mut io)));
+        let Ok((wire, session)) = opened else {
+            self.stats.panics += 1;
+            self.effects.clear();
+            return self.net.forget(&mut stream);
+        };
         let tick = tick_passed(self.now.mono_ms);
         let mut flags = Flags::default();
         flags.set(Flags::WRITABLE);
@@ -1107,6 +1144,13 @@ fn mark_dirty<N: Net, S: Service>(dirty: &mut Vec<ConnKey>, conn: &mut Conn<N, S
     }
 }
 
+/// Goes on writing if a read has made it possible again: a TLS handshake is done.
+fn write_on<N: Net, S: Service>(dirty: &mut Vec<ConnKey>, conn: &mut Conn<N, S>) {
+    if conn.flags.any(Flags::WRITABLE) && !conn.tx.is_empty() {
+        mark_dirty(dirty, conn);
+    }
+}
+
 /// Makes sure that the timers look at a connection when its next deadline is due.
 fn arm<N: Net, S: Service>(timers: &mut Timers, conn: &mut Conn<N, S>) {
     let due = conn.next_due();
@@ -1183,6 +1227,11 @@ impl Clock {
 
 /// The [`Patience`] kind of outstanding jobs. Services use kinds from 1 to 200.
 pub const JOBS: u8 = 255;
+
+/// A peer that is owed one part of so many of `send_bytes_max` is not read until it has taken all
+/// of it: a slow reader of its own answers is slowed down, and only one that is told things by
+/// others can reach the bound itself.
+pub const PAUSE_SHARE: usize = 4;
 
 /// The key of effects that belong to no connection.
 const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };
