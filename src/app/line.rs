@@ -33,13 +33,14 @@ impl MangaHub {
         let metered = found.as_ref().map_or(true, |((_, route), _)| route.metered);
         let mut ctx = self.context(crate::handlers::api::Via::NONE, io);
         let spent = if metered { spend(session, &mut ctx) } else { Ok(()) };
+        let paid = metered && spent.is_ok();
         if let Err(error) = spent.and_then(|()| run(found?, session, &mut ctx)) {
             ctx.refuse(error);
         }
         let overtakes = |effect: &Effect<_>| !matches!(effect, Effect::Submit(Lane::Write, _));
         if jobs > 0 && ctx.effects[before..].iter().any(overtakes) {
             ctx.effects.truncate(before);
-            refund(session, &mut ctx, metered);
+            refund(session, &mut ctx, paid);
             return Flow::Wait;
         }
         Flow::Handled
@@ -105,8 +106,8 @@ fn spend(session: &Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
 }
 
-fn refund(session: &Session, ctx: &mut Ctx<'_>, metered: bool) {
-    if let (Some(member), true) = (session.member, metered) {
+fn refund(session: &Session, ctx: &mut Ctx<'_>, paid: bool) {
+    if let (Some(member), true) = (session.member, paid) {
         ctx.state.members.refund(member, ctx.state.settings.messages);
     }
 }
