@@ -1,8 +1,8 @@
 //! A line, step by step: read, found, in order, within the rate, run.
 //!
 //! The order of answers is the order of lines. Only the writer's lane keeps its order by itself, so
-//! while jobs are outstanding a line goes on only if all it leaves is another job for the writer.
-//! Anything else waits until the jobs are answered, and is then shown again.
+//! while jobs are outstanding a line goes on only if they are all the writer's and all it leaves is
+//! another one. Anything else waits until the jobs are answered, and is then shown again.
 
 use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
@@ -26,7 +26,7 @@ impl MangaHub {
         let found = message.and_then(|message| Ok((find(&message, session.service)?, message)));
         let ordered = matches!(&found, Ok(((_, route), _)) if route.lane == Lane::Write);
         let jobs = io.jobs;
-        if jobs > 0 && !ordered {
+        if jobs > 0 && (session.reads || !ordered) {
             return Flow::Wait;
         }
         let before = io.effects.len();
@@ -43,6 +43,9 @@ impl MangaHub {
             refund(session, &mut ctx, paid);
             return Flow::Wait;
         }
+        session.reads = ctx.effects[before..]
+            .iter()
+            .any(|effect| matches!(effect, Effect::Submit(lane, _) if *lane != Lane::Write));
         Flow::Handled
     }
 
