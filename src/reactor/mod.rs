@@ -741,6 +741,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn close(&mut self, key: ConnKey, reason: CloseReason) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
+            // That the answer was the last is how it ends; why is what its sender says next.
+            if conn.reason == Some(CloseReason::Finished) && !conn.flags.any(Flags::LINGERING) {
+                conn.reason = Some(reason);
+            }
             return;
         }
         conn.reason = Some(reason);
