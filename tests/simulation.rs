@@ -247,3 +247,25 @@ fn a_storm_stays_within_the_bound() {
     desk.pass(1000);
     assert_eq!(desk.reactor.connections(), 0);
 }
+
+/// Whatever the kernel, the workers and the clients do: every honest client is answered, in order
+/// and once; every event reaches every member; nothing is leaked; and draining ends.
+///
+/// `MANGAHUB_SIM_SEED=N` repeats one run, `MANGAHUB_SIM_SEEDS=N` does so many.
+#[test]
+fn whatever_happens_everybody_is_served() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seeds = match number("MANGAHUB_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("MANGAHUB_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| sim::checks::run(seed)) {
+            eprintln!("repeat with MANGAHUB_SIM_SEED={seed}; it failed in turn {}", sim::checks::STEP.get());
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// How many runs a usual test makes.
+const SEEDS: u64 = 40;

@@ -2,4 +2,7 @@
 //! the product with its clients ([`world`], [`clients`], [`checks`]).
 
 pub mod board;
+pub mod checks;
+pub mod clients;
 pub mod net;
+pub mod world;

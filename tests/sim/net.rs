@@ -67,7 +67,6 @@ struct Kernel {
     calls: u64,
     bell: Arc<SimBell>,
     waited: Waited,
-    exhausted: u64,
 }
 
 /// One connection, both ends of it.
@@ -85,6 +84,8 @@ struct Socket {
     shut: bool,
     dropped: bool,
     edges: Edges,
+    /// The kernel gave it up before the server could answer: not the server's fault.
+    refused: bool,
 }
 
 /// The client's end of stream.
@@ -147,7 +148,6 @@ impl SimNet {
             calls: 0,
             bell: Arc::default(),
             waited: Waited::default(),
-            exhausted: 0,
         })))
     }
 
@@ -185,6 +185,7 @@ impl SimNet {
             shut: false,
             dropped: false,
             edges: Edges::default(),
+            refused: !open,
         });
         if open {
             kernel.listeners[listener].waiting.push_back(id);
@@ -253,15 +254,14 @@ impl SimNet {
         socket.reset || (socket.written.is_empty() && (socket.shut || socket.dropped))
     }
 
-    /// Whether it was torn down, by whichever side.
-    pub fn was_reset(&self, id: SocketId) -> bool {
-        self.0.borrow().sockets[id].reset
+    /// A client's address.
+    pub fn peer(&self, id: SocketId) -> SocketAddr {
+        self.0.borrow().sockets[id].peer
     }
 
-    /// Bytes that the client sent and the server has not read.
-    pub fn unread(&self, id: SocketId) -> usize {
-        let kernel = self.0.borrow();
-        kernel.sockets[id].under_way.len() + kernel.sockets[id].arrived.len()
+    /// Whether the kernel gave it up before the server could answer.
+    pub fn was_refused(&self, id: SocketId) -> bool {
+        self.0.borrow().sockets[id].refused
     }
 
     /// The client behind a connection of the loop.
@@ -292,11 +292,6 @@ impl SimNet {
     /// Calls that did something so far.
     pub fn calls(&self) -> u64 {
         self.0.borrow().calls
-    }
-
-    /// How often accepting failed for want of descriptors.
-    pub fn exhausted(&self) -> u64 {
-        self.0.borrow().exhausted
     }
 
     /// What the last wait was.
@@ -480,13 +475,12 @@ impl Net for SimNet {
             return Err(ErrorKind::Interrupted.into());
         }
         if kernel.open >= kernel.faults.streams_max || kernel.chance(2) {
-            kernel.exhausted += 1;
             return Err(io::Error::from_raw_os_error(if kernel.chance(50) { ENFILE } else { EMFILE }));
         }
         let aborted = kernel.chance(2);
         let Some(id) = kernel.listeners[listener.place].waiting.pop_front() else { unreachable!("it was not empty") };
         if aborted || kernel.sockets[id].reset {
-            kernel.sockets[id].reset = true;
+            (kernel.sockets[id].reset, kernel.sockets[id].refused) = (true, true);
             return Err(ErrorKind::ConnectionAborted.into());
         }
         kernel.open += 1;
@@ -497,6 +491,7 @@ impl Net for SimNet {
     fn watch(&mut self, stream: &mut SimStream, key: ConnKey) -> io::Result<()> {
         let kernel = &mut *self.0.borrow_mut();
         if kernel.chance(2) {
+            kernel.sockets[stream.id].refused = true;
             return Err(ErrorKind::OutOfMemory.into());
         }
         let taken = kernel.sockets.iter().any(|socket| socket.key == Some(key));
