@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -72,9 +73,14 @@ impl Session {
 }
 
 /// A user with at least one authenticated connection, or with a rate bucket that is not full yet.
-/// An index into [`Members`], good for as long as one of the user's sessions holds it.
+/// A place in [`Members`] is used again, this is not: what waits to be told to a user who has gone
+/// is told to nobody, rather than to whoever came next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberId(u32);
+pub struct MemberId {
+    slot: u32,
+    /// Which use of the slot; it starts again at 1 after four billion users have come.
+    generation: NonZeroU32,
+}
 
 /// What a user's connections share.
 #[derive(Debug)]
@@ -85,6 +91,7 @@ pub struct Member {
     pub username: Arc<str>,
     /// What they may do.
     pub role: Role,
+    generation: NonZeroU32,
     connections: u32,
     bucket: Bucket,
 }
@@ -95,13 +102,14 @@ pub struct Members {
     slots: Slab<Member>,
     by_user: HashMap<UserId, MemberId>,
     connections: usize,
+    generation: u32,
 }
 
 impl Members {
     /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
     pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
         if let Some(known) = self.by_user.get(id) {
-            let member = &mut self.slots[known.0 as usize];
+            let member = &mut self.slots[known.slot as usize];
             if most != 0 && member.connections >= most {
                 return None;
             }
@@ -114,9 +122,11 @@ impl Members {
             return Some(*known);
         }
         let (id, username) = (id.clone(), username.into());
-        let slot =
-            self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
-        let member = MemberId(slot as u32);
+        self.generation = self.generation.wrapping_add(1);
+        let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
+        let bucket = Bucket::default();
+        let newcomer = Member { id: id.clone(), username, role, generation, connections: 1, bucket };
+        let member = MemberId { slot: self.slots.insert(newcomer) as u32, generation };
         self.by_user.insert(id, member);
         self.connections += 1;
         Some(member)
@@ -125,11 +135,12 @@ impl Members {
     /// Takes a connection away. The user is forgotten when it was the last and their bucket is
     /// full; else a sweep forgets them later, so that reconnecting does not refill it.
     pub fn leave(&mut self, member: MemberId, now_ms: u64) {
-        let Some(found) = self.slots.get_mut(member.0 as usize) else { return };
+        let Some(found) = self.get_mut(member) else { return };
         found.connections = found.connections.saturating_sub(1);
+        let forget = found.connections == 0 && found.bucket.is_full(now_ms);
         self.connections -= 1;
-        if found.connections == 0 && found.bucket.is_full(now_ms) {
-            let gone = self.slots.remove(member.0 as usize);
+        if forget {
+            let gone = self.slots.remove(member.slot as usize);
             self.by_user.remove(&gone.id);
         }
     }
@@ -152,23 +163,27 @@ impl Members {
 
     /// What is known of a member.
     pub fn get(&self, member: MemberId) -> Option<&Member> {
-        self.slots.get(member.0 as usize)
+        self.slots.get(member.slot as usize).filter(|found| found.generation == member.generation)
+    }
+
+    fn get_mut(&mut self, member: MemberId) -> Option<&mut Member> {
+        self.slots.get_mut(member.slot as usize).filter(|found| found.generation == member.generation)
     }
 
     /// The member that a user is, if connected.
     pub fn find(&self, user: &UserId) -> Option<MemberId> {
         let member = *self.by_user.get(user)?;
-        (self.slots[member.0 as usize].connections > 0).then_some(member)
+        (self.get(member)?.connections > 0).then_some(member)
     }
 
     /// Takes a token from a user's bucket, or says in how many milliseconds there is one.
     pub fn spend(&mut self, member: MemberId, rate: Rate, now_ms: u64) -> Result<(), u32> {
-        self.slots.get_mut(member.0 as usize).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
+        self.get_mut(member).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
     }
 
     /// Gives the last token back.
     pub fn refund(&mut self, member: MemberId, rate: Rate) {
-        if let Some(found) = self.slots.get_mut(member.0 as usize) {
+        if let Some(found) = self.get_mut(member) {
             found.bucket.put_back(rate);
         }
     }
@@ -225,6 +240,20 @@ mod tests {
         members.leave(first, 0);
         assert_eq!(members.find(&user("a")), None);
         assert!(members.get(first).is_none());
+    }
+
+    /// The next user in a slot is not the one before: what was meant for that one finds nobody.
+    #[test]
+    fn a_member_who_has_gone_is_nobody_else() {
+        assert_eq!(size_of::<Option<MemberId>>(), 8);
+        let mut members = Members::default();
+        let gone = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        members.leave(gone, 0);
+        let next = members.enter(&user("b"), "bob", Role::User, 0).unwrap();
+        assert_ne!(gone, next);
+        assert!(members.get(gone).is_none());
+        members.leave(gone, 0);
+        assert_eq!(members.counts(), (1, 1));
     }
 
     /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.
