@@ -268,4 +268,4 @@ fn whatever_happens_everybody_is_served() {
 }
 
 /// How many runs a usual test makes.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
