@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -23,6 +24,8 @@ pub struct Session {
     pub counted: bool,
     /// Which listed origin the last request's page was from, counted from 1; 0 for none.
     pub cors: u8,
+    /// A line's job is outstanding in a lane without an order: no answer may overtake it.
+    pub reads: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
     /// The name its device gave itself.
@@ -62,7 +65,7 @@ impl ServiceKind {
 impl Session {
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, member: None, device: None }
+        Self { service, counted: false, cors: 0, reads: false, member: None, device: None }
     }
 
     /// Stands in for a connection that has ended while its job ran.
@@ -72,9 +75,14 @@ impl Session {
 }
 
 /// A user with at least one authenticated connection, or with a rate bucket that is not full yet.
-/// An index into [`Members`], good for as long as one of the user's sessions holds it.
+/// A place in [`Members`] is used again, this is not: what waits to be told to a user who has gone
+/// is told to nobody, rather than to whoever came next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberId(u32);
+pub struct MemberId {
+    slot: u32,
+    /// Which use of the slot; it starts again at 1 after four billion users have come.
+    generation: NonZeroU32,
+}
 
 /// What a user's connections share.
 #[derive(Debug)]
@@ -85,6 +93,7 @@ pub struct Member {
     pub username: Arc<str>,
     /// What they may do.
     pub role: Role,
+    generation: NonZeroU32,
     connections: u32,
     bucket: Bucket,
 }
@@ -97,13 +106,14 @@ pub struct Members {
     by_user: HashTable<u32>,
     hasher: RandomState,
     connections: usize,
+    generation: u32,
 }
 
 impl Members {
     /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
     pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
-        let Some(MemberId(slot)) = self.known(id) else { return Some(self.add(id, username, role)) };
-        let member = &mut self.slots[slot as usize];
+        let Some(known) = self.known(id) else { return Some(self.add(id, username, role)) };
+        let member = &mut self.slots[known.slot as usize];
         if most != 0 && member.connections >= most {
             return None;
         }
@@ -113,26 +123,28 @@ impl Members {
         member.role = role;
         member.connections += 1;
         self.connections += 1;
-        Some(MemberId(slot))
+        Some(known)
     }
 
     fn add(&mut self, id: &UserId, username: &str, role: Role) -> MemberId {
-        let member =
-            Member { id: id.clone(), username: username.into(), role, connections: 1, bucket: Bucket::default() };
-        let slot = self.slots.insert(member) as u32;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
+        let (id, username, bucket) = (id.clone(), username.into(), Bucket::default());
+        let hash = self.hasher.hash_one(&id);
+        let slot = self.slots.insert(Member { id, username, role, generation, connections: 1, bucket }) as u32;
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let rehash = |slot: &u32| hasher.hash_one(&slots[*slot as usize].id);
-        self.by_user.insert_unique(hasher.hash_one(id), slot, rehash);
+        self.by_user.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot as usize].id));
         self.connections += 1;
-        MemberId(slot)
+        MemberId { slot, generation }
     }
 
     fn known(&self, id: &UserId) -> Option<MemberId> {
         let same = |slot: &u32| self.slots[*slot as usize].id == *id;
-        self.by_user.find(self.hasher.hash_one(id), same).map(|slot| MemberId(*slot))
+        let slot = *self.by_user.find(self.hasher.hash_one(id), same)?;
+        Some(MemberId { slot, generation: self.slots[slot as usize].generation })
     }
 
-    fn remove(&mut self, MemberId(slot): MemberId) {
+    fn remove(&mut self, slot: u32) {
         let hash = self.hasher.hash_one(&self.slots[slot as usize].id);
         if let Ok(entry) = self.by_user.find_entry(hash, |other| *other == slot) {
             entry.remove();
@@ -143,21 +155,22 @@ impl Members {
     /// Takes a connection away. The user is forgotten when it was the last and their bucket is
     /// full; else a sweep forgets them later, so that reconnecting does not refill it.
     pub fn leave(&mut self, member: MemberId, now_ms: u64) {
-        let Some(found) = self.slots.get_mut(member.0 as usize) else { return };
+        let Some(found) = self.get_mut(member) else { return };
         found.connections = found.connections.saturating_sub(1);
+        let forget = found.connections == 0 && found.bucket.is_full(now_ms);
         self.connections -= 1;
-        if found.connections == 0 && found.bucket.is_full(now_ms) {
-            self.remove(member);
+        if forget {
+            self.remove(member.slot);
         }
     }
 
     /// Forgets users who have gone and whose buckets are full by now.
     pub fn sweep(&mut self, now_ms: u64) {
         let gone = |(slot, member): (usize, &Member)| {
-            (member.connections == 0 && member.bucket.is_full(now_ms)).then_some(MemberId(slot as u32))
+            (member.connections == 0 && member.bucket.is_full(now_ms)).then_some(slot as u32)
         };
-        let gone: Vec<MemberId> = self.slots.iter().filter_map(gone).collect();
-        gone.into_iter().for_each(|member| self.remove(member));
+        let gone: Vec<u32> = self.slots.iter().filter_map(gone).collect();
+        gone.into_iter().for_each(|slot| self.remove(slot));
         if self.slots.is_empty() && self.slots.capacity() > 0 {
             self.slots.shrink_to_fit();
             self.by_user = HashTable::new();
@@ -166,23 +179,27 @@ impl Members {
 
     /// What is known of a member.
     pub fn get(&self, member: MemberId) -> Option<&Member> {
-        self.slots.get(member.0 as usize)
+        self.slots.get(member.slot as usize).filter(|found| found.generation == member.generation)
+    }
+
+    fn get_mut(&mut self, member: MemberId) -> Option<&mut Member> {
+        self.slots.get_mut(member.slot as usize).filter(|found| found.generation == member.generation)
     }
 
     /// The member that a user is, if connected.
     pub fn find(&self, user: &UserId) -> Option<MemberId> {
         let member = self.known(user)?;
-        (self.slots[member.0 as usize].connections > 0).then_some(member)
+        (self.get(member)?.connections > 0).then_some(member)
     }
 
     /// Takes a token from a user's bucket, or says in how many milliseconds there is one.
     pub fn spend(&mut self, member: MemberId, rate: Rate, now_ms: u64) -> Result<(), u32> {
-        self.slots.get_mut(member.0 as usize).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
+        self.get_mut(member).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
     }
 
     /// Gives the last token back.
     pub fn refund(&mut self, member: MemberId, rate: Rate) {
-        if let Some(found) = self.slots.get_mut(member.0 as usize) {
+        if let Some(found) = self.get_mut(member) {
             found.bucket.put_back(rate);
         }
     }
@@ -239,6 +256,20 @@ mod tests {
         members.leave(first, 0);
         assert_eq!(members.find(&user("a")), None);
         assert!(members.get(first).is_none());
+    }
+
+    /// The next user in a slot is not the one before: what was meant for that one finds nobody.
+    #[test]
+    fn a_member_who_has_gone_is_nobody_else() {
+        assert_eq!(size_of::<Option<MemberId>>(), 8);
+        let mut members = Members::default();
+        let gone = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        members.leave(gone, 0);
+        let next = members.enter(&user("b"), "bob", Role::User, 0).unwrap();
+        assert_ne!(gone, next);
+        assert!(members.get(gone).is_none());
+        members.leave(gone, 0);
+        assert_eq!(members.counts(), (1, 1));
     }
 
     /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.

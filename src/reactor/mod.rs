@@ -70,6 +70,8 @@ pub struct Reactor<N: Net, S: Service> {
     doomed: Vec<ConnKey>,
     /// Jobs that came back and have not been finished.
     finished: VecDeque<Ticket<JobOf<S>>>,
+    /// Jobs that found no room in their lane and are answered when those before them are.
+    refused: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
     tellings: VecDeque<Telling<S>>,
     /// Connections that caused some of it.
@@ -207,6 +209,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             finished: VecDeque::new(),
             tellings: VecDeque::new(),
             untold: Vec::new(),
+            refused: VecDeque::new(),
             publish_ms: 0,
             tick_ms: now.mono_ms,
             jobs: 0,
@@ -242,6 +245,26 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// The service, for a test that wants to look inside.
     pub fn service(&self) -> &S {
         &self.service
+    }
+
+    /// How many connections are open, for a test that counts along.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// How many jobs were admitted and have not come back.
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// How many topics have members.
+    pub fn topics(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// Bytes held in receive buffers and owed in send buffers, over all connections.
+    pub fn held(&self) -> (usize, usize) {
+        self.held
     }
 
     /// One turn of the loop. An error means that the kernel's selector itself failed.
@@ -354,18 +377,32 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let (key, job) = (ticket.key, ticket.job);
         if let Some(conn) = self.conns.get_mut(key) {
             conn.jobs -= 1;
-            match conn.jobs {
-                0 => {
-                    conn.jobs_due = 0;
-                    conn.flags.clear(Flags::WAITING);
-                }
-                // The others are waited for from now on: a lane that answers is not stuck.
-                _ => conn.jobs_due = tick_after(self.now.mono_ms + self.limits.job_timeout_ms),
+            if conn.jobs == 0 {
+                conn.jobs_due = 0;
+            } else if conn.jobs_due != 0 {
+                // The lanes answer, so the others get their full time from here.
+                conn.jobs_due = tick_after(self.now.mono_ms + self.limits.job_timeout_ms);
             }
         }
         self.with_session(key, |service, session, io| service.finish(job, session, io));
         self.apply(key);
+        if self.conns.get(key).is_some_and(|conn| conn.jobs == 0) {
+            self.answer_refused(key);
+        }
         self.resume(key);
+    }
+
+    /// Every job of a connection has been answered: now come the answers of those that found no
+    /// room, and then the next message.
+    fn answer_refused(&mut self, key: ConnKey) {
+        while let Some(place) = self.refused.iter().position(|ticket| ticket.key == key) {
+            let Some(ticket) = self.refused.remove(place) else { break };
+            self.refuse(key, ticket.job);
+            self.apply(key);
+        }
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.flags.clear(Flags::WAITING);
+        }
     }
 
     /// Goes on with a connection that may have been waiting for a job or for room: no event will
@@ -519,7 +556,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 Step::Next
             }
             Err(error) => {
-                self.service.broken(&error, &mut conn.session, &mut io);
+                self.with_session(key, |service, session, io| {
+                    if let Some(session) = session {
+                        service.broken(&error, session, io);
+                    }
+                });
                 self.apply(key);
                 self.close(key, CloseReason::ProtocolError);
                 Step::Stop
@@ -668,19 +709,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
             }
             Err(ticket) => {
                 self.stats.jobs_refused += 1;
-                let Some(conn) = self.conns.get_mut(key) else { return };
-                let mut io = Io {
-                    now: self.now,
-                    key,
-                    peer: conn.peer,
-                    listener: conn.listener,
-                    jobs: conn.jobs,
-                    full: false,
-                    effects: &mut self.effects,
-                };
-                self.service.busy(ticket.job, &mut conn.session, &mut io);
+                self.refuse(key, ticket.job);
             }
         }
+    }
+
+    /// Answers that a lane has no room. That answer must not overtake those that are outstanding: it
+    /// waits for them, and the connection takes no message meanwhile.
+    fn refuse(&mut self, key: ConnKey, job: JobOf<S>) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.jobs > 0 {
+            conn.flags.set(Flags::WAITING);
+            self.refused.push_back(Ticket { key, job });
+            return;
+        }
+        self.with_session(key, |service, session, io| {
+            if let Some(session) = session {
+                service.busy(job, session, io);
+            }
+        });
     }
 
     /// Ends every connection whose session belongs to a topic. It looks at all of them: this is
@@ -717,6 +764,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn close(&mut self, key: ConnKey, reason: CloseReason) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
+            // That the answer was the last is how it ends; why is what its sender says next.
+            if conn.reason == Some(CloseReason::Finished) && !conn.flags.any(Flags::LINGERING) {
+                conn.reason = Some(reason);
+            }
             return;
         }
         conn.reason = Some(reason);
@@ -921,10 +972,28 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- reap: drop the doomed
 
     fn reap(&mut self) {
-        self.relieve();
+        self.bury();
+        for _ in 0..RELIEF_PER_TURN {
+            if !self.relieve() {
+                break;
+            }
+            self.bury();
+        }
+        self.open.store(self.conns.len(), Ordering::Relaxed);
+        if let State::Draining(until_ms) = self.state {
+            self.end_drain(until_ms);
+        }
+    }
+
+    /// Takes the doomed out of every book.
+    fn bury(&mut self) {
         for key in std::mem::take(&mut self.doomed) {
             let Some(mut conn) = self.conns.remove(key) else { continue };
             self.net.forget(&mut conn.stream);
+            debug_assert!(conn.reason.is_some(), "a connection ends without a reason");
+            if !self.refused.is_empty() {
+                self.refused.retain(|ticket| ticket.key != key);
+            }
             let held = conn.held();
             self.held.0 -= held.0;
             self.held.1 -= held.1;
@@ -954,40 +1023,34 @@ impl<N: Net, S: Service> Reactor<N, S> {
             }
             self.apply(key);
         }
-        self.open.store(self.conns.len(), Ordering::Relaxed);
-        if let State::Draining(until_ms) = self.state {
-            self.end_drain(until_ms);
-        }
     }
 
     /// When all connections together hold too much, the largest holder goes. The search is linear
-    /// and rare; a few a turn keep up with what one turn can read.
-    fn relieve(&mut self) {
-        let mut held = self.held;
-        for _ in 0..RELIEF_PER_TURN {
-            let size: fn((usize, usize)) -> usize = if held.0 > self.limits.recv_bytes_total {
-                |held| held.0
-            } else if held.1 > self.limits.send_bytes_total {
-                |held| held.1
-            } else {
-                return;
-            };
-            let stays = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
-            let Some(largest) = self.conns.iter().filter(stays).max_by_key(|conn| size(conn.held())) else { return };
-            let (key, freed) = (largest.key, largest.held());
-            held = (held.0 - freed.0, held.1 - freed.1);
+    /// and rare; a few a turn keep up with what one turn can read. Returns whether one had to go.
+    fn relieve(&mut self) -> bool {
+        let size: fn((usize, usize)) -> usize = if self.held.0 > self.limits.recv_bytes_total {
+            |held| held.0
+        } else if self.held.1 > self.limits.send_bytes_total {
+            |held| held.1
+        } else {
+            return false;
+        };
+        let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
+        let largest = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())).map(|conn| conn.key);
+        if let Some(key) = largest {
             self.doom(key, CloseReason::MemoryPressure);
         }
+        largest.is_some()
     }
 
     // ---- accept: only if there is room
 
     fn accept(&mut self) {
-        if !self.may_accept() {
-            return;
-        }
         for index in 0..self.listeners.len() {
             for _ in 0..self.limits.accepts_per_turn {
+                if !self.may_accept() {
+                    break;
+                }
                 let Some(listener) = &mut self.listeners[index] else { break };
                 match listener.accept(&mut self.net, self.now.mono_ms) {
                     Accepted::One(stream, peer) => self.admit(stream, peer, index as ListenerIndex),

@@ -142,6 +142,16 @@ impl<J> WriteQueue<J> {
         self.collect(most)
     }
 
+    /// How many jobs wait.
+    pub fn len(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn collect(&mut self, most: usize) -> Option<Vec<Ticket<J>>> {
         while self.left.len() < most {
             let Ok(batch) = self.batches.try_recv() else { break };
