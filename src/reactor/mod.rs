@@ -643,6 +643,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             Effect::Join => {
                 if let Some(conn) = self.conns.get_mut(key) {
                     conn.flags.set(Flags::JOINING);
+                    conn.join_owed = conn.tx.len().min(u32::MAX as usize) as u32;
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
@@ -863,11 +864,30 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let written = owed - conn.tx.len();
         self.held.1 -= written;
         self.stats.bytes_out += written as u64;
+        conn.join_owed = conn.join_owed.saturating_sub(written.min(u32::MAX as usize) as u32);
+        if flushed == Flushed::Budget {
+            mark_dirty(&mut self.dirty, conn);
+        }
+        self.join(key);
         match flushed {
             Flushed::All => self.flushed(key),
             Flushed::Blocked => self.await_writable(key, written > 0),
-            Flushed::Budget => mark_dirty(&mut self.dirty, conn),
+            Flushed::Budget => {}
             Flushed::Lost => self.doom(key, CloseReason::PeerLost),
+        }
+    }
+
+    /// Makes a connection a member once what was owed when it asked is written. Whatever it asked
+    /// for since may still be owed: events queue up behind that.
+    fn join(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.join_owed > 0 || !conn.flags.any(Flags::JOINING) || conn.flags.any(Flags::CLOSING) {
+            return;
+        }
+        conn.flags.clear(Flags::JOINING);
+        conn.flags.set(Flags::JOINED);
+        for topic in self.service.topics(&conn.session) {
+            self.hub.join(topic, key.into());
         }
     }
 
@@ -884,13 +904,6 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn flushed(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.write_due = 0;
-        if conn.flags.any(Flags::JOINING) && !conn.flags.any(Flags::CLOSING) {
-            conn.flags.clear(Flags::JOINING);
-            conn.flags.set(Flags::JOINED);
-            for topic in self.service.topics(&conn.session) {
-                self.hub.join(topic, key.into());
-            }
-        }
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
             self.linger(key);
         } else if conn.jobs == 0 && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
@@ -1042,6 +1055,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             hint: 0,
             opened: tick,
             active: tick,
+            join_owed: 0,
             messages_in: 0,
             messages_out: 0,
             jobs: 0,
