@@ -42,6 +42,18 @@ fn joining_waits_until_the_answer_is_written() {
     assert_eq!(desk.lines(reader), ["now"]);
 }
 
+/// Only the answer that makes a member counts: what is owed to it for other questions does not keep
+/// it from hearing what happens, behind those answers.
+#[test]
+fn joining_waits_for_nothing_else() {
+    let mut desk = desk();
+    desk.net.set_faults(|faults| faults.send_bytes_max = 8);
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "say welcome;join a\nsay and more");
+    desk.send(teller, "tell a now");
+    assert_eq!(desk.lines(reader), ["welcome", "and more", "now"]);
+}
+
 /// While a topic may not be told, its events wait with all behind them, and come in order as soon
 /// as it may, without anything else having to happen.
 #[test]
@@ -194,6 +206,17 @@ fn a_steady_pipeline_is_not_a_lost_job() {
     assert_eq!(desk.reactor.connections(), 1);
 }
 
+/// Answers beyond a turn's share come in the next turns, at once: nobody has to wake the loop.
+#[test]
+fn no_finished_job_is_slept_on() {
+    let limits = ReactorLimits { completions_per_turn: 1, ..ReactorLimits::default() };
+    let mut desk = Desk::new(limits, LaneBounds::SMALL);
+    let client = desk.client();
+    desk.send(client, "write say 1\nwrite say 2\nwrite say 3");
+    desk.work();
+    assert_eq!(desk.lines(client), ["1", "2", "3"]);
+}
+
 /// A peer that was not read because it took nothing is read on as soon as it has taken everything:
 /// what it sent meanwhile makes no new event, its end of stream neither.
 #[test]
@@ -268,4 +291,4 @@ fn whatever_happens_everybody_is_served() {
 }
 
 /// How many runs a usual test makes.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 100;

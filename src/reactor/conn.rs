@@ -39,6 +39,8 @@ pub struct Conn<N: Net, S: Service> {
     pub(super) hint: Tick,
     pub(super) opened: Tick,
     pub(super) active: Tick,
+    /// Bytes to be written before it joins its topics.
+    pub(super) join_owed: u32,
     pub(super) messages_in: u32,
     pub(super) messages_out: u32,
     /// Jobs that have not come back.
@@ -77,7 +79,7 @@ impl Flags {
     pub const LINGERING: u16 = 1 << 8;
     /// In the list of those to be dropped.
     pub const DOOMED: u16 = 1 << 9;
-    /// Joins its topics when all is written.
+    /// Joins its topics when what is owed before is written.
     pub const JOINING: u16 = 1 << 10;
     /// A member of its topics.
     pub const JOINED: u16 = 1 << 11;

@@ -662,6 +662,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             Effect::Join => {
                 if let Some(conn) = self.conns.get_mut(key) {
                     conn.flags.set(Flags::JOINING);
+                    conn.join_owed = conn.tx.len().min(u32::MAX as usize) as u32;
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
@@ -906,6 +907,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let written = owed - conn.tx.len();
         self.held.1 -= written;
         self.stats.bytes_out += written as u64;
+        conn.join_owed = conn.join_owed.saturating_sub(written.min(u32::MAX as usize) as u32);
+        self.join(key);
+        let Some(conn) = self.conns.get_mut(key) else { return };
         match flushed {
             // What TLS has taken has not left yet.
             Flushed::All if self.net.owes(&conn.stream) => {
@@ -925,6 +929,20 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
+    /// Makes a connection a member once what was owed when it asked is written. Whatever it asked
+    /// for since may still be owed: events queue up behind that.
+    fn join(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.join_owed > 0 || !conn.flags.any(Flags::JOINING) || conn.flags.any(Flags::CLOSING) {
+            return;
+        }
+        conn.flags.clear(Flags::JOINING);
+        conn.flags.set(Flags::JOINED);
+        for topic in self.service.topics(&conn.session) {
+            self.hub.join(topic, key.into());
+        }
+    }
+
     /// The peer must take something before long.
     fn await_writable(&mut self, key: ConnKey, progress: bool) {
         let Some(conn) = self.conns.get_mut(key) else { return };
@@ -938,13 +956,6 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn flushed(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.write_due = 0;
-        if conn.flags.any(Flags::JOINING) && !conn.flags.any(Flags::CLOSING) {
-            conn.flags.clear(Flags::JOINING);
-            conn.flags.set(Flags::JOINED);
-            for topic in self.service.topics(&conn.session) {
-                self.hub.join(topic, key.into());
-            }
-        }
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING | Flags::UNTOLD) {
             self.linger(key);
         } else if conn.can_decode() && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
@@ -1106,6 +1117,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             hint: 0,
             opened: tick,
             active: tick,
+            join_owed: 0,
             messages_in: 0,
             messages_out: 0,
             jobs: 0,

@@ -51,12 +51,12 @@ impl Watch {
 }
 
 /// What changes when a turn does anything at all.
-fn fingerprint(world: &World) -> [u64; 7] {
+fn fingerprint(world: &World) -> [u64; 8] {
     let stats = world.reactor.stats();
     let jobs = world.reactor.jobs() as u64;
     let (received, owed) = world.reactor.held();
     let open = world.reactor.connections() as u64;
-    [world.net.calls(), stats.messages_in, stats.events, jobs, received as u64, owed as u64, open]
+    [world.net.calls(), stats.messages_in, stats.events, stats.jobs, jobs, received as u64, owed as u64, open]
 }
 
 /// Nothing more is sent; all that was must now be answered, without any new event to help.
