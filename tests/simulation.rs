@@ -213,7 +213,8 @@ fn no_finished_job_is_slept_on() {
     let mut desk = Desk::new(limits, LaneBounds::SMALL);
     let client = desk.client();
     desk.send(client, "write say 1\nwrite say 2\nwrite say 3");
-    desk.door.send(Wakeup::Done(desk.take_jobs()));
+    let jobs = desk.take_jobs();
+    desk.door.send(Wakeup::Done(jobs));
     while desk.reactor.jobs() > 0 {
         desk.reactor.turn().unwrap();
         assert_eq!(desk.net.waited().timeout_ms, Some(0), "it slept on {} jobs", desk.reactor.jobs());

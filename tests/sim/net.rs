@@ -390,7 +390,9 @@ impl Kernel {
             if !edges.read_closed || !self.chance(30) {
                 ready.push(event(Source::Conn(key), edges));
             } else {
-                // The hint comes late: the end of stream itself is readable.
+                // The hint comes late, with an event of its own: until it does, a short read says
+                // that nothing more is there.
+                self.sockets[id].edges = Edges { readable: true, read_closed: true, writable: false };
                 ready.push(event(Source::Conn(key), Edges { readable: true, read_closed: false, ..edges }));
             }
         }
