@@ -38,7 +38,7 @@ use pool::{Lanes, Ticket};
 use service::{
     EventOf, Farewell, Io, JobOf, Last, ListenerIndex, Now, Patience, QuestionOf, ReplyOf, Service, TopicOf,
 };
-use stats::{Closed, Open, Stats, View};
+use stats::{Closed, Open, Stats, View, Wanted};
 use timers::{TICK_MS, Timers, tick_after, tick_passed};
 
 use crate::handlers::effect::{CloseReason, Effect, Lane};
@@ -669,7 +669,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn inspect(&mut self, key: ConnKey, question: QuestionOf<S>) {
         let (conns, service, now) = (&self.conns, &self.service, self.now);
         let describe = |conn: &Conn<N, S>| describe(conn, service, now);
-        let open = |skip, limit| conns.iter().skip(skip).take(limit).map(describe).collect();
+        let open = |wanted: Wanted<'_>, skip, limit| {
+            conns.iter().map(describe).filter(wanted).skip(skip).take(limit).collect()
+        };
         let view = View {
             now,
             stats: &self.stats,
