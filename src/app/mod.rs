@@ -97,6 +97,7 @@ impl Service for MangaHub {
             _ => None,
         };
         if let Some(why) = why {
+            session.closing = true;
             self.apologise(ApiError::new(ErrorKind::Unavailable, why).after(5), &session, io);
             io.effects.push(Effect::Close(CloseReason::TooMany));
         }
@@ -146,12 +147,13 @@ impl Service for MangaHub {
             true => Via::NONE_V2,
             false => Via::NONE,
         };
-        session.cors = 0;
+        (session.cors, session.closing) = (0, true);
         self.context(via, io).refuse(ApiError::new(ErrorKind::Framing(error.status), error.what));
     }
 
     fn panicked(&mut self, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         if let Some(session) = session {
+            session.closing = true;
             self.apologise(ApiError::new(ErrorKind::Internal, "Something went wrong on the server"), session, io);
         }
     }
@@ -171,6 +173,7 @@ impl Service for MangaHub {
             reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
             _ => return CloseReason::Internal,
         };
+        session.closing = true;
         self.apologise(error, session, io);
         reason
     }
@@ -263,9 +266,11 @@ impl Service for MangaHub {
         match wire {
             Wire::Http(codec) => {
                 let mut response = self.response(answer, session);
-                response.close |= self.state.draining;
+                response.close |= self.state.draining || session.closing;
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
-                if codec.encode(&response, date, out) { Last::No } else { Last::Yes }
+                let stays_open = codec.encode(&response, date, out);
+                // Whoever set `closing` closes, and knows the reason better.
+                if stays_open || session.closing { Last::No } else { Last::Yes }
             }
             Wire::Line(_) | Wire::Raw => {
                 let begins = answer.via == auth_route(session.service).0;

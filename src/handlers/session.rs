@@ -21,6 +21,8 @@ pub struct Session {
     pub counted: bool,
     /// Which listed origin the last request's page was from, counted from 1; 0 for none.
     pub cors: u8,
+    /// Its next answer is the last, and says so where the wire can.
+    pub closing: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
     /// The name its device gave itself.
@@ -60,7 +62,7 @@ impl ServiceKind {
 impl Session {
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, member: None, device: None }
+        Self { service, counted: false, cors: 0, closing: false, member: None, device: None }
     }
 
     /// Stands in for a connection that has ended while its job ran.
