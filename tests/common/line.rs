@@ -67,8 +67,23 @@ impl LineClient {
         self.expect("auth_success")["data"].clone()
     }
 
+    /// The next line as it came, for what is no JSON that this side could read.
+    pub fn raw_line(&mut self) -> String {
+        let line = self.line().expect("the server closed instead of answering");
+        String::from_utf8(line).unwrap()
+    }
+
     /// The next message, or `None` when the server has closed.
     pub fn next_or_end(&mut self) -> Option<Value> {
+        let line = self.line()?;
+        let message: Value = serde_json::from_slice(&line)
+            .unwrap_or_else(|error| panic!("{error} in the line {:?}", String::from_utf8_lossy(&line)));
+        assert_timestamps(&message);
+        Some(message)
+    }
+
+    /// The next line with its end, or `None` when the server has closed.
+    fn line(&mut self) -> Option<Vec<u8>> {
         let until = Instant::now() + DEADLINE;
         let end = loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -80,11 +95,7 @@ impl LineClient {
                 return None;
             }
         };
-        let line: Vec<u8> = self.buffer.drain(..=end).collect();
-        let message: Value = serde_json::from_slice(&line)
-            .unwrap_or_else(|error| panic!("{error} in the line {:?}", String::from_utf8_lossy(&line)));
-        assert_timestamps(&message);
-        Some(message)
+        Some(self.buffer.drain(..=end).collect())
     }
 
     /// The next message.

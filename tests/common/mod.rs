@@ -219,7 +219,7 @@ impl Program {
             .arg(&ports)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(folder.join("stderr.log")).unwrap())
             .spawn()
             .unwrap();
         let mut program = Self { child, ports };
