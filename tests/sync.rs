@@ -130,10 +130,8 @@ fn a_pong_echoes_the_clients_time() {
     for mut client in [server.session_v1(&account), server.session_v2(&account)] {
         for time in ["\"2026-01-31T09:00:00.123456789+02:00\"", "1.50", "123456789012345678901234567890", "[1, 2]"] {
             client.send_raw(format!("{{\"type\":\"ping\",\"data\":{{\"client_time\":{time}}}}}\n"));
-            let pong = client.expect("pong");
-            assert!(pong["data"]["server_time"].is_string(), "{pong}");
-            let text = serde_json::from_str::<Value>(time).unwrap();
-            assert_eq!(pong["data"]["client_time"], text, "{pong}");
+            let pong = client.raw_line();
+            assert!(pong.contains(&format!("\"client_time\":{time}")), "{pong}");
         }
         client.send_raw("{\"type\":\"ping\"}\n{\"type\":\"ping\",\"data\":null}\n");
         assert_eq!(client.expect("pong")["data"]["client_time"], Value::Null);
