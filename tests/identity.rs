@@ -129,6 +129,40 @@ fn forgeries_are_refused() {
     assert_eq!(me(&server, &with("iss", json!("mangahub"))), 200);
 }
 
+/// A session outlives the end of its token's time; a new one can't begin with it.
+#[test]
+fn a_session_outlives_its_tokens_time() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let mut claims = three_claims(&alice);
+    (claims["iat"], claims["exp"]) = (json!(now_s()), json!(now_s() + 3));
+    let token = signed(Algorithm::HS256, SECRET, &claims);
+    let mut client = server.session_v1(&Account { token: token.clone(), ..alice });
+    await_true("the end of the token's time", || (me(&server, &token) == 401).then_some(()));
+    client.expect_nothing();
+    let mut late = server.v1();
+    late.say("auth", json!({"token": token}));
+    late.expect("auth_failed");
+}
+
+/// While a token that needs a look-up is checked, what is pipelined behind it waits its turn and is
+/// then answered, also when the client has closed its side.
+#[test]
+fn lines_wait_for_a_token_that_is_looked_up() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let token = signed(Algorithm::HS256, SECRET, &three_claims(&alice));
+    let auth = json!({"type": "auth", "data": {"token": token}});
+    for mut client in [server.v1(), server.v2()] {
+        client.send_raw(format!("{auth}\n{{\"type\":\"ping\"}}\n{{\"type\":\"get_user_progress\"}}\n"));
+        client.end();
+        client.expect("auth_success");
+        client.expect("pong");
+        client.expect("progress_list");
+        client.expect_end();
+    }
+}
+
 /// Two `Authorization` fields are as good as none.
 #[test]
 fn one_token_at_a_time() {

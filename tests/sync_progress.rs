@@ -181,6 +181,72 @@ fn the_scope_user_keeps_progress_to_its_user() {
     stranger.expect_nothing();
 }
 
+/// A session's device goes with its progress, into what is told and into the history.
+#[test]
+fn the_device_goes_with_the_progress() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let mut client = server.v1();
+    client.say("auth", json!({"token": alice.token, "device": "Alice's phone"}));
+    client.expect("auth_success");
+    client.say(
+        "progress",
+        json!({"manga_id": ONGOING, "current_chapter": 2, "timestamp": 5, "read_at": "2026-01-31T09:00:00Z"}),
+    );
+    assert_eq!(client.expect("broadcast")["data"]["device"], "Alice's phone");
+    let history = server.http().get("/api/v1/users/history", Some(&alice.token)).data(200);
+    let entry = &history["items"][0];
+    assert_eq!((&entry["device"], &entry["chapter"]), (&json!("Alice's phone"), &json!(2)));
+    assert!(entry["read_at"].as_str().unwrap().starts_with("2026-01-31T09:00:00"), "{entry}");
+    let mut long = server.v1();
+    long.say("auth", json!({"token": alice.token, "device": "x".repeat(65)}));
+    long.expect("auth_failed");
+}
+
+/// Public and private changes are told to their user in the order in which they were made.
+#[test]
+fn public_and_private_changes_keep_their_order() {
+    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let alice = server.register("alice");
+    let (mut client, mut other) = (server.session_v1(&alice), server.session_v2(&alice));
+    let change = |chapter: u32| {
+        let data = json!({"manga_id": ONGOING, "current_chapter": chapter, "private": chapter % 3 == 0});
+        format!("{}\n", json!({"type": "progress", "data": data}))
+    };
+    client.send_raw((0..300).map(change).collect::<String>());
+    for chapter in 0..300 {
+        assert_eq!(client.expect("broadcast")["data"]["current_chapter"], chapter);
+        assert_eq!(other.expect("progress_broadcast")["data"]["chapter"], chapter);
+    }
+}
+
+/// Beyond `broadcasts_per_second` changes are told later and together; none is lost, and the order stays.
+#[test]
+fn broadcasts_beyond_their_rate_are_told_later() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 0;
+        config.tcp.broadcasts_per_second = 5;
+    });
+    let (alice, bob) = (server.register("alice"), server.register("bob"));
+    let (mut sender, mut listener) = (server.session_v1(&alice), server.session_v2(&bob));
+    for chapter in 0..200 {
+        progress(&mut sender, ONGOING, chapter);
+        // An answer between makes each change a turn of its own.
+        sender.say("get_progress", json!({"manga_id": ONGOING}));
+    }
+    let mut told = Vec::new();
+    while told.len() < 200 {
+        let message = sender.next();
+        if message["type"] == "broadcast" {
+            told.push(message["data"]["current_chapter"].as_i64().unwrap());
+        }
+    }
+    assert_eq!(told, (0..200).collect::<Vec<_>>());
+    for chapter in 0..200 {
+        assert_eq!(listener.expect("progress_broadcast")["data"]["chapter"], chapter);
+    }
+}
+
 /// Adding to the library is nobody's news.
 #[test]
 fn library_changes_are_not_told() {
