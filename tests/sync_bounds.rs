@@ -294,3 +294,31 @@ fn a_full_server_says_so() {
         (client.next_or_end()?["type"] == "auth_success").then_some(())
     });
 }
+
+/// A client that sent much before it read anything gets every answer once it reads: the server goes on
+/// reading although no news of the socket will come.
+#[test]
+fn who_reads_late_gets_everything() {
+    const LINES: usize = 60_000;
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 0;
+        // A byte is a line and a read is a byte, so nothing unfinished is held when reading stops.
+        config.limits.read_budget_bytes = 1;
+        config.limits.send_bytes_per_connection = 64 << 10;
+    });
+    let alice = server.register("alice");
+    let mut client = server.session_v1(&alice);
+    client.send_raw(vec![b'\n'; LINES]);
+    let mut before = 0;
+    let varz = server.await_varz("the server to stop reading", |varz| {
+        let (now, owed) = (varz["in_bytes"].as_u64().unwrap(), varz["held_bytes"]["send"].as_u64().unwrap());
+        // Some bytes are the question's own, and each has its turn.
+        let still = now - std::mem::replace(&mut before, now) < 100;
+        still && owed >= 16 << 10
+    });
+    assert!(varz["in_bytes"].as_u64().unwrap() < LINES as u64, "there is nothing left to read: {varz}");
+    for _ in 0..LINES {
+        client.expect_error("INVALID_MESSAGE");
+    }
+    client.expect_nothing();
+}

@@ -210,7 +210,7 @@ fn public_and_private_changes_keep_their_order() {
     let alice = server.register("alice");
     let (mut client, mut other) = (server.session_v1(&alice), server.session_v2(&alice));
     let change = |chapter: u32| {
-        let data = json!({"manga_id": ONGOING, "current_chapter": chapter, "private": chapter % 3 == 0});
+        let data = json!({"manga_id": ONGOING, "current_chapter": chapter, "private": chapter.is_multiple_of(3)});
         format!("{}\n", json!({"type": "progress", "data": data}))
     };
     client.send_raw((0..300).map(change).collect::<String>());

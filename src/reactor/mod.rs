@@ -840,7 +840,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
             self.linger(key);
-        } else if conn.rx.is_some() && conn.jobs == 0 {
+        } else if conn.jobs == 0 && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
+            // It may have owed too much to be read, and no event will come for what is waiting.
             self.resume(key);
         }
     }

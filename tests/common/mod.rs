@@ -146,7 +146,7 @@ impl TestServer {
     }
 
     /// Looks at `/varz` until `wanted` holds.
-    pub fn await_varz(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn await_varz(&self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut client = self.internal();
         await_true(what, || {
             let varz = client.get("/varz", None).json();
