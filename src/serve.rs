@@ -24,7 +24,7 @@ use crate::handlers::{Settings, State};
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
 use crate::reactor::net::{ListenOptions, MioListener};
-use crate::reactor::pool::{LaneBounds, Ticket, WorkerOptions, worker};
+use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
 use crate::store::model::MangaFacts;
 use crate::store::{self, Job, OpenError, OpenStore, Store, StoreError, StoreOptions, Writer};
@@ -206,22 +206,22 @@ fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
     let (group_max, read_workers) = (config.store.group_jobs, config.server.read_workers);
     Box::new(move |queues, door| {
         let OpenStore { writer, readers } = open;
-        let options = WorkerOptions { name: "writer", nice: 0, group_max };
         let mut writer = LastCheckpoint(writer);
-        let mut threads = vec![worker(options, queues.write, door.clone(), move |group: &mut [Ticket<Work>]| {
+        let options = WorkerOptions { name: "writer", nice: 0 };
+        let write = move |group: &mut [Ticket<Work>]| {
             let mut jobs: Vec<&mut dyn Job> = group.iter_mut().map(|ticket| &mut ticket.job as &mut dyn Job).collect();
             writer.0.run(&mut jobs);
-        })?];
+        };
+        let mut threads = vec![pool::writer(options, group_max, queues.write, door.clone(), write)?];
         for (number, mut reader) in readers.into_iter().enumerate() {
             let (name, queue) = match number < read_workers {
                 true => ("reader", &queues.read),
                 false => ("slow", &queues.slow),
             };
             // Beside a loop that shares its core, whoever takes long goes second.
-            let options = WorkerOptions { name, nice: 10, group_max: 1 };
-            threads.push(worker(options, queue.clone(), door.clone(), move |group: &mut [Ticket<Work>]| {
-                group.iter_mut().for_each(|ticket| run_reader(&mut ticket.job, &mut *reader));
-            })?);
+            let options = WorkerOptions { name, nice: 10 };
+            let read = move |job: &mut Work| run_reader(job, &mut *reader);
+            threads.push(pool::worker(options, queue.clone(), door.clone(), read)?);
         }
         Ok(threads)
     })

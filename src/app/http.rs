@@ -43,13 +43,13 @@ impl MangaHub {
         let Some(origin) = request.header("origin").filter(|_| service == ServiceKind::Http) else { return 0 };
         let allowed = &self.state.settings.cors_origins;
         let place = allowed.iter().position(|other| other == "*" || other.eq_ignore_ascii_case(origin));
-        place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
+        place.and_then(|place| u8::try_from(place + 1).ok()).filter(|place| *place != Session::ENDING).unwrap_or(0)
     }
 
     /// An answer as a response: the family's shape, and what browsers and clients need beside it.
     pub(super) fn response(&self, answer: Answer, session: &Session) -> Response {
         let retry_after_s = answer.outcome.as_ref().err().map_or(0, |error| error.retry_after_s);
-        let response = match family(answer.via, session) {
+        let response = match family(answer.origin.via, session) {
             Family::Internal => internal::respond(answer.outcome),
             Family::V2 => respond_v2(answer.outcome),
             Family::V1 | Family::Sync => v1::respond(answer.outcome),
@@ -148,7 +148,7 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
             return Ok(());
         }
     };
-    ctx.via = via;
+    ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
     ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
     let claims = check_access(request, route, ctx)?;
@@ -159,7 +159,7 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
             Ok(())
         }
         claims => {
-            ctx.caller = claims.map(Caller::from);
+            ctx.set_caller(claims.map(Caller::from));
             call(session, ctx)
         }
     }
@@ -192,7 +192,7 @@ fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
         move |store| store.user(&id),
         move |user, session, ctx| match user {
             Ok(user) if user.valid_from == 0 => {
-                ctx.caller = Some(Caller::from(claims));
+                ctx.set_caller(Some(Caller::from(claims)));
                 call(session, ctx)
             }
             Ok(_) | Err(StoreError::NotFound) => {

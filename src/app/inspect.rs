@@ -10,16 +10,16 @@ use crate::reactor::stats::{Closed, Open, PHASES, Stats, View};
 
 /// Answers a question about the server.
 pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
-    let (via, reply) = match inquiry {
-        Inquiry::Metrics(via) => (via, internal::metrics_page(metrics(state, view))),
-        Inquiry::Varz(via) => (via, varz(state, view)),
-        Inquiry::Connz(via, query) => (via, connz(&query, view)),
-        Inquiry::Sync(via) => {
+    let (origin, reply) = match inquiry {
+        Inquiry::Metrics(origin) => (origin, internal::metrics_page(metrics(state, view))),
+        Inquiry::Varz(origin) => (origin, varz(state, view)),
+        Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
+        Inquiry::Sync(origin) => {
             let (clients, users) = state.members.counts();
-            (via, Reply::SyncStats { clients, users, waiting: view.events_waiting })
+            (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
         }
     };
-    Answer { via, outcome: Ok(reply) }
+    Answer { origin, outcome: Ok(reply) }
 }
 
 fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
@@ -90,6 +90,13 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             true,
             "code",
             state.counts.refusals.iter().map(|(code, count)| ((*code).to_owned(), *count as f64)),
+        ),
+        count("answers", "Calls answered", state.counts.answered.0),
+        Metric::one(
+            "answer_seconds",
+            "Time from a call's arrival to its answer, of all calls together",
+            true,
+            state.counts.answered.1 as f64 / 1000.0,
         ),
         count("loop_turns", "Turns of the event loop", stats.turns),
         Metric::each(

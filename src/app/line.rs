@@ -1,8 +1,8 @@
 //! A line, step by step: read, found, in order, within the rate, run.
 //!
 //! The order of answers is the order of lines. Only the writer's lane keeps its order by itself, so
-//! while jobs are outstanding a line goes on only if all it leaves is another job for the writer.
-//! Anything else waits until the jobs are answered, and is then shown again.
+//! while jobs are outstanding a line goes on only if they are all the writer's and all it leaves is
+//! another one. Anything else waits until the jobs are answered, and is then shown again.
 
 use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
@@ -26,22 +26,26 @@ impl MangaHub {
         let found = message.and_then(|message| Ok((find(&message, session.service)?, message)));
         let ordered = matches!(&found, Ok(((_, route), _)) if route.lane == Lane::Write);
         let jobs = io.jobs;
-        if jobs > 0 && !ordered {
+        if jobs > 0 && (session.reads || !ordered) {
             return Flow::Wait;
         }
         let before = io.effects.len();
         let metered = found.as_ref().map_or(true, |((_, route), _)| route.metered);
         let mut ctx = self.context(crate::handlers::api::Via::NONE, io);
         let spent = if metered { spend(session, &mut ctx) } else { Ok(()) };
+        let paid = metered && spent.is_ok();
         if let Err(error) = spent.and_then(|()| run(found?, session, &mut ctx)) {
             ctx.refuse(error);
         }
         let overtakes = |effect: &Effect<_>| !matches!(effect, Effect::Submit(Lane::Write, _));
         if jobs > 0 && ctx.effects[before..].iter().any(overtakes) {
             ctx.effects.truncate(before);
-            refund(session, &mut ctx, metered);
+            refund(session, &mut ctx, paid);
             return Flow::Wait;
         }
+        session.reads = ctx.effects[before..]
+            .iter()
+            .any(|effect| matches!(effect, Effect::Submit(lane, _) if *lane != Lane::Write));
         Flow::Handled
     }
 
@@ -84,9 +88,10 @@ fn run(
     session: &mut Session,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), ApiError> {
-    ctx.via = via;
+    ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
-    ctx.caller = session.member.and_then(|member| ctx.state.members.get(member)).map(Caller::from);
+    let member = session.member.and_then(|member| ctx.state.members.get(member));
+    ctx.set_caller(member.map(Caller::from));
     route.prepare(&Input::Line(&message.data))?(session, ctx)
 }
 
@@ -105,8 +110,8 @@ fn spend(session: &Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
 }
 
-fn refund(session: &Session, ctx: &mut Ctx<'_>, metered: bool) {
-    if let (Some(member), true) = (session.member, metered) {
+fn refund(session: &Session, ctx: &mut Ctx<'_>, paid: bool) {
+    if let (Some(member), true) = (session.member, paid) {
         ctx.state.members.refund(member, ctx.state.settings.messages);
     }
 }

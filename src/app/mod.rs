@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Product, Reply, Topic, Via};
-use crate::handlers::effect::{CloseReason, Effect};
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
+use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::Audience;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
@@ -60,8 +60,43 @@ impl MangaHub {
 
     /// The context of a call on behalf of a connection.
     fn context<'a>(&'a mut self, via: Via, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
+        let origin = Origin { via, conn: io.key, since_ms: io.now.mono_ms, user: None };
+        self.context_of(origin, io)
+    }
+
+    /// The context of what follows from a call's job.
+    fn context_of<'a>(&'a mut self, origin: Origin, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
         let state = &mut self.state;
-        Ctx { now: io.now, state, peer: io.peer, via, device: None, caller: None, effects: io.effects }
+        Ctx { now: io.now, state, peer: io.peer, origin, device: None, caller: None, effects: io.effects }
+    }
+
+    /// Counts an answer, and writes its line in the log.
+    fn record(&mut self, answer: &Answer, session: &Session, now: Now) {
+        let Origin { via, conn, since_ms, user } = &answer.origin;
+        let latency_ms = now.mono_ms - since_ms;
+        self.state.counts.answered.0 += 1;
+        self.state.counts.answered.1 += latency_ms;
+        let route = ROUTES.get(usize::from(via.0));
+        let operation = route.map_or("-", |route| route.name);
+        let (conn, service, user) = (conn.pack(), session.service.as_str(), user.as_deref().unwrap_or("-"));
+        let changes = route.is_some_and(|route| matches!(route.lane, Lane::Write | Lane::Slow));
+        match &answer.outcome {
+            Err(error) => {
+                let (status, code, sync_code) = error.kind.codes();
+                let code = if session.service.is_sync() { sync_code } else { code };
+                self.state.counts.refuse(Some(usize::from(via.0)), code);
+                if status >= 500 {
+                    tracing::warn!(conn, service, user, operation, latency_ms, code, "{error}");
+                } else {
+                    tracing::debug!(conn, service, user, operation, latency_ms, code, "{error}");
+                }
+            }
+            // What somebody changed over HTTP is worth a line; looking and syncing are too frequent.
+            Ok(_) if changes && !session.service.is_sync() => {
+                tracing::info!(conn, service, user, operation, latency_ms, "done");
+            }
+            Ok(_) => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
+        }
     }
 
     /// Answers a failure that no route is to blame for, in the shape of the connection's wire.
@@ -97,7 +132,7 @@ impl Service for MangaHub {
             _ => None,
         };
         if let Some(why) = why {
-            session.closing = true;
+            session.cors = Session::ENDING;
             self.apologise(ApiError::new(ErrorKind::Unavailable, why).after(5), &session, io);
             io.effects.push(Effect::Close(CloseReason::TooMany));
         }
@@ -115,11 +150,12 @@ impl Service for MangaHub {
     }
 
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
-        let via = job.via;
+        let origin = job.origin.clone();
+        let via = origin.via;
         let mut nobody = Session::detached();
         let gone = session.is_none();
         let session = session.unwrap_or(&mut nobody);
-        let mut ctx = self.context(via, io);
+        let mut ctx = self.context_of(origin, io);
         if let Err(error) = job.finish(session, &mut ctx) {
             let begins = session.service.is_sync() && session.member.is_none();
             match begins && via == auth_route(session.service).0 {
@@ -147,13 +183,13 @@ impl Service for MangaHub {
             true => Via::NONE_V2,
             false => Via::NONE,
         };
-        (session.cors, session.closing) = (0, true);
+        session.cors = Session::ENDING;
         self.context(via, io).refuse(ApiError::new(ErrorKind::Framing(error.status), error.what));
     }
 
     fn panicked(&mut self, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         if let Some(session) = session {
-            session.closing = true;
+            session.cors = Session::ENDING;
             self.apologise(ApiError::new(ErrorKind::Internal, "Something went wrong on the server"), session, io);
         }
     }
@@ -173,7 +209,7 @@ impl Service for MangaHub {
             reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
             _ => return CloseReason::Internal,
         };
-        session.closing = true;
+        session.cors = Session::ENDING;
         self.apologise(error, session, io);
         reason
     }
@@ -258,22 +294,18 @@ impl Service for MangaHub {
     }
 
     fn write_reply(&mut self, answer: Answer, wire: &mut Wire, session: &Session, now: Now, out: &mut Vec<u8>) -> Last {
-        if let Err(error) = &answer.outcome {
-            let (_, code, sync_code) = error.kind.codes();
-            let code = if session.service.is_sync() { sync_code } else { code };
-            self.state.counts.refuse(Some(usize::from(answer.via.0)), code);
-        }
+        self.record(&answer, session, now);
         match wire {
             Wire::Http(codec) => {
                 let mut response = self.response(answer, session);
-                response.close |= self.state.draining || session.closing;
+                response.close |= self.state.draining || session.is_ending();
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
                 let stays_open = codec.encode(&response, date, out);
-                // Whoever set `closing` closes, and knows the reason better.
-                if stays_open || session.closing { Last::No } else { Last::Yes }
+                // Whoever ends a session closes it, and knows the reason better.
+                if stays_open || session.is_ending() { Last::No } else { Last::Yes }
             }
             Wire::Line(_) | Wire::Raw => {
-                let begins = answer.via == auth_route(session.service).0;
+                let begins = answer.origin.via == auth_route(session.service).0;
                 sync::write_reply(answer.outcome, session.service, begins, now.unix_ms, out);
                 Last::No
             }
@@ -314,4 +346,18 @@ impl Service for MangaHub {
 /// The route of the message that begins a session.
 fn auth_route(service: ServiceKind) -> Found {
     routes::find_line(service, "auth").unwrap_or((Via::NONE, &ROUTES[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::conn::Conn;
+    use crate::reactor::net::MioNet;
+
+    /// What every open connection costs before it holds anything.
+    #[test]
+    fn a_connection_is_small() {
+        let bytes = size_of::<Conn<MioNet, MangaHub>>();
+        assert!(bytes <= 192, "{bytes} bytes");
+    }
 }

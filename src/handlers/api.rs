@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
+use super::key::ConnKey;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
@@ -39,11 +40,24 @@ impl Via {
     pub const NONE_V2: Via = Via(u16::MAX - 1);
 }
 
-/// An answer to a call that came by a route.
-#[derive(Debug)]
-pub struct Answer {
+/// Where a call came from: what its answer and its line in the log need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
     /// The route.
     pub via: Via,
+    /// The connection.
+    pub conn: ConnKey,
+    /// When it arrived, in milliseconds of the turn's clock.
+    pub since_ms: u64,
+    /// Who makes it, once that is known.
+    pub user: Option<Arc<str>>,
+}
+
+/// An answer to a call.
+#[derive(Debug)]
+pub struct Answer {
+    /// Which call.
+    pub origin: Origin,
     /// What to say.
     pub outcome: Result<Reply, ApiError>,
 }
@@ -195,13 +209,13 @@ pub enum Topic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inquiry {
     /// Metrics for Prometheus.
-    Metrics(Via),
+    Metrics(Origin),
     /// The server in general, as JSON.
-    Varz(Via),
+    Varz(Origin),
     /// Its connections, as JSON.
-    Connz(Via, ConnzQuery),
+    Connz(Origin, ConnzQuery),
     /// The counts that a sync client may ask for.
-    Sync(Via),
+    Sync(Origin),
 }
 
 /// Which connections `/connz` shows.

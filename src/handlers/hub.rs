@@ -5,24 +5,29 @@
 //! is gone it is swept in one pass, so the work of leaving is constant on average, even when ten
 //! thousand connections end at once. What a topic *means* is not known here.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 
+use hashbrown::HashTable;
+use slab::Slab;
 use smallvec::SmallVec;
 
 use super::key::Subscriber;
 
-/// Topics and their members.
+/// Topics and their members. Topics are looked up in a table of slot numbers, because there can be
+/// one for every user and a table keeps room for many more entries than it has.
 #[derive(Debug)]
 pub struct Hub<T> {
-    topics: HashMap<T, Topic>,
+    slots: Slab<Topic<T>>,
+    by_name: HashTable<u32>,
+    hasher: RandomState,
 }
 
 /// Two members fit inline: one user's phone and desktop need no allocation.
 type Members = SmallVec<[Subscriber; 2]>;
 
-#[derive(Debug, Default)]
-struct Topic {
+#[derive(Debug)]
+struct Topic<T> {
+    name: T,
     members: Members,
     gone: u32,
 }
@@ -30,31 +35,60 @@ struct Topic {
 impl<T: Clone + Eq + Hash> Hub<T> {
     /// No topics.
     pub fn new() -> Self {
-        Self { topics: HashMap::new() }
+        Self { slots: Slab::new(), by_name: HashTable::new(), hasher: RandomState::new() }
     }
 
     /// Adds a member. The caller sees to it that nobody joins a topic twice.
     pub fn join(&mut self, topic: T, member: Subscriber) {
-        let topic = self.topics.entry(topic).or_default();
-        debug_assert!(topic.members.len() > 64 || !topic.members.contains(&member), "joined twice");
-        topic.members.push(member);
+        let slot = self.slot(&topic).unwrap_or_else(|| self.add(topic));
+        let found = &mut self.slots[slot];
+        debug_assert!(found.members.len() > 64 || !found.members.contains(&member), "joined twice");
+        found.members.push(member);
+    }
+
+    fn add(&mut self, name: T) -> usize {
+        let hash = self.hasher.hash_one(&name);
+        let slot = self.slots.insert(Topic { name, members: Members::new(), gone: 0 });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_name.insert_unique(hash, slot as u32, |slot| hasher.hash_one(&slots[*slot as usize].name));
+        slot
+    }
+
+    fn slot(&self, topic: &T) -> Option<usize> {
+        let same = |slot: &u32| self.slots[*slot as usize].name == *topic;
+        self.by_name.find(self.hasher.hash_one(topic), same).map(|slot| *slot as usize)
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let hash = self.hasher.hash_one(&self.slots[slot].name);
+        if let Ok(entry) = self.by_name.find_entry(hash, |other| *other as usize == slot) {
+            entry.remove();
+        }
+        self.slots.remove(slot);
+        if self.slots.is_empty() {
+            // Memory goes with the last of a crowd.
+            self.slots.shrink_to_fit();
+            self.by_name = HashTable::new();
+        }
     }
 
     /// Takes a member out at once: for one that lives on and must hear no more.
     pub fn leave(&mut self, topic: &T, member: Subscriber) {
-        let Some(found) = self.topics.get_mut(topic) else { return };
+        let Some(slot) = self.slot(topic) else { return };
+        let found = &mut self.slots[slot];
         if let Some(place) = found.members.iter().position(|other| *other == member) {
             found.members.swap_remove(place);
         }
         if found.members.is_empty() {
-            self.topics.remove(topic);
+            self.remove(slot);
         }
     }
 
     /// Notes that a member's handle went stale. `alive` tells who still is; it is asked about every
     /// member when half of them have gone.
     pub fn forget(&mut self, topic: &T, alive: impl Fn(Subscriber) -> bool) {
-        let Some(found) = self.topics.get_mut(topic) else { return };
+        let Some(slot) = self.slot(topic) else { return };
+        let found = &mut self.slots[slot];
         found.gone += 1;
         if (found.gone as usize) * 2 < found.members.len() {
             return;
@@ -62,12 +96,7 @@ impl<T: Clone + Eq + Hash> Hub<T> {
         found.members.retain(|member| alive(*member));
         found.gone = 0;
         if found.members.is_empty() {
-            self.topics.remove(topic);
-            // The table gives memory back after a crowd has left; the factor keeps it from doing
-            // so again and again at the edge.
-            if self.topics.capacity() > 64 && self.topics.len() < self.topics.capacity() / 8 {
-                self.topics.shrink_to(self.topics.len() * 2);
-            }
+            self.remove(slot);
         } else if found.members.len() < found.members.capacity() / 4 {
             found.members.shrink_to_fit();
         }
@@ -75,17 +104,17 @@ impl<T: Clone + Eq + Hash> Hub<T> {
 
     /// The members of a topic, some of which may have gone.
     pub fn members(&self, topic: &T) -> &[Subscriber] {
-        self.topics.get(topic).map_or(&[], |found| &found.members)
+        self.slot(topic).map_or(&[], |slot| &self.slots[slot].members)
     }
 
     /// How many topics have members.
     pub fn len(&self) -> usize {
-        self.topics.len()
+        self.slots.len()
     }
 
     /// Whether no topic has members.
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
+        self.slots.is_empty()
     }
 }
 

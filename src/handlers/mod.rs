@@ -29,7 +29,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 
-use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Product, Reply, Topic, Via};
+use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic};
 use catalogue::Catalogue;
 use effect::{CloseReason, Effect, Lane, Now};
 use rate::{Backoff, Bucket, Rate};
@@ -189,8 +189,8 @@ pub struct Ctx<'a> {
     pub state: &'a mut State,
     /// Where the message came from.
     pub peer: SocketAddr,
-    /// The route it came by.
-    pub via: Via,
+    /// Which call this is.
+    pub origin: Origin,
     /// The device that the message names, beside the session's.
     pub device: Option<String>,
     /// Who the caller is, once access has been checked.
@@ -202,12 +202,18 @@ pub struct Ctx<'a> {
 impl Ctx<'_> {
     /// Answers.
     pub fn reply(&mut self, reply: Reply) {
-        self.effects.push(Effect::Reply(Answer { via: self.via, outcome: Ok(reply) }));
+        self.effects.push(Effect::Reply(Answer { origin: self.origin.clone(), outcome: Ok(reply) }));
     }
 
     /// Refuses.
     pub fn refuse(&mut self, error: ApiError) {
-        self.effects.push(Effect::Reply(Answer { via: self.via, outcome: Err(error) }));
+        self.effects.push(Effect::Reply(Answer { origin: self.origin.clone(), outcome: Err(error) }));
+    }
+
+    /// Notes who makes the call.
+    pub fn set_caller(&mut self, caller: Option<Caller>) {
+        self.origin.user = caller.as_ref().map(|caller| caller.username.clone());
+        self.caller = caller;
     }
 
     /// Runs `work` in a lane, then `then` on the loop with what came of it. An error that `then`
@@ -218,7 +224,7 @@ impl Ctx<'_> {
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
     ) {
-        self.effects.push(Effect::Submit(lane, Work::new(self.via, work, then)));
+        self.effects.push(Effect::Submit(lane, Work::new(self.origin.clone(), work, then)));
     }
 
     /// Tells a topic.

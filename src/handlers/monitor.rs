@@ -20,28 +20,28 @@ pub const METRICS: Call<()> = Call {
     name: "metrics",
     access: Access::Public,
     lane: Lane::Reactor,
-    run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.via), ctx),
+    run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.origin.clone()), ctx),
 };
 /// The server in general.
 pub const VARZ: Call<()> = Call {
     name: "varz",
     access: Access::Public,
     lane: Lane::Reactor,
-    run: |_, _, ctx| inquire(Inquiry::Varz(ctx.via), ctx),
+    run: |_, _, ctx| inquire(Inquiry::Varz(ctx.origin.clone()), ctx),
 };
 /// Its connections.
 pub const CONNZ: Call<ConnzQuery> = Call {
     name: "connz",
     access: Access::Public,
     lane: Lane::Reactor,
-    run: |query, _, ctx| inquire(Inquiry::Connz(ctx.via, query), ctx),
+    run: |query, _, ctx| inquire(Inquiry::Connz(ctx.origin.clone(), query), ctx),
 };
 /// The counts that a sync client may ask for.
 pub const SYNC_STATS: Call<()> = Call {
     name: "sync.stats",
     access: Access::User,
     lane: Lane::Reactor,
-    run: |_, _, ctx| inquire(Inquiry::Sync(ctx.via), ctx),
+    run: |_, _, ctx| inquire(Inquiry::Sync(ctx.origin.clone()), ctx),
 };
 /// Shows that the session lives.
 pub const PING: Call<Option<Box<serde_json::value::RawValue>>> =
@@ -55,7 +55,7 @@ pub const DISCONNECT: Call<()> =
 pub struct Counts {
     /// Calls by route, and how many of them were refused, in the order of the table of routes.
     pub calls: Vec<(u64, u64)>,
-    /// Microseconds that HTTP requests and lines took from arrival to answer, and how many.
+    /// Calls that were answered, and the milliseconds from arrival to answer of all of them.
     pub answered: (u64, u64),
     /// Refusals by their code.
     pub refusals: HashMap<&'static str, u64>,
@@ -136,7 +136,7 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;
     let look = super::work::Work::new(
-        ctx.via,
+        ctx.origin.clone(),
         move |store| {
             let version = store.data_version()?;
             let revoked = if version == known { None } else { Some(store.revocations(oldest_s)?) };

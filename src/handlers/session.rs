@@ -4,9 +4,12 @@
 //! bucket are held once for all of their connections, in [`Members`].
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use super::rate::{Bucket, Rate};
@@ -19,10 +22,12 @@ pub struct Session {
     pub service: ServiceKind,
     /// Counted towards the connections of its address.
     pub counted: bool,
-    /// Which listed origin the last request's page was from, counted from 1; 0 for none.
+    /// Which listed origin the last request's page was from, counted from 1; 0 for none. While it
+    /// is [`ENDING`](Self::ENDING), the next answer is the last, says so, and is for no page: a
+    /// member of its own would make every connection eight bytes larger.
     pub cors: u8,
-    /// Its next answer is the last, and says so where the wire can.
-    pub closing: bool,
+    /// A line's job is outstanding in a lane without an order: no answer may overtake it.
+    pub reads: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
     /// The name its device gave itself.
@@ -60,9 +65,17 @@ impl ServiceKind {
 }
 
 impl Session {
+    /// See [`Session::cors`].
+    pub const ENDING: u8 = u8::MAX;
+
+    /// Whether the next answer is the last.
+    pub const fn is_ending(&self) -> bool {
+        self.cors == Self::ENDING
+    }
+
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, closing: false, member: None, device: None }
+        Self { service, counted: false, cors: 0, reads: false, member: None, device: None }
     }
 
     /// Stands in for a connection that has ended while its job ran.
@@ -72,9 +85,14 @@ impl Session {
 }
 
 /// A user with at least one authenticated connection, or with a rate bucket that is not full yet.
-/// An index into [`Members`], good for as long as one of the user's sessions holds it.
+/// A place in [`Members`] is used again, this is not: what waits to be told to a user who has gone
+/// is told to nobody, rather than to whoever came next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberId(u32);
+pub struct MemberId {
+    slot: u32,
+    /// Which use of the slot; it starts again at 1 after four billion users have come.
+    generation: NonZeroU32,
+}
 
 /// What a user's connections share.
 #[derive(Debug)]
@@ -85,90 +103,113 @@ pub struct Member {
     pub username: Arc<str>,
     /// What they may do.
     pub role: Role,
+    generation: NonZeroU32,
     connections: u32,
     bucket: Bucket,
 }
 
-/// The users that are connected.
+/// The users that are connected. They are looked up by id in a table of slot numbers: the id itself
+/// is held once, in its slot.
 #[derive(Debug, Default)]
 pub struct Members {
     slots: Slab<Member>,
-    by_user: HashMap<UserId, MemberId>,
+    by_user: HashTable<u32>,
+    hasher: RandomState,
     connections: usize,
+    generation: u32,
 }
 
 impl Members {
     /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
     pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
-        if let Some(known) = self.by_user.get(id) {
-            let member = &mut self.slots[known.0 as usize];
-            if most != 0 && member.connections >= most {
-                return None;
-            }
-            if *member.username != *username {
-                member.username = username.into();
-            }
-            member.role = role;
-            member.connections += 1;
-            self.connections += 1;
-            return Some(*known);
+        let Some(known) = self.known(id) else { return Some(self.add(id, username, role)) };
+        let member = &mut self.slots[known.slot as usize];
+        if most != 0 && member.connections >= most {
+            return None;
         }
-        let (id, username) = (id.clone(), username.into());
-        let slot =
-            self.slots.insert(Member { id: id.clone(), username, role, connections: 1, bucket: Bucket::default() });
-        let member = MemberId(slot as u32);
-        self.by_user.insert(id, member);
+        if *member.username != *username {
+            member.username = username.into();
+        }
+        member.role = role;
+        member.connections += 1;
         self.connections += 1;
-        Some(member)
+        Some(known)
+    }
+
+    fn add(&mut self, id: &UserId, username: &str, role: Role) -> MemberId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
+        let (id, username, bucket) = (id.clone(), username.into(), Bucket::default());
+        let hash = self.hasher.hash_one(&id);
+        let slot = self.slots.insert(Member { id, username, role, generation, connections: 1, bucket }) as u32;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_user.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot as usize].id));
+        self.connections += 1;
+        MemberId { slot, generation }
+    }
+
+    fn known(&self, id: &UserId) -> Option<MemberId> {
+        let same = |slot: &u32| self.slots[*slot as usize].id == *id;
+        let slot = *self.by_user.find(self.hasher.hash_one(id), same)?;
+        Some(MemberId { slot, generation: self.slots[slot as usize].generation })
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let hash = self.hasher.hash_one(&self.slots[slot as usize].id);
+        if let Ok(entry) = self.by_user.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.slots.remove(slot as usize);
     }
 
     /// Takes a connection away. The user is forgotten when it was the last and their bucket is
     /// full; else a sweep forgets them later, so that reconnecting does not refill it.
     pub fn leave(&mut self, member: MemberId, now_ms: u64) {
-        let Some(found) = self.slots.get_mut(member.0 as usize) else { return };
+        let Some(found) = self.get_mut(member) else { return };
         found.connections = found.connections.saturating_sub(1);
+        let forget = found.connections == 0 && found.bucket.is_full(now_ms);
         self.connections -= 1;
-        if found.connections == 0 && found.bucket.is_full(now_ms) {
-            let gone = self.slots.remove(member.0 as usize);
-            self.by_user.remove(&gone.id);
+        if forget {
+            self.remove(member.slot);
         }
     }
 
     /// Forgets users who have gone and whose buckets are full by now.
     pub fn sweep(&mut self, now_ms: u64) {
-        let by_user = &mut self.by_user;
-        self.slots.retain(|_, member| {
-            let stays = member.connections > 0 || !member.bucket.is_full(now_ms);
-            if !stays {
-                by_user.remove(&member.id);
-            }
-            stays
-        });
+        let gone = |(slot, member): (usize, &Member)| {
+            (member.connections == 0 && member.bucket.is_full(now_ms)).then_some(slot as u32)
+        };
+        let gone: Vec<u32> = self.slots.iter().filter_map(gone).collect();
+        gone.into_iter().for_each(|slot| self.remove(slot));
         if self.slots.is_empty() && self.slots.capacity() > 0 {
             self.slots.shrink_to_fit();
-            self.by_user.shrink_to_fit();
+            self.by_user = HashTable::new();
         }
     }
 
     /// What is known of a member.
     pub fn get(&self, member: MemberId) -> Option<&Member> {
-        self.slots.get(member.0 as usize)
+        self.slots.get(member.slot as usize).filter(|found| found.generation == member.generation)
+    }
+
+    fn get_mut(&mut self, member: MemberId) -> Option<&mut Member> {
+        self.slots.get_mut(member.slot as usize).filter(|found| found.generation == member.generation)
     }
 
     /// The member that a user is, if connected.
     pub fn find(&self, user: &UserId) -> Option<MemberId> {
-        let member = *self.by_user.get(user)?;
-        (self.slots[member.0 as usize].connections > 0).then_some(member)
+        let member = self.known(user)?;
+        (self.get(member)?.connections > 0).then_some(member)
     }
 
     /// Takes a token from a user's bucket, or says in how many milliseconds there is one.
     pub fn spend(&mut self, member: MemberId, rate: Rate, now_ms: u64) -> Result<(), u32> {
-        self.slots.get_mut(member.0 as usize).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
+        self.get_mut(member).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
     }
 
     /// Gives the last token back.
     pub fn refund(&mut self, member: MemberId, rate: Rate) {
-        if let Some(found) = self.slots.get_mut(member.0 as usize) {
+        if let Some(found) = self.get_mut(member) {
             found.bucket.put_back(rate);
         }
     }
@@ -225,6 +266,20 @@ mod tests {
         members.leave(first, 0);
         assert_eq!(members.find(&user("a")), None);
         assert!(members.get(first).is_none());
+    }
+
+    /// The next user in a slot is not the one before: what was meant for that one finds nobody.
+    #[test]
+    fn a_member_who_has_gone_is_nobody_else() {
+        assert_eq!(size_of::<Option<MemberId>>(), 8);
+        let mut members = Members::default();
+        let gone = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        members.leave(gone, 0);
+        let next = members.enter(&user("b"), "bob", Role::User, 0).unwrap();
+        assert_ne!(gone, next);
+        assert!(members.get(gone).is_none());
+        members.leave(gone, 0);
+        assert_eq!(members.counts(), (1, 1));
     }
 
     /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.

@@ -4,14 +4,14 @@
 //! worker hands the job back its result can be voided, because a transaction can still fail.
 
 use super::Ctx;
-use super::api::{ApiError, Via};
+use super::api::{ApiError, Origin};
 use super::session::Session;
 use crate::store::{Job, Store, StoreError};
 
-/// A piece of work for a lane, with the route its answer goes by.
+/// A piece of work for a lane, with the call it belongs to.
 pub struct Work {
-    /// How the answer is put.
-    pub via: Via,
+    /// The call it works for.
+    pub origin: Origin,
     task: Box<dyn Task>,
 }
 
@@ -52,12 +52,12 @@ where
 impl Work {
     /// Work, and what follows from it.
     pub fn new<T: Send + 'static>(
-        via: Via,
+        origin: Origin,
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
     ) -> Self {
         // Should the job never run, its result says so.
-        Self { via, task: Box::new(Pair { work: Some(work), result: Err(StoreError::Unavailable), then }) }
+        Self { origin, task: Box::new(Pair { work: Some(work), result: Err(StoreError::Unavailable), then }) }
     }
 
     /// What follows from the result.
@@ -78,6 +78,6 @@ impl Job for Work {
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Work by route {}", self.via.0)
+        write!(f, "Work by route {}", self.origin.via.0)
     }
 }

@@ -1,9 +1,8 @@
 //! JSON objects from strangers: read once, member by member, with an error that names the member.
 //!
 //! Values stay as they were written until somebody asks for one of a type. A member that comes
-//! twice is refused, because two readers could take different ones for true. Nesting costs nothing:
-//! a value that nobody asks for is passed over without recursion, and reading one stops at the JSON
-//! library's 128 levels. Length is bounded by the wire.
+//! twice is refused, because two readers could take different ones for true. A value that nobody
+//! asks for is passed over without recursion, however deep it nests; length is bounded by the wire.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -213,16 +212,13 @@ mod tests {
         }
     }
 
-    /// However deep a value is, it can be passed over; asked for as something else it is refused.
+    /// Depth costs nothing where nobody looks, and where somebody does it is a wrong type.
     #[test]
-    fn depth_costs_nothing() {
-        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-            let deep = format!("{{\"a\":{}1{},\"b\":2}}", open.repeat(50_000), close.repeat(50_000));
-            let object = Object::parse(deep.as_bytes()).unwrap();
-            assert_eq!(object.integer("b", 0, 9).unwrap(), Some(2));
-            assert_eq!(error(object.text("a")), "a: expected a string");
-            assert!(object.read::<serde_json::Value>("a", "anything").is_err());
-        }
-        assert_eq!(Object::parse("[".repeat(50_000).as_bytes()).unwrap_err(), NotObject::OtherType);
+    fn depth_is_harmless() {
+        let deep = format!("{{\"a\":{}1{},\"b\":1}}", "[".repeat(100_000), "]".repeat(100_000));
+        let object = Object::parse(deep.as_bytes()).unwrap();
+        assert_eq!(object.integer("b", 0, 1).unwrap(), Some(1));
+        assert_eq!(object.text("a").unwrap_err().message, "a: expected a string");
+        assert_eq!(object.object("a").unwrap_err().message, "a: expected an object");
     }
 }

@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
     for service in [SyncV1, SyncV2] {
         routes.extend([
             Route::line(service, "auth", auth::AUTHENTICATE, read_auth).unmetered(),
-            Route::line(service, "ping", monitor::PING, |data| Ok(data.raw("client_time").map(ToOwned::to_owned))),
+            Route::line(service, "ping", monitor::PING, read_ping),
             Route::line(service, "stats", monitor::SYNC_STATS, |_| Ok(())),
             Route::line(service, "get_progress", progress::GET, read_manga),
             Route::line(service, "get_user_progress", progress::LIST, read_window),
@@ -82,6 +82,16 @@ fn read_auth(data: &Object<'_>) -> Result<Authenticate, ApiError> {
         token: data.need_text("token")?.into_owned(),
         device: data.short_text("device", DEVICE_CHARACTERS_MAX)?.filter(|name| !name.is_empty()).map(Cow::into_owned),
     })
+}
+
+/// The client's own time comes back as it was written, whatever its type, but not at any length.
+fn read_ping(data: &Object<'_>) -> Result<Option<Box<RawValue>>, ApiError> {
+    match data.raw("client_time") {
+        Some(time) if time.get().len() > CLIENT_TIME_BYTES_MAX => {
+            Err(ApiError::invalid(format!("client_time: at most {CLIENT_TIME_BYTES_MAX} bytes")))
+        }
+        time => Ok(time.map(ToOwned::to_owned)),
+    }
 }
 
 /// The first family may tell of a series that the catalogue doesn't have.
@@ -334,6 +344,9 @@ fn broadcast_v2<'a>(event: &'a ProgressEvent, timestamp: &'a str) -> BroadcastV2
         timestamp,
     }
 }
+
+/// Room for any way to write a time.
+const CLIENT_TIME_BYTES_MAX: usize = 100;
 
 /// The longest name of a device.
 const DEVICE_CHARACTERS_MAX: usize = 64;

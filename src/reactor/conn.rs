@@ -39,6 +39,8 @@ pub struct Conn<N: Net, S: Service> {
     pub(super) hint: Tick,
     pub(super) opened: Tick,
     pub(super) active: Tick,
+    /// Bytes to be written before it joins its topics.
+    pub(super) join_owed: u32,
     pub(super) messages_in: u32,
     pub(super) messages_out: u32,
     /// Jobs that have not come back.
@@ -77,12 +79,14 @@ impl Flags {
     pub const LINGERING: u16 = 1 << 8;
     /// In the list of those to be dropped.
     pub const DOOMED: u16 = 1 << 9;
-    /// Joins its topics when all is written.
+    /// Joins its topics when what is owed before is written.
     pub const JOINING: u16 = 1 << 10;
     /// A member of its topics.
     pub const JOINED: u16 = 1 << 11;
     /// Takes no new message; it closes when its jobs are answered.
     pub const DRAINING: u16 = 1 << 12;
+    /// Something that it caused waits to be told, and what it is answered next comes after that.
+    pub const UNTOLD: u16 = 1 << 13;
 
     /// Whether any of these bits is set.
     pub fn any(self, bits: u16) -> bool { self.0 & bits != 0 }
@@ -97,7 +101,7 @@ impl Flags {
 pub enum Filled {
     /// So many bytes.
     Some(usize),
-    /// Nothing now.
+    /// Nothing; while the connection stays readable, not yet.
     Nothing,
     /// The connection broke.
     Lost,
@@ -120,7 +124,11 @@ impl<N: Net, S: Service> Conn<N, S> {
     /// Reads once into `scratch` and appends to `rx`. The only place where a socket is read.
     pub fn fill(&mut self, net: &mut N, scratch: &mut [u8], rx: &mut RecvBuf) -> Filled {
         loop {
-            match net.read(&mut self.stream, scratch) {
+            let read = net.read(&mut self.stream, scratch);
+            if net.unblocked(&mut self.stream) {
+                self.flags.set(Flags::WRITABLE);
+            }
+            match read {
                 Ok(0) => {
                     self.flags.set(Flags::EOF);
                     self.flags.clear(Flags::READABLE);
@@ -130,7 +138,7 @@ impl<N: Net, S: Service> Conn<N, S> {
                     rx.append(&scratch[..count]);
                     self.bytes_in += count as u64;
                     // A short read has drained the socket, unless the peer's end of stream is behind it.
-                    if count < scratch.len() && !self.flags.any(Flags::READ_CLOSED) {
+                    if count < scratch.len() && !self.flags.any(Flags::READ_CLOSED) && !net.reads_on(&self.stream) {
                         self.flags.clear(Flags::READABLE);
                     }
                     return Filled::Some(count);
@@ -138,7 +146,9 @@ impl<N: Net, S: Service> Conn<N, S> {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
-                        self.flags.clear(Flags::READABLE);
+                        if !net.reads_on(&self.stream) {
+                            self.flags.clear(Flags::READABLE);
+                        }
                         return Filled::Nothing;
                     }
                     // Resets, aborts and broken pipes are how peers leave, not errors of ours.
@@ -187,6 +197,12 @@ impl<N: Net, S: Service> Conn<N, S> {
     /// Bytes held for it: received and not consumed, and owed.
     pub fn held(&self) -> (usize, usize) {
         (self.rx.as_ref().map_or(0, |rx| rx.capacity()), self.tx.len())
+    }
+
+    /// Whether it is told what happens in its topics. One that closes hears only what it caused.
+    pub fn hears(&self) -> bool {
+        let closing = self.flags.any(Flags::CLOSING) && !self.flags.any(Flags::UNTOLD);
+        !closing && !self.flags.any(Flags::LINGERING | Flags::DOOMED)
     }
 
     /// Whether it may be given the next message.

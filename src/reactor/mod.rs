@@ -70,8 +70,12 @@ pub struct Reactor<N: Net, S: Service> {
     doomed: Vec<ConnKey>,
     /// Jobs that came back and have not been finished.
     finished: VecDeque<Ticket<JobOf<S>>>,
+    /// Jobs that found no room in their lane and are answered when those before them are.
+    refused: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
-    events: VecDeque<(TopicOf<S>, EventOf<S>)>,
+    tellings: VecDeque<Telling<S>>,
+    /// Connections that caused some of it.
+    untold: Vec<ConnKey>,
     /// Events wait until then when a topic was told too often.
     publish_ms: u64,
     /// When the service's tick is due.
@@ -143,6 +147,14 @@ impl Default for ReactorLimits {
     }
 }
 
+/// Something to be told, in its place among the others.
+enum Telling<S: Service> {
+    /// To everyone in a topic.
+    Event(TopicOf<S>, EventOf<S>),
+    /// To one connection, which caused some of what comes before: its bytes.
+    Reply(ConnKey, Box<[u8]>),
+}
+
 /// Where the loop is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -195,7 +207,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
             dirty: Vec::new(),
             doomed: Vec::new(),
             finished: VecDeque::new(),
-            events: VecDeque::new(),
+            tellings: VecDeque::new(),
+            untold: Vec::new(),
+            refused: VecDeque::new(),
             publish_ms: 0,
             tick_ms: now.mono_ms,
             jobs: 0,
@@ -233,6 +247,26 @@ impl<N: Net, S: Service> Reactor<N, S> {
         &self.service
     }
 
+    /// How many connections are open, for a test that counts along.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// How many jobs were admitted and have not come back.
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// How many topics have members.
+    pub fn topics(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// Bytes held in receive buffers and owed in send buffers, over all connections.
+    pub fn held(&self) -> (usize, usize) {
+        self.held
+    }
+
     /// One turn of the loop. An error means that the kernel's selector itself failed.
     pub fn turn(&mut self) -> io::Result<()> {
         self.wait()?;
@@ -242,6 +276,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         clock.lap(&mut self.stats, 0);
         self.serve();
         clock.lap(&mut self.stats, 1);
+        self.lanes.hand_over();
         self.expire();
         clock.lap(&mut self.stats, 2);
         self.publish();
@@ -253,6 +288,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.accept();
         clock.lap(&mut self.stats, 6);
         self.tick();
+        self.lanes.hand_over();
         clock.lap(&mut self.stats, 7);
         self.check();
         Ok(())
@@ -275,7 +311,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         let accept =
             if self.may_accept() { self.listeners.iter().flatten().filter_map(Listener::wants_ms).min() } else { None };
-        let publish = (!self.events.is_empty()).then_some(self.publish_ms);
+        let publish = (!self.tellings.is_empty()).then_some(self.publish_ms);
         let drained = match self.state {
             State::Draining(until_ms) => Some(until_ms),
             _ => None,
@@ -287,7 +323,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- note: set flags, queue keys; no I/O
 
     fn note(&mut self) {
-        for ready in std::mem::take(&mut self.ready) {
+        let mut noted = std::mem::take(&mut self.ready);
+        for ready in noted.drain(..) {
             match ready.source {
                 Source::Bell => {}
                 Source::Listener(index) => {
@@ -298,6 +335,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 Source::Conn(key) => self.note_conn(key, ready),
             }
         }
+        self.ready = noted;
     }
 
     fn note_conn(&mut self, key: ConnKey, ready: Ready) {
@@ -341,12 +379,30 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.jobs -= 1;
             if conn.jobs == 0 {
                 conn.jobs_due = 0;
-                conn.flags.clear(Flags::WAITING);
+            } else if conn.jobs_due != 0 {
+                // The lanes answer, so the others get their full time from here.
+                conn.jobs_due = tick_after(self.now.mono_ms + self.limits.job_timeout_ms);
             }
         }
         self.with_session(key, |service, session, io| service.finish(job, session, io));
         self.apply(key);
+        if self.conns.get(key).is_some_and(|conn| conn.jobs == 0) {
+            self.answer_refused(key);
+        }
         self.resume(key);
+    }
+
+    /// Every job of a connection has been answered: now come the answers of those that found no
+    /// room, and then the next message.
+    fn answer_refused(&mut self, key: ConnKey) {
+        while let Some(place) = self.refused.iter().position(|ticket| ticket.key == key) {
+            let Some(ticket) = self.refused.remove(place) else { break };
+            self.refuse(key, ticket.job);
+            self.apply(key);
+        }
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.flags.clear(Flags::WAITING);
+        }
     }
 
     /// Goes on with a connection that may have been waiting for a job or for room: no event will
@@ -370,7 +426,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let Some(key) = self.run_queue.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.flags.clear(Flags::QUEUED);
-            if conn.flags.any(Flags::LINGERING) {
+            let handshake = conn.flags.any(Flags::CLOSING) && self.net.owes(&conn.stream);
+            if conn.flags.any(Flags::LINGERING) || handshake {
                 self.discard(key);
             } else if conn.can_decode() {
                 self.serve_conn(key);
@@ -397,6 +454,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.active = tick_passed(self.now.mono_ms);
         }
         let new_message = conn.messages_in > messages_before;
+        write_on(&mut self.dirty, conn);
         let phase = conn.wire.phase(&rx);
         if leftover {
             enqueue(&mut self.run_queue, conn);
@@ -432,7 +490,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             match conn.fill(&mut self.net, &mut self.scratch, rx) {
                 Filled::Some(count) => bytes += count,
                 Filled::Nothing if conn.flags.any(Flags::EOF) => {}
-                Filled::Nothing => return false,
+                Filled::Nothing => return conn.flags.any(Flags::READABLE),
                 Filled::Lost => {
                     self.doom(key, CloseReason::PeerLost);
                     return false;
@@ -446,7 +504,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let jobs_max = if conn.wire.pipelines() { self.limits.pipeline_jobs } else { 1 };
         // A peer that does not take its answers gets no more of them until it does.
-        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / 4;
+        let owes_much = conn.tx.len() >= self.limits.send_bytes_max / PAUSE_SHARE;
         if !conn.can_decode() || conn.jobs >= jobs_max || owes_much {
             return Step::Stop;
         }
@@ -498,7 +556,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 Step::Next
             }
             Err(error) => {
-                self.service.broken(&error, &mut conn.session, &mut io);
+                self.with_session(key, |service, session, io| {
+                    if let Some(session) = session {
+                        service.broken(&error, session, io);
+                    }
+                });
                 self.apply(key);
                 self.close(key, CloseReason::ProtocolError);
                 Step::Stop
@@ -522,14 +584,16 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 
     /// Throws away what a peer still sends after its last answer, so that closing does not reset
-    /// the connection and destroy that answer on its way.
+    /// the connection and destroy that answer on its way. Before it, too, when the answer can't
+    /// leave without a handshake.
     fn discard(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let mut thrown = RecvBuf::new();
         let filled = conn.fill(&mut self.net, &mut self.scratch, &mut thrown);
         self.stats.bytes_in += thrown.len() as u64;
+        write_on(&mut self.dirty, conn);
         match filled {
-            Filled::Some(_) if conn.flags.any(Flags::READABLE) => enqueue(&mut self.run_queue, conn),
+            Filled::Some(_) | Filled::Nothing if conn.flags.any(Flags::READABLE) => enqueue(&mut self.run_queue, conn),
             Filled::Nothing if conn.flags.any(Flags::EOF) => self.doom(key, CloseReason::Finished),
             Filled::Lost => self.doom(key, CloseReason::PeerLost),
             Filled::Some(_) | Filled::Nothing => {}
@@ -594,10 +658,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
         match effect {
             Effect::Reply(reply) => self.reply(key, reply),
             Effect::Submit(lane, job) => self.submit(key, lane, job),
-            Effect::Publish(topic, event) => self.events.push_back((topic, event)),
+            Effect::Publish(topic, event) => self.queue_event(key, topic, event),
             Effect::Join => {
                 if let Some(conn) = self.conns.get_mut(key) {
                     conn.flags.set(Flags::JOINING);
+                    conn.join_owed = conn.tx.len().min(u32::MAX as usize) as u32;
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
@@ -614,11 +679,15 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         self.out.clear();
         let last = self.service.write_reply(reply, &mut conn.wire, &conn.session, self.now, &mut self.out);
-        let join = self.service.joins(self.service.kind(&conn.session));
-        self.held.1 += self.out.len();
-        conn.tx.push_owned(&self.out, join);
         conn.messages_out = conn.messages_out.wrapping_add(1);
-        mark_dirty(&mut self.dirty, conn);
+        if conn.flags.any(Flags::UNTOLD) {
+            self.tellings.push_back(Telling::Reply(key, self.out.as_slice().into()));
+        } else {
+            let join = self.service.joins(self.service.kind(&conn.session));
+            self.held.1 += self.out.len();
+            conn.tx.push_owned(&self.out, join);
+            mark_dirty(&mut self.dirty, conn);
+        }
         if self.out.capacity() > OUT_BYTES_KEPT {
             self.out = Vec::new();
         }
@@ -641,19 +710,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
             }
             Err(ticket) => {
                 self.stats.jobs_refused += 1;
-                let Some(conn) = self.conns.get_mut(key) else { return };
-                let mut io = Io {
-                    now: self.now,
-                    key,
-                    peer: conn.peer,
-                    listener: conn.listener,
-                    jobs: conn.jobs,
-                    full: false,
-                    effects: &mut self.effects,
-                };
-                self.service.busy(ticket.job, &mut conn.session, &mut io);
+                self.refuse(key, ticket.job);
             }
         }
+    }
+
+    /// Answers that a lane has no room. That answer must not overtake those that are outstanding: it
+    /// waits for them, and the connection takes no message meanwhile.
+    fn refuse(&mut self, key: ConnKey, job: JobOf<S>) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.jobs > 0 {
+            conn.flags.set(Flags::WAITING);
+            self.refused.push_back(Ticket { key, job });
+            return;
+        }
+        self.with_session(key, |service, session, io| {
+            if let Some(session) = session {
+                service.busy(job, session, io);
+            }
+        });
     }
 
     /// Ends every connection whose session belongs to a topic. It looks at all of them: this is
@@ -679,7 +754,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             connections_max: self.limits.connections_max,
             topics: self.hub.len(),
             lanes: self.lanes.depths(),
-            events_waiting: self.events.len(),
+            events_waiting: self.tellings.len(),
             held: self.held,
             draining: self.state != State::Running,
             open: &open,
@@ -692,6 +767,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn close(&mut self, key: ConnKey, reason: CloseReason) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
+            // That the answer was the last is how it ends; why is what its sender says next.
+            if conn.reason == Some(CloseReason::Finished) && !conn.flags.any(Flags::LINGERING) {
+                conn.reason = Some(reason);
+            }
             return;
         }
         conn.reason = Some(reason);
@@ -749,6 +828,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 arm(&mut self.timers, conn);
             }
         }
+        let conns = &self.conns;
+        self.timers.sweep(conns.len(), |tick, key| conns.get(key).is_some_and(|conn| conn.hint == tick));
     }
 
     fn expire_conn(&mut self, key: ConnKey, now: timers::Tick) {
@@ -762,11 +843,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.doom(key, CloseReason::Finished);
         } else if passed(conn.step_due) {
             conn.step_due = 0;
-            self.overdue(key, conn_patience);
+            if !self.taking(key) {
+                self.overdue(key, conn_patience);
+            }
         } else if passed(conn.jobs_due) {
             conn.jobs_due = 0;
             self.overdue(key, |_| JOBS);
         }
+    }
+
+    /// Whether a silent peer is still taking what it is owed, slowly: that is its step then, which
+    /// `write_due` minds. The wait for its bytes starts anew.
+    fn taking(&mut self, key: ConnKey) -> bool {
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.write_due != 0) else { return false };
+        let phase = conn.wire.phase(conn.rx.as_deref().unwrap_or(&RecvBuf::new()));
+        let patience = self.service.patience(&conn.wire, phase, &conn.session);
+        if patience.renewed_by_bytes {
+            conn.step_due = tick_after(self.now.mono_ms + u64::from(patience.ms));
+        }
+        patience.renewed_by_bytes
     }
 
     /// Lets the service say what was waited for in vain, and closes.
@@ -785,7 +880,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- flush: each connection that owes something, once
 
     fn flush(&mut self) {
-        for key in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.flags.clear(Flags::DIRTY);
             if conn.flags.any(Flags::DOOMED) {
@@ -797,6 +893,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 self.await_writable(key, false);
             }
         }
+        // Those with more to write go on in the next turn, in the memory that is there already.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     fn flush_conn(&mut self, key: ConnKey) {
@@ -810,11 +909,39 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let written = owed - conn.tx.len();
         self.held.1 -= written;
         self.stats.bytes_out += written as u64;
+        conn.join_owed = conn.join_owed.saturating_sub(written.min(u32::MAX as usize) as u32);
+        self.join(key);
+        let Some(conn) = self.conns.get_mut(key) else { return };
         match flushed {
+            // What TLS has taken has not left yet.
+            Flushed::All if self.net.owes(&conn.stream) => {
+                conn.flags.clear(Flags::WRITABLE);
+                self.await_writable(key, written > 0);
+            }
             Flushed::All => self.flushed(key),
-            Flushed::Blocked => self.await_writable(key, written > 0),
+            Flushed::Blocked => {
+                // The handshake's next message may have arrived before anybody wanted to write.
+                if conn.flags.any(Flags::READABLE) && self.net.owes(&conn.stream) {
+                    enqueue(&mut self.run_queue, conn);
+                }
+                self.await_writable(key, written > 0);
+            }
             Flushed::Budget => mark_dirty(&mut self.dirty, conn),
             Flushed::Lost => self.doom(key, CloseReason::PeerLost),
+        }
+    }
+
+    /// Makes a connection a member once what was owed when it asked is written. Whatever it asked
+    /// for since may still be owed: events queue up behind that.
+    fn join(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.join_owed > 0 || !conn.flags.any(Flags::JOINING) || conn.flags.any(Flags::CLOSING) {
+            return;
+        }
+        conn.flags.clear(Flags::JOINING);
+        conn.flags.set(Flags::JOINED);
+        for topic in self.service.topics(&conn.session) {
+            self.hub.join(topic, key.into());
         }
     }
 
@@ -831,18 +958,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn flushed(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.write_due = 0;
-        if conn.flags.any(Flags::JOINING) && !conn.flags.any(Flags::CLOSING) {
-            conn.flags.clear(Flags::JOINING);
-            conn.flags.set(Flags::JOINED);
-            for topic in self.service.topics(&conn.session) {
-                self.hub.join(topic, key.into());
-            }
-        }
-        if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING) {
+        if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING | Flags::UNTOLD) {
             self.linger(key);
-        } else if conn.jobs == 0 && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
-            // It may have owed too much to be read, and no event will come for what is waiting.
-            self.resume(key);
+        } else if conn.can_decode() && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
+            // It may have stopped reading because it was owed too much; no event will say that it
+            // isn't any more.
+            enqueue(&mut self.run_queue, conn);
         }
     }
 
@@ -864,10 +985,28 @@ impl<N: Net, S: Service> Reactor<N, S> {
     // ---- reap: drop the doomed
 
     fn reap(&mut self) {
-        self.relieve();
+        self.bury();
+        for _ in 0..RELIEF_PER_TURN {
+            if !self.relieve() {
+                break;
+            }
+            self.bury();
+        }
+        self.open.store(self.conns.len(), Ordering::Relaxed);
+        if let State::Draining(until_ms) = self.state {
+            self.end_drain(until_ms);
+        }
+    }
+
+    /// Takes the doomed out of every book.
+    fn bury(&mut self) {
         for key in std::mem::take(&mut self.doomed) {
             let Some(mut conn) = self.conns.remove(key) else { continue };
             self.net.forget(&mut conn.stream);
+            debug_assert!(conn.reason.is_some(), "a connection ends without a reason");
+            if !self.refused.is_empty() {
+                self.refused.retain(|ticket| ticket.key != key);
+            }
             let held = conn.held();
             self.held.0 -= held.0;
             self.held.1 -= held.1;
@@ -891,41 +1030,40 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 full: false,
                 effects: &mut self.effects,
             };
-            self.service.closed(&mut conn.session, &mut io);
+            if catch_unwind(AssertUnwindSafe(|| self.service.closed(&mut conn.session, &mut io))).is_err() {
+                self.stats.panics += 1;
+                self.effects.clear();
+            }
             self.apply(key);
-        }
-        self.open.store(self.conns.len(), Ordering::Relaxed);
-        if let State::Draining(until_ms) = self.state {
-            self.end_drain(until_ms);
         }
     }
 
     /// When all connections together hold too much, the largest holder goes. The search is linear
-    /// and rare; a few a turn keep up with what one turn can read.
-    fn relieve(&mut self) {
-        for _ in 0..RELIEF_PER_TURN {
-            let size: fn((usize, usize)) -> usize = if self.held.0 > self.limits.recv_bytes_total {
-                |held| held.0
-            } else if self.held.1 > self.limits.send_bytes_total {
-                |held| held.1
-            } else {
-                return;
-            };
-            let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
-            let Some(largest) = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())) else { return };
-            let key = largest.key;
+    /// and rare; a few a turn keep up with what one turn can read. Returns whether one had to go.
+    fn relieve(&mut self) -> bool {
+        let size: fn((usize, usize)) -> usize = if self.held.0 > self.limits.recv_bytes_total {
+            |held| held.0
+        } else if self.held.1 > self.limits.send_bytes_total {
+            |held| held.1
+        } else {
+            return false;
+        };
+        let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
+        let largest = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())).map(|conn| conn.key);
+        if let Some(key) = largest {
             self.doom(key, CloseReason::MemoryPressure);
         }
+        largest.is_some()
     }
 
     // ---- accept: only if there is room
 
     fn accept(&mut self) {
-        if !self.may_accept() {
-            return;
-        }
         for index in 0..self.listeners.len() {
             for _ in 0..self.limits.accepts_per_turn {
+                if !self.may_accept() {
+                    break;
+                }
                 let Some(listener) = &mut self.listeners[index] else { break };
                 match listener.accept(&mut self.net, self.now.mono_ms) {
                     Accepted::One(stream, peer) => self.admit(stream, peer, index as ListenerIndex),
@@ -956,7 +1094,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return;
         }
         let mut io = Io { now: self.now, key, peer, listener, jobs: 0, full, effects: &mut self.effects };
-        let (wire, session) = self.service.open(&mut io);
+        let opened = catch_unwind(AssertUnwindSafe(|| self.service.open(&mut io)));
+        let Ok((wire, session)) = opened else {
+            self.stats.panics += 1;
+            self.effects.clear();
+            return self.net.forget(&mut stream);
+        };
         let tick = tick_passed(self.now.mono_ms);
         let mut flags = Flags::default();
         flags.set(Flags::WRITABLE);
@@ -976,6 +1119,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             hint: 0,
             opened: tick,
             active: tick,
+            join_owed: 0,
             messages_in: 0,
             messages_out: 0,
             jobs: 0,
@@ -1036,7 +1180,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn end_drain(&mut self, until_ms: u64) {
         let watcher = |conn: &Conn<N, S>| self.listeners[conn.listener as usize].is_some();
-        let done = self.jobs == 0 && self.events.is_empty() && self.conns.iter().all(watcher);
+        let done = self.jobs == 0 && self.tellings.is_empty() && self.conns.iter().all(watcher);
         if done || self.now.mono_ms >= until_ms {
             self.state = State::Stopped;
         }
@@ -1074,6 +1218,13 @@ fn mark_dirty<N: Net, S: Service>(dirty: &mut Vec<ConnKey>, conn: &mut Conn<N, S
     if !conn.flags.any(Flags::DIRTY) {
         conn.flags.set(Flags::DIRTY);
         dirty.push(conn.key);
+    }
+}
+
+/// Goes on writing if a read has made it possible again: a TLS handshake is done.
+fn write_on<N: Net, S: Service>(dirty: &mut Vec<ConnKey>, conn: &mut Conn<N, S>) {
+    if conn.flags.any(Flags::WRITABLE) && !conn.tx.is_empty() {
+        mark_dirty(dirty, conn);
     }
 }
 
@@ -1153,6 +1304,11 @@ impl Clock {
 
 /// The [`Patience`] kind of outstanding jobs. Services use kinds from 1 to 200.
 pub const JOBS: u8 = 255;
+
+/// A peer that is owed one part of so many of `send_bytes_max` is not read until it has taken all
+/// of it: a slow reader of its own answers is slowed down, and only one that is told things by
+/// others can reach the bound itself.
+pub const PAUSE_SHARE: usize = 4;
 
 /// The key of effects that belong to no connection.
 const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };

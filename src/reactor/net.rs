@@ -61,13 +61,24 @@ pub trait Net {
     /// Stops telling about a connection, before it is dropped.
     fn forget(&mut self, stream: &mut Self::Stream);
     /// Reads into `buffer`. 0 is the peer's end of stream. Fewer bytes than asked for means that
-    /// nothing more is there now.
+    /// nothing more is there now, unless [`reads_on`](Self::reads_on).
     fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes from `slices`, which are not empty.
     fn write(&mut self, stream: &mut Self::Stream, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Whether the stream has bytes of its own to write, such as a TLS handshake.
+    /// Whether more is to be read although the last read was short, or `WouldBlock`: no event will
+    /// tell of what a TLS session has already taken from its socket.
+    fn reads_on(&self, _stream: &Self::Stream) -> bool {
+        false
+    }
+    /// Whether reading has just ended what kept the stream from being written: a TLS handshake. No
+    /// event will tell.
+    fn unblocked(&mut self, _stream: &mut Self::Stream) -> bool {
+        false
+    }
+    /// Whether the stream has business of its own before all that was written has left, such as a
+    /// TLS handshake.
     fn owes(&self, stream: &Self::Stream) -> bool;
-    /// Tries to write those.
+    /// Does what it can of that.
     fn settle(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
     /// Says that no more will be written, and leaves reading open.
     fn shutdown_write(&mut self, stream: &mut Self::Stream);
@@ -192,6 +203,7 @@ impl Net for MioNet {
     }
 
     fn forget(&mut self, stream: &mut Transport) {
+        stream.part();
         // The kernel forgets a closed descriptor by itself; this keeps mio's own books right.
         let _ = self.poll.registry().deregister(stream.socket());
     }
@@ -205,6 +217,14 @@ impl Net for MioNet {
             [one] => stream.write(one),
             several => stream.write_vectored(several),
         }
+    }
+
+    fn reads_on(&self, stream: &Transport) -> bool {
+        stream.reads_on()
+    }
+
+    fn unblocked(&mut self, stream: &mut Transport) -> bool {
+        stream.unblocked()
     }
 
     fn owes(&self, stream: &Transport) -> bool {

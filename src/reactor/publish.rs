@@ -11,55 +11,83 @@ use smallvec::SmallVec;
 
 use super::conn::Flags;
 use super::net::Net;
-use super::service::{EventOf, KINDS, Service};
-use super::{Reactor, mark_dirty};
+use super::service::{EventOf, KINDS, Service, TopicOf};
+use super::{Reactor, Telling, mark_dirty};
 use crate::handlers::effect::CloseReason;
-use crate::handlers::key::Audience;
+use crate::handlers::key::{Audience, ConnKey};
 
 /// One kind's bytes of a run of events: one chunk, or one for each event where they must not join.
 type Encoded = SmallVec<[Rc<[u8]>; 1]>;
 
 impl<N: Net, S: Service> Reactor<N, S> {
-    /// Publishes what happened this turn. Events of a topic that was told too often wait, and all
-    /// behind them.
+    /// Puts an event in line. A client that pipelines is answered in order, so until it has been
+    /// told of what it caused, its replies stand in the same line.
+    pub(super) fn queue_event(&mut self, key: ConnKey, topic: TopicOf<S>, event: EventOf<S>) {
+        self.tellings.push_back(Telling::Event(topic, event));
+        if let Some(conn) = self.conns.get_mut(key)
+            && conn.wire.pipelines()
+            && !conn.flags.any(Flags::UNTOLD)
+        {
+            conn.flags.set(Flags::UNTOLD);
+            self.untold.push(key);
+        }
+    }
+
+    /// Tells what happened this turn. Events of a topic that was told too often wait, and all that
+    /// stands behind them.
     pub(super) fn publish(&mut self) {
         if self.now.mono_ms < self.publish_ms {
             return;
         }
-        while let Some((topic, _)) = self.events.front() {
+        while let Some(first) = self.tellings.front() {
+            let Telling::Event(topic, _) = first else {
+                self.tell_reply();
+                continue;
+            };
             if let Err(wait_ms) = self.service.may_publish(topic, self.now) {
                 self.publish_ms = self.now.mono_ms + u64::from(wait_ms);
                 return;
             }
-            let run = self.events.iter().take_while(|(other, _)| other == topic).count();
+            let same = |telling: &&Telling<S>| matches!(telling, Telling::Event(other, _) if other == topic);
+            let run = self.tellings.iter().take_while(same).count();
             self.publish_run(run);
-            self.events.drain(..run);
+            self.tellings.drain(..run);
+        }
+        for key in self.untold.drain(..) {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.flags.clear(Flags::UNTOLD);
+            // It may have been waiting for this to close.
+            mark_dirty(&mut self.dirty, conn);
         }
     }
 
-    /// Publishes the first `run` events, which have one topic.
+    /// Queues the reply that is first in line on its connection.
+    fn tell_reply(&mut self) {
+        let Some(Telling::Reply(key, bytes)) = self.tellings.pop_front() else { return };
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.held.1 += bytes.len();
+        conn.tx.push_owned(&bytes, self.service.joins(self.service.kind(&conn.session)));
+        mark_dirty(&mut self.dirty, conn);
+    }
+
+    /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, events, dirty, doomed, held, stats, out, limits, .. } = self;
-        let topic = &events[0].0;
+        let Self { service, conns, hub, tellings, dirty, doomed, held, stats, out, limits, .. } = self;
+        let Some(Telling::Event(topic, _)) = tellings.front() else { return };
+        let events = || tellings.iter().take(run).filter_map(event_of);
         stats.events += run as u64;
         for member in hub.members(topic) {
             let key = match member.audience() {
                 Audience::Conn(key) => key,
                 elsewhere => {
-                    events.iter().take(run).for_each(|(_, event)| service.deliver(elsewhere, event));
+                    events().for_each(|event| service.deliver(elsewhere, event));
                     continue;
                 }
             };
-            let Some(conn) = conns.get_mut(key) else { continue };
-            if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
-                continue;
-            }
+            let Some(conn) = conns.get_mut(key).filter(|conn| conn.hears()) else { continue };
             let kind = service.kind(&conn.session);
-            let encoded = encodings[kind].get_or_insert_with(|| {
-                let events = events.iter().take(run).map(|(_, event)| event);
-                encode(service, kind, events, out)
-            });
+            let encoded = encodings[kind].get_or_insert_with(|| encode(service, kind, events(), out));
             for chunk in encoded.iter() {
                 held.1 += chunk.len();
                 conn.tx.push_shared(chunk.clone());
@@ -74,6 +102,13 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 mark_dirty(dirty, conn);
             }
         }
+    }
+}
+
+fn event_of<S: Service>(telling: &Telling<S>) -> Option<&EventOf<S>> {
+    match telling {
+        Telling::Event(_, event) => Some(event),
+        Telling::Reply(..) => None,
     }
 }
 

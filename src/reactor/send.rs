@@ -87,7 +87,9 @@ impl SendBuf {
         let many = self.many();
         many.bytes += bytes.len();
         match many.chunks.back_mut() {
-            Some(Chunk::Owned(last)) if join => last.extend_from_slice(bytes),
+            Some(Chunk::Owned(last)) if join && last.len() + bytes.len() <= JOINED_BYTES_MAX => {
+                last.extend_from_slice(bytes)
+            }
             _ => many.chunks.push_back(Chunk::Owned(bytes.to_vec())),
         }
     }
@@ -160,6 +162,10 @@ impl SendBuf {
     }
 }
 
+/// How far a chunk grows by joining. What is written of a chunk is freed with all of it, so a peer
+/// that always leaves a little would otherwise have everything it was ever sent kept for it.
+const JOINED_BYTES_MAX: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +197,20 @@ mod tests {
         assert_eq!(written(&mut tx, false, 99), b"two");
         assert_eq!(written(&mut tx, false, 99), b"three");
         assert!(tx.is_empty());
+    }
+
+    /// A stream that is never written to its end does not keep what has been written.
+    #[test]
+    fn what_is_written_is_freed_though_something_is_always_owed() {
+        let mut tx = SendBuf::default();
+        for _ in 0..1000 {
+            tx.push_owned(&[0; 1000], true);
+            let most = tx.len() - 10;
+            written(&mut tx, true, most);
+        }
+        let Queue::Many(many) = &tx.queue else { panic!("something is owed") };
+        let kept: usize = many.chunks.iter().map(|chunk| chunk.bytes().len()).sum();
+        assert!(kept <= 2 * JOINED_BYTES_MAX, "{kept} bytes kept for {} owed", tx.len());
     }
 
     proptest! {

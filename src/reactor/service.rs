@@ -62,11 +62,17 @@ impl Patience {
 }
 
 /// The meaning of the bytes: the product and `examples/echo.rs` each implement it.
+///
+/// Three methods have to be written. The rest have the answers of a service that has no jobs, no
+/// topics and no questions, waits for ever, and says nothing when it ends a connection; one that
+/// uses more of the reactor replaces those that its part is about.
 pub trait Service: Sized {
     /// The nouns of its effects: itself, or a type that its handlers share.
     type Words: Vocabulary;
     /// What is remembered about who a connection is. Small: one is held for each.
     type Session;
+
+    // ---- a connection and its messages
 
     /// Someone connected: which wire do they speak, and who are they so far? One who can't stay is
     /// told why (a reply) and closed (an effect).
@@ -74,48 +80,6 @@ pub trait Service: Sized {
 
     /// A message arrived whole.
     fn handle(&mut self, message: Incoming<'_>, session: &mut Self::Session, io: &mut Io<'_, Self>) -> Flow;
-
-    /// A job came back. `session` is `None` when the connection has ended: then nothing can be
-    /// answered, but what was stored is stored and others must hear of it.
-    fn finish(&mut self, job: JobOf<Self>, session: Option<&mut Self::Session>, io: &mut Io<'_, Self>);
-
-    /// A lane had no room for this job: answer that the server is busy.
-    fn busy(&mut self, job: JobOf<Self>, session: &mut Self::Session, io: &mut Io<'_, Self>);
-
-    /// The bytes were not the protocol: answer if it makes sense. The connection is then closed.
-    fn broken(&mut self, error: &ProtoError, session: &mut Self::Session, io: &mut Io<'_, Self>);
-
-    /// A method above panicked on behalf of this connection: answer that it was our fault. The
-    /// connection is then closed.
-    fn panicked(&mut self, session: Option<&mut Self::Session>, io: &mut Io<'_, Self>);
-
-    /// The [`Patience`] of this kind ended: say so. The connection is then closed with the reason.
-    fn expired(&mut self, kind: u8, session: &mut Self::Session, io: &mut Io<'_, Self>) -> CloseReason;
-
-    /// The server begins to drain: answers are the last ones from now on.
-    fn drain(&mut self);
-
-    /// Called for every connection after [`drain`](Self::drain): say goodbye. `idle` when it is
-    /// between messages and nothing is outstanding.
-    fn farewell(&mut self, session: &mut Self::Session, idle: bool, io: &mut Io<'_, Self>) -> Farewell;
-
-    /// A connection is gone. Its session can give back what it held.
-    fn closed(&mut self, session: &mut Self::Session, io: &mut Io<'_, Self>);
-
-    /// About once a second.
-    fn tick(&mut self, io: &mut Io<'_, Self>);
-
-    /// The step the peer owes, given what the wire is in the middle of.
-    fn patience(&self, wire: &Wire, phase: Phase, session: &Self::Session) -> Patience;
-
-    /// The longest message this connection may send now, in bytes; longer ones are skipped.
-    fn message_bytes_max(&self, session: &Self::Session) -> usize;
-
-    /// The topics that a joined connection is a member of.
-    fn topics(&self, session: &Self::Session) -> SmallVec<[TopicOf<Self>; 2]>;
-
-    /// Whether this topic may be published to now; `Err` says in how many milliseconds.
-    fn may_publish(&mut self, topic: &TopicOf<Self>, now: Now) -> Result<(), u32>;
 
     /// Puts an answer into bytes. Returns whether it is the connection's last.
     fn write_reply(
@@ -127,23 +91,101 @@ pub trait Service: Sized {
         out: &mut Vec<u8>,
     ) -> Last;
 
+    /// The longest message this connection may send now, in bytes; longer ones are skipped.
+    /// It bounds lines. HTTP has limits of its own, and raw bytes have no messages.
+    fn message_bytes_max(&self, _session: &Self::Session) -> usize {
+        LINE_BYTES_MAX
+    }
+
+    /// The step the peer owes, given what the wire is in the middle of. By default it may take
+    /// for ever.
+    fn patience(&self, _wire: &Wire, _phase: Phase, _session: &Self::Session) -> Patience {
+        Patience::ENDLESS
+    }
+
+    /// The [`Patience`] of this kind ended, or jobs took too long ([`JOBS`](super::JOBS)): say so.
+    /// The connection is then closed with the reason. By default nothing is said.
+    fn expired(&mut self, kind: u8, _session: &mut Self::Session, _io: &mut Io<'_, Self>) -> CloseReason {
+        if kind == super::JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+    }
+
+    /// The bytes were not the protocol: answer if it makes sense. The connection is then closed.
+    fn broken(&mut self, _error: &ProtoError, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
+
+    /// A method panicked on behalf of this connection: answer that it was our fault. The connection
+    /// is then closed, which is all that happens by default.
+    fn panicked(&mut self, _session: Option<&mut Self::Session>, _io: &mut Io<'_, Self>) {}
+
+    /// A connection is gone. Its session can give back what it held.
+    fn closed(&mut self, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
+
+    // ---- jobs: for a service that submits any
+
+    /// A job came back. `session` is `None` when the connection has ended: then nothing can be
+    /// answered, but what was stored is stored and others must hear of it. By default its result is
+    /// of no interest.
+    fn finish(&mut self, _job: JobOf<Self>, _session: Option<&mut Self::Session>, _io: &mut Io<'_, Self>) {}
+
+    /// A lane had no room for this job: answer that the server is busy. By default the connection
+    /// is closed, since it would wait for an answer that never comes.
+    fn busy(&mut self, _job: JobOf<Self>, _session: &mut Self::Session, io: &mut Io<'_, Self>) {
+        io.effects.push(Effect::Close(CloseReason::Internal));
+    }
+
+    // ---- topics: for a service that publishes events
+
+    /// The topics that a joined connection is a member of.
+    fn topics(&self, _session: &Self::Session) -> SmallVec<[TopicOf<Self>; 2]> {
+        SmallVec::new()
+    }
+
+    /// Whether this topic may be published to now; `Err` says in how many milliseconds.
+    fn may_publish(&mut self, _topic: &TopicOf<Self>, _now: Now) -> Result<(), u32> {
+        Ok(())
+    }
+
     /// Which of at most [`KINDS`] encodings of an event this session reads.
-    fn kind(&self, session: &Self::Session) -> usize;
+    fn kind(&self, _session: &Self::Session) -> usize {
+        0
+    }
 
     /// Whether messages to this kind may share one write.
-    fn joins(&self, kind: usize) -> bool;
+    fn joins(&self, _kind: usize) -> bool {
+        true
+    }
 
     /// Puts an event into bytes for one kind.
-    fn write_event(&mut self, event: &EventOf<Self>, kind: usize, out: &mut Vec<u8>);
+    fn write_event(&mut self, _event: &EventOf<Self>, _kind: usize, _out: &mut Vec<u8>) {}
 
     /// Hands an event to a member that is not a connection.
-    fn deliver(&mut self, to: Audience, event: &EventOf<Self>);
+    fn deliver(&mut self, _to: Audience, _event: &EventOf<Self>) {}
+
+    // ---- the server: its time, its end, and what it says about itself
+
+    /// About once a second.
+    fn tick(&mut self, _io: &mut Io<'_, Self>) {}
+
+    /// The server begins to drain: answers are the last ones from now on.
+    fn drain(&mut self) {}
+
+    /// Called for every connection after [`drain`](Self::drain): say goodbye. `idle` when it is
+    /// between messages and nothing is outstanding.
+    fn farewell(&mut self, _session: &mut Self::Session, _idle: bool, _io: &mut Io<'_, Self>) -> Farewell {
+        Farewell::Close
+    }
 
     /// Answers a question about the reactor.
-    fn inspect(&self, question: QuestionOf<Self>, view: &View<'_>) -> ReplyOf<Self>;
+    ///
+    /// # Panics
+    /// By default: only the service itself asks, with [`Effect::Inspect`], and one that asks answers.
+    fn inspect(&self, _question: QuestionOf<Self>, _view: &View<'_>) -> ReplyOf<Self> {
+        unreachable!("a service that asks about the reactor implements `inspect`")
+    }
 
-    /// The name of a session for `/connz`: protocol and user.
-    fn describe(&self, session: &Self::Session) -> (&'static str, Option<String>);
+    /// The name of a session for monitoring and logs: protocol and user.
+    fn describe(&self, _session: &Self::Session) -> (&'static str, Option<String>) {
+        ("service", None)
+    }
 }
 
 /// A service's jobs.
@@ -179,3 +221,6 @@ pub enum Last {
     /// Close after it has been written.
     Yes,
 }
+
+/// The longest line of a service that does not say: plenty for a message, little to hold.
+pub const LINE_BYTES_MAX: usize = 64 << 10;

@@ -18,7 +18,9 @@ use super::pool::{LaneBounds, Queues, lanes};
 use super::service::{JobOf, Service};
 use super::{Reactor, ReactorLimits};
 
-/// Starts the worker threads of a service and gives their handles.
+/// Starts the worker threads of a service and gives the handles of those that the server's end
+/// waits for, however long their jobs take: a writer, which must finish what it was given. A thread
+/// whose handle is kept back ends after its job, or with the process.
 pub type StartWorkers<J> = Box<dyn FnOnce(Queues<J>, Door<J>) -> io::Result<Vec<JoinHandle<()>>>>;
 
 /// All that a loop needs.

@@ -6,6 +6,7 @@
 //! ([`SqliteStore::writable`]), and whatever came from outside is bound, never part of a statement.
 
 mod error;
+mod file;
 mod history;
 mod manga;
 mod migrations;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use self::file::DatabaseFile;
 use self::migrations::MigrationError;
 use self::writer::SqliteWriter;
 use super::model::{
@@ -41,7 +43,8 @@ pub fn open(path: &str, options: &StoreOptions) -> Result<OpenStore, OpenError> 
         MigrationError::Failed { .. } => failed(&error),
     })?;
     let readers = connect_readers(&file, options).map_err(|error| failed(&error))?;
-    Ok(OpenStore { writer: Box::new(SqliteWriter::new(conn)), readers })
+    let file = DatabaseFile::new(file).map_err(|error| failed(&error))?;
+    Ok(OpenStore { writer: Box::new(SqliteWriter::new(conn, file)), readers })
 }
 
 /// The verbs over one connection, whoever owns it: the writer itself, or the pool of the readers.

@@ -13,16 +13,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 
 use super::SqliteStore;
+use super::file::DatabaseFile;
 use crate::store::{Job, StoreError, Writer};
 
 /// Owns the one connection that writes.
 pub(super) struct SqliteWriter {
     store: SqliteStore<Box<Connection>>,
+    file: DatabaseFile,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(conn: Connection) -> Self {
-        Self { store: SqliteStore { conn: Box::new(conn) } }
+    pub(super) fn new(conn: Connection, file: DatabaseFile) -> Self {
+        Self { store: SqliteStore { conn: Box::new(conn) }, file }
     }
 
     /// Runs jobs from the front in one transaction, and returns how many now have their final result:
@@ -46,8 +48,12 @@ impl SqliteWriter {
         group.len()
     }
 
-    /// Begins with the lock in hand: a transaction that reads first could later fail to get it.
+    /// Begins with the lock in hand: a transaction that reads first could later fail to get it. Not in
+    /// a file that nobody would find again.
     fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.file.is_in_place() {
+            return Err(StoreError::Unavailable);
+        }
         debug_assert!(self.store.conn.is_autocommit(), "the last transaction has ended");
         self.execute("BEGIN IMMEDIATE")
     }
@@ -139,7 +145,7 @@ mod tests {
         let file = create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap();
         let mut conn = connect(&file, false).unwrap();
         migrations::run(&mut conn, migrations::LANDED).unwrap();
-        SqliteWriter::new(conn)
+        SqliteWriter::new(conn, DatabaseFile::new(file).unwrap())
     }
 
     fn user(number: usize, hash_bytes: usize) -> User {

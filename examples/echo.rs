@@ -1,0 +1,167 @@
+//! A tutorial: your own protocol on the reactor, in one file. It serves two, an echo of raw TCP
+//! bytes and an echo of HTTP bodies. Try it:
+//!
+//! ```text
+//! cargo run --example echo -- --tcp 127.0.0.1:7007 --http 127.0.0.1:7008
+//! curl --data hello http://127.0.0.1:7008/anything
+//! ```
+//!
+//! The reactor owns sockets, buffers, time and threads. What bytes mean is yours, in three steps:
+//! name your nouns, implement the service, make a plan. Read on from top to bottom.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Parser;
+use mangahub::cli::serve::stop_on_signals;
+use mangahub::handlers::effect::{CloseReason, Effect, Vocabulary};
+use mangahub::proto::http_date::HttpDate;
+use mangahub::proto::http1::{Http1, HttpLimits, Response};
+use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
+use mangahub::reactor::net::{ListenOptions, MioListener};
+use mangahub::reactor::pool::LaneBounds;
+use mangahub::reactor::service::{Flow, Io, Last, Now, Patience, Service};
+use mangahub::reactor::start::{Plan, Server};
+use mangahub::reactor::{PAUSE_SHARE, ReactorLimits};
+
+/// Sends back what it is sent.
+#[derive(Parser)]
+#[group(required = true, multiple = true, args = ["tcp", "http"])]
+struct Options {
+    /// Where to echo raw bytes; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// Where to echo the bodies of HTTP requests.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Close a connection after this long without a byte from it; 0 never does.
+    #[arg(long, value_name = "N", default_value_t = 60_000)]
+    idle_ms: u32,
+    /// The largest HTTP body; and of raw bytes, how many may be owed before no more are read.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
+    max_message: usize,
+}
+
+/// Step 1, the nouns. Handlers don't write to sockets: they leave *effects* (`Effect::Reply`,
+/// `Effect::Close`, ...), which the reactor carries out in order. What a reply is, you say here. An
+/// echo needs no topics, events, jobs or questions, so those are types that have no values.
+struct Words;
+
+impl Vocabulary for Words {
+    type Reply = Answer;
+    type Topic = Infallible;
+    type Event = Infallible;
+    type Job = Infallible;
+    type Question = Infallible;
+}
+
+enum Answer {
+    Bytes(Vec<u8>),
+    Http(Response),
+}
+
+/// Step 2, the service: one value, on the loop's own thread, so its state needs no lock.
+struct Echo {
+    /// What each listener speaks, in the order of the plan's listeners.
+    speaks_http: Vec<bool>,
+    http_limits: Arc<HttpLimits>,
+    date: HttpDate,
+    idle_ms: u32,
+}
+
+impl Service for Echo {
+    type Words = Words;
+    /// What you remember about each connection: who logged in, say. An echo forgets.
+    type Session = ();
+
+    /// Someone connected. Choose the codec that cuts their bytes into messages.
+    fn open(&mut self, io: &mut Io<'_, Self>) -> (Wire, ()) {
+        if io.full {
+            io.effects.push(Effect::Close(CloseReason::TooMany));
+        }
+        match self.speaks_http[usize::from(io.listener)] {
+            true => (Wire::Http(Box::new(Http1::new(self.http_limits.clone()))), ()),
+            false => (Wire::Raw, ()),
+        }
+    }
+
+    /// A message is there, borrowed from the buffer it arrived in. Decide, push effects, return:
+    /// every connection waits while you think. What takes long becomes a job (`Effect::Submit`) and
+    /// comes back to `Service::finish`.
+    fn handle(&mut self, message: Incoming<'_>, _: &mut (), io: &mut Io<'_, Self>) -> Flow {
+        let answer = match message {
+            Incoming::Bytes(bytes) => Answer::Bytes(bytes.to_vec()),
+            Incoming::Request(request) => {
+                Answer::Http(Response::new(200, "application/octet-stream", request.body.to_vec()))
+            }
+            // Only `Wire::Line` has lines.
+            Incoming::Line(_) | Incoming::LineTooLong => return Flow::Handled,
+        };
+        io.effects.push(Effect::Reply(answer));
+        Flow::Handled
+    }
+
+    /// An answer becomes bytes. The HTTP codec remembers what it answers: a HEAD gets no body, a
+    /// client that wants to keep its connection keeps it.
+    fn write_reply(&mut self, answer: Answer, wire: &mut Wire, _: &(), now: Now, out: &mut Vec<u8>) -> Last {
+        match (answer, wire) {
+            (Answer::Http(response), Wire::Http(codec)) => {
+                let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
+                return if codec.encode(&response, date, out) { Last::No } else { Last::Yes };
+            }
+            (Answer::Bytes(bytes), _) => out.extend_from_slice(&bytes),
+            (Answer::Http(_), _) => {}
+        }
+        Last::No
+    }
+
+    // The rest of `Service` has defaults; these two are worth replacing.
+
+    /// How long to wait for the peer's next step. You number the kinds of waits from 1.
+    fn patience(&self, _: &Wire, _: Phase, _: &()) -> Patience {
+        match self.idle_ms {
+            0 => Patience::ENDLESS,
+            ms => Patience { kind: 1, ms, renewed_by_bytes: true },
+        }
+    }
+
+    /// Those bytes were no HTTP, or too many of them (413): say so before the connection closes.
+    fn broken(&mut self, error: &ProtoError, _: &mut (), io: &mut Io<'_, Self>) {
+        let ProtoError::Http(error) = error;
+        if !error.truncated {
+            io.effects.push(Effect::Reply(Answer::Http(Response::text(error.status, error.what).closing())));
+        }
+    }
+}
+
+/// Step 3, the plan: bound sockets, bounds for everything, and the service. Then start, and wait.
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let (mut names, mut listeners) = (Vec::new(), Vec::new());
+    for (name, address) in [("tcp", options.tcp), ("http", options.http)] {
+        let Some(address) = address else { continue };
+        let socket = MioListener::bind(address, ListenOptions::default())
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        names.push(name);
+        listeners.push((socket, false)); // `true` would keep it open while the server drains
+    }
+    let echo = Echo {
+        speaks_http: names.iter().map(|name| *name == "http").collect(),
+        http_limits: Arc::new(HttpLimits { body_bytes_max: options.max_message, ..HttpLimits::default() }),
+        date: HttpDate::default(),
+        idle_ms: options.idle_ms,
+    };
+    // A peer that sends and does not read is not read either, from this much owed on: that is
+    // backpressure. Memory stays bounded, and a slow reader gets every byte in the end.
+    let limits = ReactorLimits { send_bytes_max: options.max_message * PAUSE_SHARE, ..ReactorLimits::default() };
+    let workers = Box::new(|_, _| Ok(Vec::new())); // no jobs, no threads to run them
+    let plan = Plan { listeners, limits, lanes: LaneBounds::SMALL, service: Box::new(|| echo), workers };
+    let server = Server::new(plan)?.start()?;
+    stop_on_signals(server.remote())?; // SIGTERM and SIGINT: accept nobody, finish, end
+    for (name, address) in names.iter().zip(server.addresses()) {
+        println!("{name} {address}");
+    }
+    Ok(server.wait()?)
+}

@@ -1,0 +1,267 @@
+//! A small service that does on command what a service may do, and a desk to drive it from.
+//!
+//! Its lines name the effects themselves, so a test says exactly what shall happen in which order.
+//! One message may hold several commands, split by `;`: they become the effects of one call.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use mangahub::handlers::effect::{CloseReason, Effect, Lane, Now, Vocabulary};
+use mangahub::handlers::key::Audience;
+use mangahub::proto::line_json::LineCodec;
+use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
+use mangahub::reactor::inbox::{Door, Wakeup, inbox};
+use mangahub::reactor::listener::Listener;
+use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
+use mangahub::reactor::service::{Farewell, Flow, Io, Last, Patience, Service};
+use mangahub::reactor::stats::View;
+use mangahub::reactor::{JOBS, Reactor, ReactorLimits};
+use smallvec::SmallVec;
+
+use super::net::{Faults, SimNet, SocketId};
+
+/// Lines and commands are all there is.
+pub struct Words;
+
+impl Vocabulary for Words {
+    type Reply = String;
+    type Topic = String;
+    type Event = String;
+    type Job = String;
+    type Question = ();
+}
+
+/// The service. While `shut_until_ms` lies ahead, nothing may be published.
+#[derive(Default)]
+pub struct Board {
+    pub shut_until_ms: Rc<Cell<u64>>,
+}
+
+/// A connection's topics.
+#[derive(Default)]
+pub struct Reader {
+    topics: SmallVec<[String; 2]>,
+}
+
+impl Board {
+    fn obey(command: &str, session: Option<&mut Reader>, io: &mut Io<'_, Self>) {
+        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+        let effect = match verb {
+            "say" => Effect::Reply(rest.to_owned()),
+            "fill" => Effect::Reply("x".repeat(rest.parse().expect("a number"))),
+            "write" => Effect::Submit(Lane::Write, rest.to_owned()),
+            "read" => Effect::Submit(Lane::Read, rest.to_owned()),
+            "join" => {
+                session.expect("only the living join").topics = rest.split(' ').map(str::to_owned).collect();
+                Effect::Join
+            }
+            "tell" => Effect::Publish(first.to_owned(), second.to_owned()),
+            "evict" => Effect::Evict(rest.to_owned(), CloseReason::Revoked),
+            "ask" => Effect::Inspect(()),
+            "bye" => Effect::Close(CloseReason::Goodbye),
+            "panic" => panic!("as it was told"),
+            _ => Effect::Reply(format!("what is {verb}?")),
+        };
+        io.effects.push(effect);
+    }
+}
+
+impl Service for Board {
+    type Words = Words;
+    type Session = Reader;
+
+    fn open(&mut self, io: &mut Io<'_, Self>) -> (Wire, Reader) {
+        if io.full {
+            io.effects.push(Effect::Reply("full".into()));
+            io.effects.push(Effect::Close(CloseReason::TooMany));
+        }
+        (Wire::Line(LineCodec::default()), Reader::default())
+    }
+
+    fn handle(&mut self, message: Incoming<'_>, session: &mut Reader, io: &mut Io<'_, Self>) -> Flow {
+        let Incoming::Line(line) = message else { return Flow::Handled };
+        let line = String::from_utf8_lossy(line);
+        if io.jobs > 0 && !line.starts_with("write ") {
+            return Flow::Wait;
+        }
+        match line.split_once(' ') {
+            // What a job is told to do when it comes back may hold several commands.
+            Some(("write" | "read", _)) => Self::obey(&line, Some(session), io),
+            _ => line.split(';').for_each(|command| Self::obey(command, Some(session), io)),
+        }
+        Flow::Handled
+    }
+
+    fn finish(&mut self, job: String, mut session: Option<&mut Reader>, io: &mut Io<'_, Self>) {
+        job.split(';').for_each(|command| Self::obey(command, session.as_deref_mut(), io));
+    }
+
+    fn busy(&mut self, job: String, _: &mut Reader, io: &mut Io<'_, Self>) {
+        assert_ne!(job, "panic", "as it was told");
+        io.effects.push(Effect::Reply("busy".into()));
+    }
+
+    fn broken(&mut self, _: &ProtoError, _: &mut Reader, _: &mut Io<'_, Self>) {}
+
+    fn panicked(&mut self, _: Option<&mut Reader>, io: &mut Io<'_, Self>) {
+        io.effects.push(Effect::Reply("our fault".into()));
+    }
+
+    fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> CloseReason {
+        io.effects.push(Effect::Reply("too late".into()));
+        if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+    }
+
+    fn drain(&mut self) {}
+
+    fn farewell(&mut self, _: &mut Reader, _: bool, io: &mut Io<'_, Self>) -> Farewell {
+        io.effects.push(Effect::Reply("farewell".into()));
+        Farewell::Close
+    }
+
+    fn closed(&mut self, _: &mut Reader, _: &mut Io<'_, Self>) {}
+
+    fn tick(&mut self, _: &mut Io<'_, Self>) {}
+
+    fn patience(&self, _: &Wire, _: Phase, _: &Reader) -> Patience {
+        Patience { kind: 1, ms: IDLE_MS, renewed_by_bytes: false }
+    }
+
+    fn message_bytes_max(&self, _: &Reader) -> usize {
+        1 << 20
+    }
+
+    fn topics(&self, session: &Reader) -> SmallVec<[String; 2]> {
+        session.topics.clone()
+    }
+
+    fn may_publish(&mut self, _: &String, now: Now) -> Result<(), u32> {
+        match self.shut_until_ms.get().saturating_sub(now.mono_ms) {
+            0 => Ok(()),
+            wait_ms => Err(wait_ms as u32),
+        }
+    }
+
+    fn write_reply(&mut self, reply: String, _: &mut Wire, _: &Reader, _: Now, out: &mut Vec<u8>) -> Last {
+        out.extend_from_slice(reply.as_bytes());
+        out.push(b'\n');
+        Last::No
+    }
+
+    fn kind(&self, _: &Reader) -> usize {
+        0
+    }
+
+    fn joins(&self, _: usize) -> bool {
+        true
+    }
+
+    fn write_event(&mut self, event: &String, _: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(event.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn deliver(&mut self, _: Audience, _: &String) {}
+
+    fn inspect(&self, (): (), view: &View<'_>) -> String {
+        format!("{} open", view.connections)
+    }
+
+    fn describe(&self, _: &Reader) -> (&'static str, Option<String>) {
+        ("board", None)
+    }
+}
+
+/// The loop over the board, and everything that surrounds it.
+pub struct Desk {
+    pub net: SimNet,
+    pub reactor: Reactor<SimNet, Board>,
+    pub queues: Queues<String>,
+    pub door: Door<String>,
+    pub shut_until_ms: Rc<Cell<u64>>,
+}
+
+impl Desk {
+    /// A desk with these bounds, over a kernel that does what it should.
+    pub fn new(limits: ReactorLimits, bounds: LaneBounds) -> Self {
+        let net = SimNet::new(0, Faults::NONE);
+        let (door, inbox) = inbox(net.bell());
+        let (lanes, queues) = lanes(bounds);
+        let listeners = vec![Listener::new(net.listen(), false)];
+        let board = Board::default();
+        let shut_until_ms = board.shut_until_ms.clone();
+        let reactor = Reactor::new(net.clone(), board, limits, listeners, inbox, lanes).expect("nothing can fail here");
+        Self { net, reactor, queues, door, shut_until_ms }
+    }
+
+    /// A client that has connected and been accepted.
+    pub fn client(&mut self) -> SocketId {
+        let id = self.net.connect(0);
+        self.settle();
+        id
+    }
+
+    /// Sends lines, and lets the loop do what it can.
+    pub fn send(&mut self, id: SocketId, lines: &str) {
+        self.net.send(id, format!("{lines}\n").as_bytes());
+        self.settle();
+    }
+
+    /// Turns until the loop wants to sleep, and holds that it gets there.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            self.reactor.turn().expect("the kernel does what it should");
+            let waited = self.net.waited();
+            if waited.quiet && waited.timeout_ms != Some(0) || self.reactor.is_stopped() {
+                return;
+            }
+        }
+        panic!("the loop does not come to rest");
+    }
+
+    /// Lets time pass, and the loop notice it.
+    pub fn pass(&mut self, ms: u64) {
+        self.net.advance(ms);
+        self.settle();
+    }
+
+    /// Takes every waiting job out of its lane, in order.
+    pub fn take_jobs(&mut self) -> Vec<Ticket<String>> {
+        let written = self.queues.write.try_next_group(usize::MAX).unwrap_or_default();
+        written.into_iter().chain(self.queues.read.try_iter()).chain(self.queues.slow.try_iter()).collect()
+    }
+
+    /// Hands jobs back as done.
+    pub fn done(&mut self, tickets: Vec<Ticket<String>>) {
+        self.door.send(Wakeup::Done(tickets));
+        self.settle();
+    }
+
+    /// Does every waiting job.
+    pub fn work(&mut self) {
+        let tickets = self.take_jobs();
+        self.done(tickets);
+    }
+
+    /// What a client has been sent since the last look, line by line, after the loop has settled.
+    pub fn lines(&mut self, id: SocketId) -> Vec<String> {
+        let mut text = String::new();
+        loop {
+            let bytes = self.net.receive(id, usize::MAX);
+            if bytes.is_empty() {
+                return text.lines().map(str::to_owned).collect();
+            }
+            text.push_str(&String::from_utf8_lossy(&bytes));
+            self.settle();
+        }
+    }
+
+    /// How many connections ended for this reason.
+    pub fn closes(&self, reason: CloseReason) -> u64 {
+        self.reactor.stats().closes().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
+    }
+}
+
+/// How long a silent reader is kept.
+pub const IDLE_MS: u32 = 600_000;

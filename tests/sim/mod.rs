@@ -1,0 +1,8 @@
+//! The simulation's parts: a kernel ([`net`]), a small service for the loop alone ([`board`]), and
+//! the product with its clients ([`world`], [`clients`], [`checks`]).
+
+pub mod board;
+pub mod checks;
+pub mod clients;
+pub mod net;
+pub mod world;
