@@ -43,7 +43,7 @@ impl MangaHub {
         let Some(origin) = request.header("origin").filter(|_| service == ServiceKind::Http) else { return 0 };
         let allowed = &self.state.settings.cors_origins;
         let place = allowed.iter().position(|other| other == "*" || other.eq_ignore_ascii_case(origin));
-        place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
+        place.and_then(|place| u8::try_from(place + 1).ok()).filter(|place| *place != Session::ENDING).unwrap_or(0)
     }
 
     /// An answer as a response: the family's shape, and what browsers and clients need beside it.

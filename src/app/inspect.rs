@@ -6,7 +6,7 @@ use crate::handlers::State;
 use crate::handlers::api::{Answer, ConnzQuery, Inquiry, Reply};
 use crate::proto::internal::{self, ConnRow, Metric};
 use crate::proto::time::rfc3339;
-use crate::reactor::stats::{PHASES, Stats, View};
+use crate::reactor::stats::{Closed, Open, PHASES, Stats, View};
 
 /// Answers a question about the server.
 pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
@@ -156,37 +156,35 @@ fn connz(query: &ConnzQuery, view: &View<'_>) -> Reply {
     };
     let mut rows = Vec::new();
     if query.open {
-        for open in (view.open)(query.offset, query.limit) {
-            if wanted(open.protocol, open.user.as_deref()) {
-                let row = ConnRow {
-                    id: open.key.pack(),
-                    peer: open.peer,
-                    protocol: open.protocol,
-                    user: open.user.as_deref(),
-                    times_ms: (open.opened_ms, open.active_ms),
-                    bytes: open.bytes,
-                    messages: open.messages,
-                    more: json!({"state": "open", "pending_bytes": open.held.1, "received_bytes": open.held.0, "jobs": open.jobs}),
-                };
-                rows.push(row.json(false));
-            }
+        let wanted = |open: &Open| wanted(open.protocol, open.user.as_deref());
+        for open in (view.open)(&wanted, query.offset, query.limit) {
+            let row = ConnRow {
+                id: open.key.pack(),
+                peer: open.peer,
+                protocol: open.protocol,
+                user: open.user.as_deref(),
+                times_ms: (open.opened_ms, open.active_ms),
+                bytes: open.bytes,
+                messages: open.messages,
+                more: json!({"state": "open", "pending_bytes": open.held.1, "received_bytes": open.held.0, "jobs": open.jobs}),
+            };
+            rows.push(row.json(false));
         }
     }
     if query.closed {
-        for closed in view.stats.closed().take(query.limit) {
-            if wanted(closed.protocol, closed.user.as_deref()) {
-                let row = ConnRow {
-                    id: closed.key.pack(),
-                    peer: closed.peer,
-                    protocol: closed.protocol,
-                    user: closed.user.as_deref(),
-                    times_ms: (closed.opened_ms, closed.closed_ms),
-                    bytes: closed.bytes,
-                    messages: closed.messages,
-                    more: json!({"state": "closed", "reason": closed.reason.as_str()}),
-                };
-                rows.push(row.json(true));
-            }
+        let wanted = |closed: &&Closed| wanted(closed.protocol, closed.user.as_deref());
+        for closed in view.stats.closed().filter(wanted).take(query.limit) {
+            let row = ConnRow {
+                id: closed.key.pack(),
+                peer: closed.peer,
+                protocol: closed.protocol,
+                user: closed.user.as_deref(),
+                times_ms: (closed.opened_ms, closed.closed_ms),
+                bytes: closed.bytes,
+                messages: closed.messages,
+                more: json!({"state": "closed", "reason": closed.reason.as_str()}),
+            };
+            rows.push(row.json(true));
         }
     }
     internal::json_page(&json!({

@@ -132,6 +132,7 @@ impl Service for MangaHub {
             _ => None,
         };
         if let Some(why) = why {
+            session.cors = Session::ENDING;
             self.apologise(ApiError::new(ErrorKind::Unavailable, why).after(5), &session, io);
             io.effects.push(Effect::Close(CloseReason::TooMany));
         }
@@ -182,12 +183,13 @@ impl Service for MangaHub {
             true => Via::NONE_V2,
             false => Via::NONE,
         };
-        session.cors = 0;
+        session.cors = Session::ENDING;
         self.context(via, io).refuse(ApiError::new(ErrorKind::Framing(error.status), error.what));
     }
 
     fn panicked(&mut self, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         if let Some(session) = session {
+            session.cors = Session::ENDING;
             self.apologise(ApiError::new(ErrorKind::Internal, "Something went wrong on the server"), session, io);
         }
     }
@@ -207,6 +209,7 @@ impl Service for MangaHub {
             reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
             _ => return CloseReason::Internal,
         };
+        session.cors = Session::ENDING;
         self.apologise(error, session, io);
         reason
     }
@@ -295,9 +298,11 @@ impl Service for MangaHub {
         match wire {
             Wire::Http(codec) => {
                 let mut response = self.response(answer, session);
-                response.close |= self.state.draining;
+                response.close |= self.state.draining || session.is_ending();
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
-                if codec.encode(&response, date, out) { Last::No } else { Last::Yes }
+                let stays_open = codec.encode(&response, date, out);
+                // Whoever ends a session closes it, and knows the reason better.
+                if stays_open || session.is_ending() { Last::No } else { Last::Yes }
             }
             Wire::Line(_) | Wire::Raw => {
                 let begins = answer.origin.via == auth_route(session.service).0;

@@ -172,7 +172,7 @@ declare! {
         v2_coalesce: Flag = false;
         /// A v1 client must authenticate within this long, else AUTH_TIMEOUT and close. Typed by hand, it takes a while.
         v1_auth_timeout_ms: Millis<100, HOUR_MS> = 30_000;
-        /// A v2 client must authenticate within this long, else auth_error and close. Programs are quick.
+        /// A v2 client must authenticate within this long, else AUTH_TIMEOUT and close. Programs are quick.
         v2_auth_timeout_ms: Millis<100, HOUR_MS> = 10_000;
         /// A v2 client silent for this long is closed; it sends heartbeats. A v1 client never is: it has none.
         v2_idle_timeout_ms: Millis<1000, DAY_MS> = 1_800_000;

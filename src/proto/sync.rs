@@ -184,7 +184,13 @@ fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
             write_line("auth_success", at, data, out);
         }
         Reply::Pong(client_time) => {
-            write_line("pong", at, json!({"server_time": at, "client_time": client_time}), out);
+            // Written as it came: reading it would round numbers, and could fail on deep nesting.
+            #[derive(Serialize)]
+            struct Pong<'a> {
+                server_time: &'a str,
+                client_time: Option<Box<RawValue>>,
+            }
+            write_line("pong", at, Pong { server_time: at, client_time }, out);
         }
         Reply::SyncStats { clients, users, waiting } => {
             let data = json!({"total_clients": clients, "total_users": users, "broadcast_queue": waiting});

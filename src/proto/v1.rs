@@ -165,14 +165,11 @@ pub fn read_change(body: &super::json::Object<'_>) -> Result<Update, ApiError> {
     })
 }
 
-/// The chapter under any of its names; the exact one wins.
+/// The chapter under any of its names; the exact one wins, and none may be wrong.
 fn read_chapter(body: &super::json::Object<'_>) -> Result<Option<Chapter>, ApiError> {
-    for name in ["chapter_exact", "current_chapter", "chapter"] {
-        if let Some(chapter) = body.chapter(name)? {
-            return Ok(Some(chapter));
-        }
-    }
-    Ok(None)
+    let (exact, current, chapter) =
+        (body.chapter("chapter_exact")?, body.chapter("current_chapter")?, body.chapter("chapter")?);
+    Ok(exact.or(current).or(chapter))
 }
 
 fn read_history(input: &HttpInput<'_>) -> Result<History, ApiError> {

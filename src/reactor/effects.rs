@@ -9,7 +9,7 @@ use super::conn::{Conn, Flags};
 use super::net::Net;
 use super::pool::Ticket;
 use super::service::{Io, JobOf, Last, Now, QuestionOf, ReplyOf, Service, TopicOf};
-use super::stats::{Open, View};
+use super::stats::{Open, View, Wanted};
 use super::timers::tick_after;
 use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
@@ -162,7 +162,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn inspect(&mut self, key: ConnKey, question: QuestionOf<S>) {
         let (conns, service, now) = (&self.conns, &self.service, self.now);
         let describe = |conn: &Conn<N, S>| describe(conn, service, now);
-        let open = |skip, limit| conns.iter().skip(skip).take(limit).map(describe).collect();
+        let open = |wanted: Wanted<'_>, skip, limit| {
+            conns.iter().map(describe).filter(wanted).skip(skip).take(limit).collect()
+        };
         let view = View {
             now,
             stats: &self.stats,

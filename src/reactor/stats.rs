@@ -119,9 +119,12 @@ pub struct View<'a> {
     pub held: (usize, usize),
     /// Whether it is draining.
     pub draining: bool,
-    /// Lists the open connections, in slot order, after `skip` at most `limit`.
-    pub open: &'a dyn Fn(usize, usize) -> Vec<Open>,
+    /// Lists the open connections that are wanted, in slot order, after `skip` at most `limit`.
+    pub open: &'a dyn Fn(Wanted<'_>, usize, usize) -> Vec<Open>,
 }
+
+/// Says which connections to list.
+pub type Wanted<'a> = &'a dyn Fn(&Open) -> bool;
 
 impl Stats {
     /// One turn in so many is timed.
