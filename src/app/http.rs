@@ -16,7 +16,7 @@ use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
 use crate::handlers::{Access, Caller, Ctx, Settings, auth};
-use crate::proto::http1::{Method, Request, Response};
+use crate::proto::http1::{Method, Request, Response, Version};
 use crate::proto::routes::{self, Family, Found, Input, Match, Prepared, ROUTES, Route};
 use crate::proto::{internal, v1};
 use crate::reactor::service::{Flow, Io};
@@ -82,7 +82,9 @@ fn allow_origin(response: Response, origin: &str) -> Response {
 
 /// Whether somebody who sends such a request may ask at all.
 fn let_in(request: &Request<'_>, service: ServiceKind, settings: &Settings) -> Result<(), ApiError> {
-    if !is_our_host(request.host, &settings.hosts) {
+    // No browser speaks HTTP/1.0; a health checker that does may leave the host out.
+    let unnamed = request.version == Version::Http10 && request.host.is_empty();
+    if !unnamed && !is_our_host(request.host, &settings.hosts) {
         return Err(ApiError::new(ErrorKind::Misdirected, "This server does not serve that host"));
     }
     if service != ServiceKind::Internal {

@@ -5,7 +5,7 @@
 
 use super::api::{ApiError, ErrorKind, Reply};
 use super::effect::{CloseReason, Lane};
-use super::session::Session;
+use super::session::{Device, Session};
 use super::token::Claims;
 use super::{Access, Call, Caller, Ctx, rate};
 use crate::store::StoreError;
@@ -297,7 +297,7 @@ fn welcome(claims: &Claims, device: Option<String>, session: &mut Session, ctx: 
         ));
     };
     session.member = Some(member);
-    session.device = device.map(String::into_boxed_str);
+    session.device = device.map(|name| Box::new(Device(name)));
     let session_id = ctx.state.fresh_id();
     let username =
         ctx.state.members.get(member).map_or_else(|| claims.username.as_str().into(), |m| m.username.clone());

@@ -40,7 +40,7 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         rating: None,
         private: args.private,
         note: None,
-        device: ctx.device.take().or_else(|| session.device.as_deref().map(str::to_owned)),
+        device: ctx.device.take().or_else(|| session.device_name()),
         read_at: None,
         received_at: ctx.now.unix_ms,
         must_exist: false,

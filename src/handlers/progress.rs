@@ -83,7 +83,7 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
     if args.user_id.as_deref().is_some_and(|claimed| claimed != caller.id.as_str()) {
         return Err(ApiError::new(ErrorKind::Forbidden, "user_id: only one's own progress can be changed"));
     }
-    let device = ctx.device.take().or_else(|| session.device.as_deref().map(str::to_owned));
+    let device = ctx.device.take().or_else(|| session.device_name());
     let Some(series) = ctx.state.catalogue.find(&args.manga).cloned() else {
         return tell_unknown(args, &caller, device, ctx);
     };

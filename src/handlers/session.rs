@@ -30,9 +30,13 @@ pub struct Session {
     pub reads: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
-    /// The name its device gave itself.
-    pub device: Option<Box<str>>,
+    /// The device that it runs on. Behind a pointer: few say, and everyone pays for the room.
+    pub device: Option<Box<Device>>,
 }
+
+/// A device, as it named itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device(pub String);
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +80,11 @@ impl Session {
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
         Self { service, counted: false, cors: 0, reads: false, member: None, device: None }
+    }
+
+    /// The name of its device.
+    pub fn device_name(&self) -> Option<String> {
+        self.device.as_ref().map(|device| device.0.clone())
     }
 
     /// Stands in for a connection that has ended while its job ran.

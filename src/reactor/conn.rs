@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 
 use super::net::Net;
 use super::send::SendBuf;
-use super::service::{ListenerIndex, Service};
+use super::service::{Io, ListenerIndex, Now, Service};
 use super::timers::Tick;
-use crate::handlers::effect::CloseReason;
+use crate::handlers::effect::{CloseReason, Effect};
 use crate::handlers::key::ConnKey;
 use crate::proto::Wire;
 use crate::proto::buffer::RecvBuf;
@@ -186,6 +186,11 @@ impl<N: Net, S: Service> Conn<N, S> {
             }
         }
         Flushed::All
+    }
+
+    /// What a service method on its behalf may see and say.
+    pub fn io<'a>(&self, now: Now, effects: &'a mut Vec<Effect<S::Words>>) -> Io<'a, S> {
+        Io { now, key: self.key, peer: self.peer, listener: self.listener, jobs: self.jobs, full: false, effects }
     }
 
     /// The earliest of its deadlines, or 0.

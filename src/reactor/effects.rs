@@ -24,14 +24,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
         call: impl FnOnce(&mut S, Option<&mut S::Session>, &mut Io<'_, S>),
     ) {
         let conn = self.conns.get_mut(key);
-        let mut io = Io {
-            now: self.now,
-            key,
-            peer: conn.as_ref().map_or(NOWHERE, |conn| conn.peer),
-            listener: conn.as_ref().map_or(0, |conn| conn.listener),
-            jobs: conn.as_ref().map_or(0, |conn| conn.jobs),
-            full: false,
-            effects: &mut self.effects,
+        let mut io = match &conn {
+            Some(conn) => conn.io(self.now, &mut self.effects),
+            None => {
+                Io { now: self.now, key, peer: NOWHERE, listener: 0, jobs: 0, full: false, effects: &mut self.effects }
+            }
         };
         let session = conn.map(|conn| &mut conn.session);
         let service = &mut self.service;
@@ -45,15 +42,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
     pub(super) fn recover(&mut self, key: ConnKey) {
         self.stats.panics += 1;
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let mut io = Io {
-            now: self.now,
-            key,
-            peer: conn.peer,
-            listener: conn.listener,
-            jobs: conn.jobs,
-            full: false,
-            effects: &mut self.effects,
-        };
+        let mut io = conn.io(self.now, &mut self.effects);
         self.service.panicked(Some(&mut conn.session), &mut io);
         self.apply(key);
         self.close(key, CloseReason::Internal);
@@ -96,7 +85,13 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return;
         }
         self.out.clear();
-        let last = self.service.write_reply(reply, &mut conn.wire, &conn.session, self.now, &mut self.out);
+        let (service, session, now, out) = (&mut self.service, &conn.session, self.now, &mut self.out);
+        let write = || service.write_reply(reply, &mut conn.wire, session, now, out);
+        let Ok(last) = catch_unwind(AssertUnwindSafe(write)) else {
+            // What it has written so far is half an answer, and there is no other.
+            self.stats.panics += 1;
+            return self.doom(key, CloseReason::Internal);
+        };
         conn.messages_out = conn.messages_out.wrapping_add(1);
         if conn.flags.any(Flags::UNTOLD) {
             self.tellings.push_back(Telling::Reply(key, self.out.as_slice().into()));

@@ -5,6 +5,7 @@
 //! one chunk that every member shares, and written later with everything else that is owed. Order
 //! is kept across topics: a later event never overtakes an earlier one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -123,7 +124,12 @@ fn encode<'a, S: Service>(
     let mut encoded = Encoded::new();
     out.clear();
     for event in events {
-        service.write_event(event, kind, out);
+        // An event that can't be written is told to nobody; the others are.
+        let length = out.len();
+        if catch_unwind(AssertUnwindSafe(|| service.write_event(event, kind, out))).is_err() {
+            tracing::error!("an event could not be written");
+            out.truncate(length);
+        }
         if !joins {
             encoded.push(Rc::from(&out[..]));
             out.clear();

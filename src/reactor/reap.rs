@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::conn::{Conn, Flags};
 use super::net::Net;
-use super::service::{Io, Now, Service};
+use super::service::{Now, Service};
 use super::stats::Closed;
 use super::{Reactor, State, unix_ms};
 use crate::handlers::effect::CloseReason;
@@ -49,15 +49,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 }
             }
             self.stats.close(obituary(&conn, &self.service, self.now));
-            let mut io = Io {
-                now: self.now,
-                key,
-                peer: conn.peer,
-                listener: conn.listener,
-                jobs: conn.jobs,
-                full: false,
-                effects: &mut self.effects,
-            };
+            let mut io = conn.io(self.now, &mut self.effects);
             if catch_unwind(AssertUnwindSafe(|| self.service.closed(&mut conn.session, &mut io))).is_err() {
                 self.stats.panics += 1;
                 self.effects.clear();

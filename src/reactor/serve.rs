@@ -11,7 +11,7 @@ use super::conn::{Conn, Filled, Flags};
 use super::inbox::Wakeup;
 use super::net::Net;
 use super::pool::Ticket;
-use super::service::{Flow, Io, JobOf, Service};
+use super::service::{Flow, JobOf, Service};
 use super::timers::{tick_after, tick_passed};
 use super::{PAUSE_SHARE, Reactor, State, enqueue, mark_dirty, write_on};
 use crate::handlers::effect::CloseReason;
@@ -181,15 +181,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         let eof = conn.flags.any(Flags::EOF);
         let bytes_max = self.service.message_bytes_max(&conn.session);
-        let mut io = Io {
-            now: self.now,
-            key,
-            peer: conn.peer,
-            listener: conn.listener,
-            jobs: conn.jobs,
-            full: false,
-            effects: &mut self.effects,
-        };
+        let mut io = conn.io(self.now, &mut self.effects);
         match conn.wire.decode(rx, eof, bytes_max) {
             Ok(Decoded::NeedMore) => Step::NeedMore,
             Ok(Decoded::Closed) => {
