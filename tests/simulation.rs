@@ -69,6 +69,43 @@ fn a_deferred_publish_keeps_the_order() {
     assert_eq!(desk.lines(reader), ["1", "2", "3"]);
 }
 
+/// A turn's events of one topic reach a member in one write, although each came with a reply of its
+/// own that says nothing.
+#[test]
+fn a_turns_events_are_one_write() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "join a");
+    let lines: Vec<String> = (0..64).map(|number| format!("write tell a {number};hush")).collect();
+    desk.send(teller, &lines.join("\n"));
+    let jobs = desk.take_jobs();
+    assert_eq!(jobs.len(), 64);
+    let before = desk.net.calls();
+    desk.done(jobs);
+    assert_eq!(desk.net.calls() - before, 1);
+    assert_eq!(desk.lines(reader).len(), 64);
+}
+
+/// A client that pipelines hears of what it caused before it is answered what it asked next, and
+/// even when it has closed its side meanwhile.
+#[test]
+fn replies_stay_behind_what_was_caused_before() {
+    let mut desk = desk();
+    let teller = desk.client();
+    desk.send(teller, "join a");
+    desk.send(teller, "write tell a told\nsay answered");
+    desk.shut_until_ms.set(desk.net.mono_ms() + 500);
+    desk.work();
+    assert_eq!(desk.lines(teller), Vec::<String>::new());
+    desk.send(teller, "write tell a last");
+    desk.net.half_close(teller);
+    desk.settle();
+    desk.work();
+    desk.pass(500);
+    assert_eq!(desk.lines(teller), ["told", "answered", "last"]);
+    assert!(desk.net.has_ended(teller));
+}
+
 /// A panic in a call, in what follows a job and in the refusal of a job is answered, ends its own
 /// connection, and nobody else's.
 #[test]

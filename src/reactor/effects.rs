@@ -92,10 +92,14 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.stats.panics += 1;
             return self.doom(key, CloseReason::Internal);
         };
-        conn.messages_out = conn.messages_out.wrapping_add(1);
-        if conn.flags.any(Flags::UNTOLD) {
+        if self.out.is_empty() {
+            // A change is answered by its broadcast. Nothing must not stand in line between two
+            // events, which would then not be joined.
+        } else if conn.flags.any(Flags::UNTOLD) {
+            conn.messages_out = conn.messages_out.wrapping_add(1);
             self.tellings.push_back(Telling::Reply(key, self.out.as_slice().into()));
         } else {
+            conn.messages_out = conn.messages_out.wrapping_add(1);
             let join = self.service.joins(self.service.kind(&conn.session));
             self.held.1 += self.out.len();
             conn.tx.push_owned(&self.out, join);

@@ -49,6 +49,7 @@ impl Board {
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         let effect = match verb {
             "say" => Effect::Reply(rest.to_owned()),
+            "hush" => Effect::Reply(String::new()),
             "fill" => Effect::Reply("x".repeat(rest.parse().expect("a number"))),
             "write" => Effect::Submit(Lane::Write, rest.to_owned()),
             "read" => Effect::Submit(Lane::Read, rest.to_owned()),
@@ -144,8 +145,11 @@ impl Service for Board {
     }
 
     fn write_reply(&mut self, reply: String, _: &mut Wire, _: &Reader, _: Now, out: &mut Vec<u8>) -> Last {
-        out.extend_from_slice(reply.as_bytes());
-        out.push(b'\n');
+        // An empty reply is none, as when a change is answered by its broadcast.
+        if !reply.is_empty() {
+            out.extend_from_slice(reply.as_bytes());
+            out.push(b'\n');
+        }
         Last::No
     }
 
