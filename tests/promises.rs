@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use process::{Http, Line, Server, arguments, command, configure, register};
+use process::{Http, Line, Server, arguments, command, configure, register, until};
 use serde_json::{Value, json};
 
 /// A data folder that can't be made or written, a database that is none: one line that names the thing,
@@ -71,7 +71,14 @@ fn nothing_is_promised_of_a_database_that_is_gone() {
     }
     let told = server.stderr().lines().filter(|line| line.contains("deleted or replaced")).count();
     assert_eq!(told, 1, "{}", server.stderr());
+    // Sending it new clients would be wrong, and whoever decides that is told.
+    let health = |wanted: u16| {
+        let mut http = Http::connect(server.address("http"), &account.token).unwrap();
+        until("the health to change", || http.call("GET", "/health", None).ok().filter(|(status, _)| *status == wanted))
+    };
+    assert_eq!(health(500).1["status"], "unhealthy");
     fs::rename(&aside, &database).unwrap();
+    assert_eq!(health(200).1["status"], "ok");
     line.send(&[progress("berserk", 4)]).unwrap();
     assert_eq!(line.expect("broadcast").unwrap()["data"]["stored"], true);
     server.kill();

@@ -52,7 +52,7 @@ impl MangaHub {
         let response = match family(answer.origin.via, session) {
             Family::Internal => internal::respond(answer.outcome),
             Family::V2 => respond_v2(answer.outcome),
-            Family::V1 | Family::Sync => v1::respond(answer.outcome),
+            Family::V1 | Family::Sync => v1::show::respond(answer.outcome),
         };
         let response = match retry_after_s {
             0 => response,
@@ -234,7 +234,7 @@ pub(super) fn is_v2(path: &str) -> bool {
 fn respond_v2(outcome: Result<Reply, ApiError>) -> Response {
     match outcome {
         Err(error) => Response::json(error.kind.codes().0, json!({"error": error.message}).to_string()),
-        reply => v1::respond(reply),
+        reply => v1::show::respond(reply),
     }
 }
 

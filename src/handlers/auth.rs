@@ -7,7 +7,7 @@ use super::api::{ApiError, ErrorKind, Reply};
 use super::effect::{CloseReason, Lane};
 use super::session::{Device, Session};
 use super::token::Claims;
-use super::{Access, Call, Caller, Ctx, rate};
+use super::{Access, Call, Caller, Ctx};
 use crate::store::StoreError;
 use crate::store::model::{Role, User, UserId};
 
@@ -362,11 +362,6 @@ pub fn sweep(ctx: &mut Ctx<'_>) {
     let now_ms = ctx.now.mono_ms;
     ctx.state.login_pauses.sweep(now_ms);
     ctx.state.address_pauses.sweep(now_ms);
-}
-
-/// How often one user may send.
-pub fn message_rate(ctx: &Ctx<'_>) -> rate::Rate {
-    ctx.state.settings.messages
 }
 
 #[cfg(test)]

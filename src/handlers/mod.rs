@@ -99,6 +99,8 @@ pub struct State {
     pub broadcast_ms: u64,
     /// The store's version at the last look: it changes when another process writes.
     pub data_version: i64,
+    /// Whether the writer could work at the last look: readers don't notice when it can't.
+    pub writer_works: bool,
     /// What was counted by name.
     pub counts: monitor::Counts,
     /// The server is on its way out.
@@ -166,6 +168,7 @@ impl State {
             broadcasts: Bucket::default(),
             broadcast_ms: 0,
             data_version: 0,
+            writer_works: true,
             counts: monitor::Counts::default(),
             draining: false,
             started_ms,

@@ -84,8 +84,8 @@ fn health(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         Lane::Read,
         |store| store.ping(),
         |alive, _, ctx| {
-            let draining = ctx.state.draining;
-            ctx.reply(Reply::Health { draining, store: alive.is_ok() });
+            let (draining, writes) = (ctx.state.draining, ctx.state.writer_works);
+            ctx.reply(Reply::Health { draining, store: alive.is_ok() && writes });
             Ok(())
         },
     );
@@ -100,7 +100,9 @@ fn ready(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         Lane::Read,
         |store| store.ping(),
         |alive, _, ctx| {
-            alive.map_err(|_| ApiError::new(ErrorKind::Unavailable, "the store does not answer"))?;
+            if alive.is_err() || !ctx.state.writer_works {
+                return Err(ApiError::new(ErrorKind::Unavailable, "the store does not answer"));
+            }
             ctx.reply(Reply::Health { draining: false, store: true });
             Ok(())
         },
@@ -143,6 +145,7 @@ pub fn tick(ctx: &mut Ctx<'_>) {
             Ok((version, revoked))
         },
         |seen: Result<_, StoreError>, _, ctx| {
+            ctx.state.writer_works = seen.is_ok();
             if let Ok((version, revoked)) = seen {
                 ctx.state.data_version = version;
                 take_over(revoked.unwrap_or_default(), ctx);

@@ -107,7 +107,7 @@ fn read_progress_v2(data: &Object<'_>) -> Result<Update, ApiError> {
 }
 
 fn read_progress(data: &Object<'_>, chapter_name: &str) -> Result<Update, ApiError> {
-    let update = v1::read_change(data)?;
+    let update = v1::read::read_change(data)?;
     if update.chapter.is_none() {
         return Err(missing(chapter_name));
     }
@@ -196,9 +196,9 @@ fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
             let data = json!({"total_clients": clients, "total_users": users, "broadcast_queue": waiting});
             write_line("stats", at, data, out);
         }
-        Reply::Progress(row, series) => write_line("progress", at, v1::progress_row(&row, Some(&series)), out),
+        Reply::Progress(row, series) => write_line("progress", at, v1::show::progress_row(&row, Some(&series)), out),
         Reply::ProgressList(page, _) => {
-            let rows = page.items.iter().map(|(row, series)| v1::progress_row(row, series.as_deref()));
+            let rows = page.items.iter().map(|(row, series)| v1::show::progress_row(row, series.as_deref()));
             let items: Vec<_> = rows.collect();
             write_line("progress_list", at, json!({"items": items, "total": page.total}), out);
         }

@@ -61,6 +61,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
         } else if passed(conn.step_due) && conn.flags.any(Flags::LINGERING) {
             conn.step_due = 0;
             self.doom(key, CloseReason::Finished);
+        } else if passed(conn.step_due) && conn.jobs > 0 {
+            // It has taken its step and waits for us; the jobs have a deadline of their own.
+            conn.step_due = now + tick_after(1000);
         } else if passed(conn.step_due) {
             conn.step_due = 0;
             if !self.taking(key) {

@@ -5,8 +5,12 @@
 //! leave effects, effects are carried out in their order, events go out once a turn, and sockets
 //! are written once a turn. What bytes *mean* is not known here: that is the [`Service`]'s.
 //!
-//! Suggested reading: `service` (the seam), `conn` (one connection), this file, then `net`,
-//! `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
+//! This file holds what the phases share, and their order. Each phase has a file of its own: `serve`,
+//! `deadlines`, `publish`, `flush`, `reap`, `accept`; `effects` carries out what handlers leave, and
+//! `drain` is the way out.
+//!
+//! Suggested reading: `service` (the seam), `conn` (one connection), this file, the phases in their
+//! order, then what they stand on: `net`, `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
 
 mod accept;
 pub mod conn;

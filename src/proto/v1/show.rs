@@ -1,213 +1,12 @@
-//! The first family over HTTP: `/api/v1`, and the aliases of the common specification.
-//!
-//! `{"success":true,"data":…}` or `{"success":false,"error":{"code","message"}}`, always. Lists are
-//! never null, times are RFC 3339, and members that its clients read as integers are whole numbers,
-//! with the exact value beside them. `docs/protocol.md` shows each shape.
-
-use std::borrow::Cow;
+//! Answers in the first family's shape.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::http1::{Method, Response};
-use super::json::missing;
-use super::routes::{Family, HttpInput, Route};
-use super::time::{parse_rfc3339, rfc3339};
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
-use crate::handlers::auth::{self, ChangePassword, Login, PasswordRule, Register};
-use crate::handlers::catalogue::MangaRef;
-use crate::handlers::library::{self, Add};
-use crate::handlers::manga::{self, Detail};
-use crate::handlers::monitor;
-use crate::handlers::progress::{self, History, Unknown, Update};
-use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaQuery, Page, Progress, Publication, ReadingStatus, User, Window,
-};
-
-/// The routes of this family.
-pub fn routes() -> Vec<Route> {
-    use Method::{Delete, Get, Post, Put};
-    let mut routes = vec![
-        Route::http(Family::V1, Get, "/health", monitor::HEALTH, |_| Ok(())),
-        Route::http(Family::V1, Post, "/api/v1/auth/register", auth::REGISTER, read_register),
-        Route::http(Family::V1, Post, "/api/v1/auth/login", auth::LOGIN, read_login),
-        Route::http(Family::V1, Post, "/api/v1/auth/logout-all", auth::LOGOUT_ALL, |_| Ok(())),
-        Route::http(Family::V1, Get, "/api/v1/users/me", auth::ME, |_| Ok(())),
-        Route::http(Family::V1, Put, "/api/v1/users/me/password", auth::CHANGE_PASSWORD, read_change_password),
-        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all),
-        Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_window),
-        Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
-        Route::http(Family::V1, Get, "/api/v1/users/progress/{manga}", progress::GET, |input| Ok(named(input))),
-        Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
-        Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
-    ];
-    for (list, detail, library) in [
-        ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
-        ("/manga", "/manga/{manga}", "/users/library"),
-    ] {
-        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
-        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
-            Ok(Detail { manga: named(input), shape: detail_body })
-        }));
-        routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
-        routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
-    }
-    routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
-    routes
-}
-
-// ---- what is read
-
-fn read_register(input: &HttpInput<'_>) -> Result<Register, ApiError> {
-    let body = input.body()?;
-    Ok(Register {
-        username: auth::check_username(body.need_text("username")?.into_owned(), USERNAME_CHARACTERS_MAX)?,
-        email: auth::check_email(body.need_text("email")?.into_owned())?,
-        password: PasswordRule::V1.check(body.need_text("password")?.into_owned())?,
-    })
-}
-
-fn read_login(input: &HttpInput<'_>) -> Result<Login, ApiError> {
-    let body = input.body()?;
-    let login = match body.short_text("username", LOGIN_CHARACTERS_MAX)? {
-        Some(username) => username,
-        None => body.short_text("email", LOGIN_CHARACTERS_MAX)?.ok_or_else(|| missing("username"))?,
-    };
-    Ok(Login { login: login.into_owned(), password: body.need_text("password")?.into_owned() })
-}
-
-fn read_change_password(input: &HttpInput<'_>) -> Result<ChangePassword, ApiError> {
-    let body = input.body()?;
-    Ok(ChangePassword {
-        current: body.need_text("current_password")?.into_owned(),
-        new: PasswordRule::STANDARD.check(body.need_text("new_password")?.into_owned()).map_err(|mut error| {
-            error.message = error.message.replacen("password", "new_password", 1).into();
-            error
-        })?,
-    })
-}
-
-fn read_search(input: &HttpInput<'_>) -> Result<MangaQuery, ApiError> {
-    let text = |name| input.query(name).map(Cow::into_owned);
-    let status = input.query("status").map(|word| parse_word(&word, "status", Publication::parse, Publication::WORDS));
-    Ok(MangaQuery {
-        title: text("title"),
-        author: text("author"),
-        genre: text("genre"),
-        status: status.transpose()?,
-        window: read_window(input)?,
-    })
-}
-
-/// Every series: what can't be read in the query is as if it weren't there.
-fn read_all(input: &HttpInput<'_>) -> Result<MangaQuery, ApiError> {
-    Ok(MangaQuery { window: read_window(input).unwrap_or_default(), ..MangaQuery::default() })
-}
-
-/// `limit` and `offset`. No limit, or 0, is all there are; then there is no offset either.
-fn read_window(input: &HttpInput<'_>) -> Result<Window, ApiError> {
-    let number = |name: &str| {
-        let Some(text) = input.query(name) else { return Ok(0) };
-        text.parse::<u32>().map_err(|_| ApiError::invalid(format!("{name}: expected a whole number from 0")))
-    };
-    let (limit, offset) = (number("limit")?, number("offset")?);
-    Ok(match limit {
-        0 => Window::default(),
-        limit => Window { limit: Some(limit), offset },
-    })
-}
-
-fn read_add(input: &HttpInput<'_>) -> Result<Add, ApiError> {
-    let body = input.body()?;
-    let status = body.text("status")?.filter(|word| !word.is_empty()).ok_or_else(|| missing("status"))?;
-    Ok(Add {
-        manga: read_manga(&body)?,
-        status: parse_status(&status)?,
-        chapter: read_chapter(&body)?.unwrap_or_default(),
-        private: body.boolean("private")?,
-    })
-}
-
-fn read_update(input: &HttpInput<'_>) -> Result<Update, ApiError> {
-    read_update_of(named(input), &input.body()?)
-}
-
-fn read_update_with_id(input: &HttpInput<'_>) -> Result<Update, ApiError> {
-    let body = input.body()?;
-    read_update_of(read_manga(&body)?, &body)
-}
-
-fn read_update_of(manga: MangaRef, body: &super::json::Object<'_>) -> Result<Update, ApiError> {
-    Ok(Update { manga, unknown: Unknown::RowMustExist, ..read_change(body)? })
-}
-
-/// The members that change progress, the same on every wire: those that aren't there change
-/// nothing. `""` for a status and `0` for a rating are how a client says "not given".
-pub fn read_change(body: &super::json::Object<'_>) -> Result<Update, ApiError> {
-    let status = body.text("status")?.filter(|word| !word.is_empty());
-    let read_at = body.text("read_at")?;
-    let read_at = read_at.map(|text| {
-        parse_rfc3339(&text).ok_or_else(|| ApiError::invalid("read_at: expected a time such as 2026-01-31T09:00:00Z"))
-    });
-    let count = |name| body.integer(name, 0, COUNT_MAX).map(|count| count.map(|count| count as i32));
-    Ok(Update {
-        manga: MangaRef::Id(0),
-        user_id: body.text("user_id")?.map(Cow::into_owned),
-        chapter: read_chapter(body)?,
-        status: status.map(|word| parse_status(&word)).transpose()?,
-        volume: count("volume")?,
-        page: count("page")?,
-        rating: body.integer("rating", 0, 10)?.filter(|rating| *rating > 0).map(|rating| rating as i32),
-        private: body.boolean("private")?,
-        note: body.short_text("note", NOTE_CHARACTERS_MAX)?.map(Cow::into_owned),
-        read_at: read_at.transpose()?,
-        unknown: Unknown::SeriesMustExist,
-    })
-}
-
-/// The chapter under any of its names; the exact one wins, and none may be wrong.
-fn read_chapter(body: &super::json::Object<'_>) -> Result<Option<Chapter>, ApiError> {
-    let (exact, current, chapter) =
-        (body.chapter("chapter_exact")?, body.chapter("current_chapter")?, body.chapter("chapter")?);
-    Ok(exact.or(current).or(chapter))
-}
-
-fn read_history(input: &HttpInput<'_>) -> Result<History, ApiError> {
-    let number = |name: &str, max: i64| {
-        let Some(text) = input.query(name) else { return Ok(None) };
-        let number = text.parse::<i64>().ok().filter(|number| (1..=max).contains(number));
-        number.map(Some).ok_or_else(|| ApiError::invalid(format!("{name}: expected a whole number from 1 to {max}")))
-    };
-    Ok(History {
-        manga: input.query("manga").map(|word| MangaRef::Word(word.into_owned())),
-        before: number("before", i64::MAX)?,
-        limit: number("limit", HISTORY_LIMIT_MAX)?.unwrap_or(HISTORY_LIMIT) as u32,
-    })
-}
-
-/// The series that the path names: a slug first, then, if all digits, a key.
-fn named(input: &HttpInput<'_>) -> MangaRef {
-    MangaRef::Word(input.param().to_owned())
-}
-
-/// The series that a body names, by text or by number.
-fn read_manga(body: &super::json::Object<'_>) -> Result<MangaRef, ApiError> {
-    let raw = body.raw("manga_id").ok_or_else(|| missing("manga_id"))?;
-    match raw.get().starts_with('"') {
-        true => Ok(MangaRef::Word(body.need_text("manga_id")?.into_owned())),
-        false => Ok(MangaRef::Id(body.integer("manga_id", 0, i64::MAX)?.unwrap_or_default())),
-    }
-}
-
-fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
-    parse_word(word, "status", ReadingStatus::parse, ReadingStatus::WORDS)
-}
-
-fn parse_word<T>(word: &str, name: &str, parse: fn(&str) -> Option<T>, words: &[&str]) -> Result<T, ApiError> {
-    parse(word).ok_or_else(|| ApiError::invalid(format!("{name}: expected one of {}", words.join(", "))))
-}
-
-// ---- what is shown
+use crate::proto::http1::Response;
+use crate::proto::time::rfc3339;
+use crate::store::model::{Chapter, HistoryEntry, Manga, Page, Progress, Publication, User, Window};
 
 /// An answer in this family's shape.
 pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
@@ -313,7 +112,7 @@ fn manga_list(page: &Page<Manga>, window: Window) -> Response {
     Response::json(200, to_json(&body))
 }
 
-fn detail_body(manga: &Manga) -> Vec<u8> {
+pub(super) fn detail_body(manga: &Manga) -> Vec<u8> {
     to_json(&json!({"success": true, "data": {"manga": manga_shape(manga)}}))
 }
 
@@ -452,22 +251,6 @@ fn meta(total: u64, window: Window) -> Value {
 fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
-
-/// The longest name this family's registration takes.
-const USERNAME_CHARACTERS_MAX: usize = 32;
-
-/// No name or address is longer, so no longer one is looked for.
-const LOGIN_CHARACTERS_MAX: usize = 254;
-
-/// A note is a few paragraphs.
-const NOTE_CHARACTERS_MAX: usize = 2000;
-
-/// No volume or page has a higher number.
-const COUNT_MAX: i64 = 1_000_000;
-
-/// How many entries of a history are shown unasked, and at most.
-const HISTORY_LIMIT: i64 = 50;
-const HISTORY_LIMIT_MAX: i64 = 500;
 
 #[cfg(test)]
 mod tests {

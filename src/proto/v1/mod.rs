@@ -1,0 +1,52 @@
+//! The first family over HTTP: `/api/v1`, and the aliases of the common specification.
+//!
+//! `{"success":true,"data":…}` or `{"success":false,"error":{"code","message"}}`, always. Lists are
+//! never null, times are RFC 3339, and members that its clients read as integers are whole numbers,
+//! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
+//! puts answers together. `docs/protocol.md` shows each shape.
+
+pub mod read;
+pub mod show;
+
+use read::{
+    named, read_add, read_all, read_change_password, read_history, read_login, read_register, read_search, read_update,
+    read_update_with_id, read_window,
+};
+use show::detail_body;
+
+use super::http1::Method;
+use super::routes::{Family, Route};
+use crate::handlers::manga::Detail;
+use crate::handlers::{auth, library, manga, monitor, progress};
+
+/// The routes of this family.
+pub fn routes() -> Vec<Route> {
+    use Method::{Delete, Get, Post, Put};
+    let mut routes = vec![
+        Route::http(Family::V1, Get, "/health", monitor::HEALTH, |_| Ok(())),
+        Route::http(Family::V1, Post, "/api/v1/auth/register", auth::REGISTER, read_register),
+        Route::http(Family::V1, Post, "/api/v1/auth/login", auth::LOGIN, read_login),
+        Route::http(Family::V1, Post, "/api/v1/auth/logout-all", auth::LOGOUT_ALL, |_| Ok(())),
+        Route::http(Family::V1, Get, "/api/v1/users/me", auth::ME, |_| Ok(())),
+        Route::http(Family::V1, Put, "/api/v1/users/me/password", auth::CHANGE_PASSWORD, read_change_password),
+        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all),
+        Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_window),
+        Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
+        Route::http(Family::V1, Get, "/api/v1/users/progress/{manga}", progress::GET, |input| Ok(named(input))),
+        Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
+        Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
+    ];
+    for (list, detail, library) in [
+        ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
+        ("/manga", "/manga/{manga}", "/users/library"),
+    ] {
+        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
+        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
+            Ok(Detail { manga: named(input), shape: detail_body })
+        }));
+        routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
+        routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
+    }
+    routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
+    routes
+}
