@@ -4,7 +4,7 @@
 //! workers. Dependencies point one way, `reactor → proto → handlers → store`, and `tests/arch.rs`
 //! holds it. In reading order:
 //!
-//! - [`serve`]: from a configuration to a running server; where everything is put together.
+//! - [`mod@serve`]: from a configuration to a running server; where everything is put together.
 //! - [`reactor`]: the event loop, and the only code that touches sockets and clocks.
 //! - [`proto`]: bytes to messages and back, pure; the tables of routes.
 //! - [`app`]: the product on the reactor: a message, its route, its call, its answer.

@@ -392,7 +392,7 @@ impl Clock {
 /// others can reach the bound itself.
 pub const PAUSE_SHARE: usize = 4;
 
-/// The [`Patience`] kind of outstanding jobs. Services use kinds from 1 to 200.
+/// The [`Patience`](service::Patience) kind of outstanding jobs. Services use kinds from 1 to 200.
 pub const JOBS: u8 = 255;
 
 /// The key of effects that belong to no connection.

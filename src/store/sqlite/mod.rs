@@ -3,7 +3,7 @@
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
 //! the verb that runs it (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
-//! ([`SqliteStore::writable`]), and whatever came from outside is bound, never part of a statement.
+//! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
 mod error;
 mod file;
