@@ -122,7 +122,7 @@ fn commands_to_try(services: &[Service]) -> Vec<(&'static str, String)> {
             format!(
                 "(printf '{{\"type\":\"auth\",\"data\":{{\"token\":\"%s\"}}}}\\n' \"$TOKEN\"; \
                  echo '{{\"type\":\"progress\",\"data\":{{\"manga_id\":\"one-piece\",\"current_chapter\":7}}}}'; sleep 1) \
-                 | nc {} {}",
+                 | nc -N {} {}",
                 tcp.ip(),
                 tcp.port()
             ),
@@ -173,7 +173,7 @@ mod tests {
         let text = printed(&services(&["0.0.0.0:1234"], &["[::]:5678"]));
         assert_eq!(text.matches("  # ").count(), 3);
         assert!(text.contains("http://127.0.0.1:1234/api/v1/auth/register"));
-        assert!(text.contains("| nc ::1 5678"));
+        assert!(text.contains("| nc -N ::1 5678"));
     }
 
     /// What is not running is not proposed.
