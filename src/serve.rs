@@ -1,8 +1,8 @@
 //! From a configuration to a running server: the one place where everything is put together.
 //!
-//! The order matters. The store is opened and the catalogue loaded first, then every socket is
-//! bound, and only when all are does the first one accept. What fails is one line that names the
-//! thing.
+//! The order matters. Every socket is bound first, so that a port that is taken leaves no trace; then
+//! the store is opened and the catalogue loaded; and only then does the first socket accept. What fails
+//! is one line that names the thing.
 
 use std::fs;
 use std::io::{self, Write};
@@ -71,12 +71,13 @@ pub enum ServeError {
 
 /// Starts every service there is.
 pub fn serve(config: Config) -> Result<Running, ServeError> {
+    // Before anything is made: a port that is taken leaves no trace.
+    let (listeners, kinds, services) = bind(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
     let connections = connection_bound(config.limits.connections);
-    let (listeners, kinds, services) = bind(&config)?;
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;

@@ -36,6 +36,52 @@ fn login(http: &mut HttpClient, username: &str, password: &str) -> common::http:
 
 // ---- tokens
 
+/// Logging out everywhere twice within a second voids the token that was made in between.
+#[test]
+fn every_logout_everywhere_counts() {
+    let server = TestServer::start();
+    let mut token = server.register("alice").token;
+    for _ in 0..4 {
+        let out = server.http().post("/api/v1/auth/logout-all", Some(&token), &json!({}));
+        assert_eq!((out.status, me(&server, &token)), (200, 401));
+        let again = login(&mut server.http(), "alice", PASSWORD);
+        token = again.data(200)["token"].as_str().unwrap().to_owned();
+        assert_eq!(me(&server, &token), 200);
+    }
+}
+
+/// A token made by a tool proves whose it is: the name it says is not believed.
+#[test]
+fn three_claims_choose_no_name() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let mut claims = three_claims(&alice);
+    claims["username"] = json!("somebody-else");
+    let mut session = server.v1();
+    session.say("auth", json!({"token": signed(Algorithm::HS256, SECRET, &claims)}));
+    assert_eq!(session.expect("auth_success")["data"]["username"], "alice");
+}
+
+/// A token dated to the future is refused, for it would outlive every revocation until then.
+#[test]
+fn a_token_from_the_future_is_refused() {
+    let server = TestServer::start();
+    let mut claims = three_claims(&server.register("alice"));
+    claims["iat"] = json!(now_s() + 600);
+    assert_eq!(me(&server, &signed(Algorithm::HS256, SECRET, &claims)), 401);
+}
+
+/// A longer password that begins with the right one is another password.
+#[test]
+fn a_password_is_compared_whole() {
+    let server = TestServer::start();
+    let password = "p".repeat(72);
+    let body = json!({"username": "alice", "email": "alice@example.org", "password": password});
+    server.http().post("/api/v1/auth/register", None, &body).data(201);
+    assert_eq!(login(&mut server.http(), "alice", &"p".repeat(80)).status, 401);
+    assert_eq!(login(&mut server.http(), "alice", &password).status, 200);
+}
+
 /// What a token says about itself: who, from when, until when, by whom, each with an id of its own.
 #[test]
 fn tokens_say_what_they_are() {

@@ -7,6 +7,19 @@ use common::line::LineClient;
 use common::{COMPLETED, ONGOING, TestServer};
 use serde_json::{Value, json};
 
+/// What is sent right behind `auth` is heard by its sender too, stored or not.
+#[test]
+fn what_follows_auth_at_once_is_heard() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let mut client = server.v1();
+    let auth = json!({"type": "auth", "data": {"token": alice.token}});
+    let told = json!({"type": "progress", "data": {"manga_id": "not-in-the-catalogue", "current_chapter": 1}});
+    client.send_raw(format!("{auth}\n{told}\n"));
+    client.expect("auth_success");
+    assert_eq!(client.expect("broadcast")["data"]["stored"], false);
+}
+
 /// The key of a series, as the second dialect names it.
 fn key_of(server: &TestServer, slug: &str) -> i64 {
     let manga = server.http().get(&format!("/api/v1/manga/{slug}"), None).data(200);

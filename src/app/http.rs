@@ -70,7 +70,7 @@ fn allow_origin(response: Response, origin: &str) -> Response {
     let response = response
         .with_header("Access-Control-Allow-Origin", origin.to_owned())
         .with_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-        .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Device, X-Requested-With")
+        .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Accept-Encoding, Cache-Control, X-CSRF-Token, X-Device, X-Requested-With")
         .with_header("Access-Control-Expose-Headers", "Content-Length, Retry-After")
         .with_header("Access-Control-Max-Age", "43200")
         .with_header("Vary", "Origin");
@@ -194,7 +194,8 @@ fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
         move |store| store.user(&id),
         move |user, session, ctx| match user {
             Ok(user) if user.valid_from == 0 => {
-                ctx.set_caller(Some(Caller::from(claims)));
+                // Such a token proves who it is for, and nothing else it says.
+                ctx.set_caller(Some(Caller { id: user.id, username: user.username.into(), role: user.role }));
                 call(session, ctx)
             }
             Ok(_) | Err(StoreError::NotFound) => {

@@ -153,7 +153,7 @@ declare! {
         fields: Count<8, 1024> = 64;
         /// The request line alone; beyond it 414 and close. At most head_bytes.
         line_bytes: Bytes<256, MIB> = 8 * 1024;
-        /// A body held in memory; beyond it 413 and close. Our largest, a library import, has a limit of its own.
+        /// A body held in memory; beyond it 413 and close.
         body_bytes: Bytes<1024, GIB> = 1024 * 1024;
     }
 
@@ -184,7 +184,7 @@ declare! {
         line_bytes_before_auth: Bytes<1024, MIB> = 8 * 1024;
     }
 
-    /// HTTP for the operator: /metrics, /varz, /connz, /readyz and the /notify triggers. Never meant for the internet.
+    /// HTTP for the operator: /metrics, /varz, /connz and /readyz. Never meant for the internet.
     [internal] Internal {
         /// Where the internal routes are served. Off loopback, token must be set. An empty list switches them off.
         listen: Addresses = loopback(&[8085]);

@@ -170,6 +170,8 @@ fn login(args: Login, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError
     if let Some(seconds) = pauses.into_iter().filter_map(Result::err).max() {
         return Err(ApiError::new(ErrorKind::RateLimited, "Too many failed logins, please wait").after(seconds));
     }
+    // Counted before it is compared, so that guesses made all at once don't all count as the first.
+    ctx.state.login_pauses.failed(account.clone(), now_ms);
     let cost = ctx.state.settings.bcrypt_cost;
     let Login { login, password } = args;
     ctx.run(
@@ -183,7 +185,6 @@ fn login(args: Login, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError
         },
         move |compared, _, ctx| {
             let Some(user) = compared? else {
-                ctx.state.login_pauses.failed(account, ctx.now.mono_ms);
                 ctx.state.address_pauses.failed(address, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Unauthorized, "Invalid username or password"));
             };
@@ -235,7 +236,7 @@ fn change_password(args: ChangePassword, _: &mut Session, ctx: &mut Ctx<'_>) -> 
                 ctx.state.login_pauses.failed(account, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Forbidden, "The current password is wrong"));
             };
-            let (id, valid_from) = (caller.id.clone(), next_second(ctx));
+            let (id, valid_from) = (caller.id.clone(), next_valid_from(&caller.id, ctx));
             ctx.run(
                 Lane::Write,
                 move |store| store.set_password(&id, &hash, valid_from),
@@ -254,7 +255,7 @@ fn change_password(args: ChangePassword, _: &mut Session, ctx: &mut Ctx<'_>) -> 
 
 fn logout_all(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let Caller { id, .. } = ctx.caller()?;
-    let valid_from = next_second(ctx);
+    let valid_from = next_valid_from(&id, ctx);
     let user = id.clone();
     ctx.run(
         Lane::Write,
@@ -280,7 +281,11 @@ fn authenticate(args: Authenticate, session: &mut Session, ctx: &mut Ctx<'_>) ->
         Lane::Read,
         move |store| store.user(&id),
         move |user, session, ctx| match user {
-            Ok(user) if user.valid_from == 0 => welcome(&claims, args.device, session, ctx),
+            Ok(user) if user.valid_from == 0 => {
+                // Such a token proves who it is for, and nothing else it says.
+                let claims = Claims { username: user.username, role: user.role, ..claims };
+                welcome(&claims, args.device, session, ctx)
+            }
             Ok(_) | Err(StoreError::NotFound) => Err(bad_token()),
             Err(error) => Err(error.into()),
         },
@@ -328,10 +333,12 @@ pub const fn close_reason(kind: ErrorKind) -> CloseReason {
     }
 }
 
-/// Tokens carry whole seconds, so a revocation counts from the next one: a token issued in this
-/// second before it must not survive, and one issued right after it is issued for that second too.
-fn next_second(ctx: &Ctx<'_>) -> i64 {
-    ctx.now_s() + 1
+/// From when a user's tokens count, once those there are become void. Tokens carry whole seconds, so it
+/// is the next one: a token issued in this second must not survive, and one issued right after is dated
+/// to it. Twice in a second, it is the one after that.
+fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
+    let known = ctx.state.revocations.valid_from(user).unwrap_or(0);
+    (ctx.now_s() + 1).max(known + 1)
 }
 
 /// A token for the first family's clients.
@@ -349,7 +356,9 @@ pub fn hash(password: &str, cost: u32) -> Result<String, StoreError> {
 
 /// The user, if the password is theirs. Without a user it takes the same time to say no.
 fn compare(user: Option<User>, password: &str, cost: u32) -> Result<Option<User>, StoreError> {
-    let Some(user) = user else {
+    // bcrypt would read the first 72 bytes, or up to a NUL, and call that the same.
+    let whole = password.len() <= 72 && !password.contains('\0');
+    let Some(user) = user.filter(|_| whole) else {
         hash(password.get(..72.min(password.len())).unwrap_or(""), cost)?;
         return Ok(None);
     };

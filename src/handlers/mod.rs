@@ -163,8 +163,9 @@ impl State {
             members: Members::default(),
             addresses: Addresses::default(),
             revocations: Revocations::default(),
-            login_pauses: Backoff::new(5),
-            address_pauses: Backoff::new(50),
+            login_pauses: Backoff::new(5, 30_000),
+            // Many people can share an address, so it is slowed down and never shut out.
+            address_pauses: Backoff::new(50, 1000),
             broadcasts: Bucket::default(),
             broadcast_ms: 0,
             data_version: 0,

@@ -63,6 +63,7 @@ impl Bucket {
 pub struct Backoff<K> {
     failures: HashMap<K, Failures>,
     free: u32,
+    pause_ms_max: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +73,9 @@ struct Failures {
 }
 
 impl<K: Eq + Hash + Clone> Backoff<K> {
-    /// `free` failures cost nothing.
-    pub fn new(free: u32) -> Self {
-        Self { failures: HashMap::new(), free }
+    /// `free` failures cost nothing, and no pause is longer than `pause_ms_max`.
+    pub fn new(free: u32, pause_ms_max: u64) -> Self {
+        Self { failures: HashMap::new(), free, pause_ms_max }
     }
 
     /// Whether an attempt may be made, or in how many seconds.
@@ -93,9 +94,10 @@ impl<K: Eq + Hash + Clone> Backoff<K> {
         }
         let failures = self.failures.entry(key).or_insert(Failures { count: 0, until_ms: 0 });
         failures.count += 1;
+        failures.until_ms = now_ms;
         if failures.count > self.free {
             let doubled = PAUSE_MS_MIN << (failures.count - self.free - 1).min(10);
-            failures.until_ms = now_ms + doubled.min(PAUSE_MS_MAX);
+            failures.until_ms = now_ms + doubled.min(self.pause_ms_max);
         }
     }
 
@@ -106,7 +108,7 @@ impl<K: Eq + Hash + Clone> Backoff<K> {
 
     /// Forgets failures that are long past.
     pub fn sweep(&mut self, now_ms: u64) {
-        self.failures.retain(|_, failures| failures.until_ms + FORGET_AFTER_MS > now_ms || failures.until_ms == 0);
+        self.failures.retain(|_, failures| failures.until_ms + FORGET_AFTER_MS > now_ms);
         if self.failures.len() >= KEYS_MAX {
             self.failures.retain(|_, failures| failures.until_ms > now_ms);
         }
@@ -115,9 +117,6 @@ impl<K: Eq + Hash + Clone> Backoff<K> {
 
 /// The first pause.
 const PAUSE_MS_MIN: u64 = 1000;
-
-/// The longest pause.
-const PAUSE_MS_MAX: u64 = 30_000;
 
 /// How long a failure is remembered.
 const FORGET_AFTER_MS: u64 = 15 * 60_000;
@@ -161,7 +160,7 @@ mod tests {
     /// Pauses double from one second to thirty, and success ends them.
     #[test]
     fn pauses_grow_and_end() {
-        let mut backoff = Backoff::new(2);
+        let mut backoff = Backoff::new(2, 30_000);
         (0..2).for_each(|_| backoff.failed("a", 0));
         assert_eq!(backoff.check(&"a", 0), Ok(()));
         backoff.failed("a", 0);

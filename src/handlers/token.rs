@@ -104,9 +104,14 @@ impl Keys {
         let presented = presented.claims;
         let now = now_s as f64;
         let in_time = presented.exp > now && presented.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_S);
+        // One from the future would outlive every revocation until then.
+        let issued = presented.iat.is_none_or(|iat| iat <= now + LEEWAY_S);
         let ours = presented.iss.is_none_or(|iss| iss == ISSUER);
         let subject = presented.sub.is_none_or(|sub| sub == presented.user_id);
-        if !(in_time && ours && subject) || presented.username.is_empty() || presented.username.len() > NAME_BYTES_MAX {
+        if !(in_time && issued && ours && subject)
+            || presented.username.is_empty()
+            || presented.username.len() > NAME_BYTES_MAX
+        {
             return Err(BadToken);
         }
         Ok(Claims {
@@ -147,6 +152,11 @@ impl Revocations {
     pub fn revoke(&mut self, user: UserId, valid_from: i64) {
         let known = self.valid_from.entry(user).or_insert(valid_from);
         *known = valid_from.max(*known);
+    }
+
+    /// From when a user's tokens count, if that is remembered.
+    pub fn valid_from(&self, user: &UserId) -> Option<i64> {
+        self.valid_from.get(user).copied()
     }
 
     /// Whether a token issued then still counts. One without that time counts until the first revocation.

@@ -33,9 +33,12 @@ impl<'a> Object<'a> {
     /// Reads an object from the whole of `text`.
     pub fn parse(text: &'a [u8]) -> Result<Self, NotObject> {
         let text = std::str::from_utf8(text).map_err(|_| NotObject::Malformed)?;
-        serde_json::from_str(text).map_err(|error| match error.is_data() && !error.to_string().starts_with(TWICE) {
-            true => NotObject::OtherType,
-            false => NotObject::Malformed,
+        serde_json::from_str(text).map_err(|error| {
+            let other_type = error.is_data() && !error.to_string().starts_with(TWICE);
+            match other_type && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+                true => NotObject::OtherType,
+                false => NotObject::Malformed,
+            }
         })
     }
 
@@ -197,13 +200,14 @@ mod tests {
     /// What is not one object is refused, and a repeated member is not an object.
     #[test]
     fn only_objects_are_objects() {
-        let cases: [(&[u8], NotObject); 8] = [
+        let cases: [(&[u8], NotObject); 9] = [
             (b"", NotObject::Malformed),
             (b"{", NotObject::Malformed),
             (b"{}{}", NotObject::Malformed),
             (b"{\"a\":1,\"a\":2}", NotObject::Malformed),
             (b"{\"a\":1,\"\\u0061\":2}", NotObject::Malformed),
             (b"\xff", NotObject::Malformed),
+            (b"[[[", NotObject::Malformed),
             (b"[]", NotObject::OtherType),
             (b"null", NotObject::OtherType),
         ];

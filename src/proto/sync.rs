@@ -29,6 +29,7 @@ pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         Route::line(SyncV1, "progress", progress::UPDATE, read_progress_v1),
         Route::line(SyncV2, "progress_update", progress::UPDATE, read_progress_v2),
+        // A control frame in all but name, and as cheap as one: it does not count.
         Route::line(SyncV2, "heartbeat", monitor::PING, |_| Ok(None)).unmetered(),
         Route::line(SyncV2, "disconnect", monitor::DISCONNECT, |_| Ok(())).unmetered(),
     ];

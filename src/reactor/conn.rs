@@ -211,7 +211,12 @@ impl<N: Net, S: Service> Conn<N, S> {
     }
 
     /// Whether it may be given the next message.
+    ///
+    /// One that joins first hears that it may: what it sends behind that can cause events, and it must
+    /// be there to hear them.
     pub fn can_decode(&self) -> bool {
-        !self.flags.any(Flags::WAITING | Flags::CLOSING | Flags::LINGERING | Flags::DOOMED | Flags::DRAINING)
+        !self
+            .flags
+            .any(Flags::JOINING | Flags::WAITING | Flags::CLOSING | Flags::LINGERING | Flags::DOOMED | Flags::DRAINING)
     }
 }

@@ -76,6 +76,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
         for topic in self.service.topics(&conn.session) {
             self.hub.join(topic, key.into());
         }
+        if conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF) {
+            enqueue(&mut self.run_queue, conn);
+        }
     }
 
     /// The peer must take something before long.

@@ -121,6 +121,7 @@ fn library_list(page: &Page<(Progress, Manga)>) -> Response {
         let mut item = progress_row(row, None);
         item["manga_id"] = json!(manga.facts.slug);
         item["manga_key"] = json!(manga.id);
+        item["manga_title"] = json!(manga.facts.title);
         item["manga"] = json!(manga_shape(manga));
         item
     });
