@@ -68,7 +68,7 @@ fn list(items: Vec<Value>, meta: Value) -> Response {
     Response::json(200, json!({"success": true, "data": {"items": items}, "meta": meta}).to_string())
 }
 
-/// The user and the token, in `data` and once more at the top: one seed's script reads it there.
+/// The user and the token, in `data` and once more at the top, where an existing client's script reads it.
 fn login(status: u16, user: &User, token: &str) -> Response {
     let user = account(user);
     let body = json!({"success": true, "data": {"user": user, "token": token}, "user": user, "token": token});
