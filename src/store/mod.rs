@@ -2,15 +2,18 @@
 //!
 //! Everything here may block, so it runs on worker threads only. A verb speaks of the domain and
 //! never of SQL; it never begins or ends a transaction, because grouping commits is the writer's
-//! work ([`Writer`]). [`open`] chooses the backend by the address.
+//! work ([`Writer`]). Each area's verbs are a trait in a file of its own, and [`Store`] is all of them.
+//! [`open`] chooses the backend by the address.
 
+mod accounts;
+mod catalogue;
 pub mod model;
+mod reading;
 pub mod sqlite;
 
-use model::{
-    HistoryEntry, Manga, MangaFacts, MangaId, MangaQuery, Page, Progress, ProgressChange, ReadingStatus, Stored,
-    UnixMillis, User, UserId, Window,
-};
+pub use accounts::Accounts;
+pub use catalogue::{Catalogue, UPSERTS_MAX};
+pub use reading::Reading;
 
 /// What went wrong, named for what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -35,64 +38,16 @@ pub enum StoreError {
     Corrupt,
 }
 
-/// The verbs. A reader lane's store refuses the ones that write with [`StoreError::Unavailable`].
+/// The verbs of every area, and those of the store as a whole. A reader lane's store refuses the ones
+/// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store {
-    /// Adds a user. [`StoreError::Conflict`] when the name or the e-mail address is taken.
-    fn create_user(&mut self, user: &User) -> Result<(), StoreError>;
-    /// The user with that id.
-    fn user(&mut self, id: &UserId) -> Result<User, StoreError>;
-    /// The user with that name, or, when it holds an `@`, that e-mail address. ASCII case is ignored.
-    fn user_by_login(&mut self, login: &str) -> Result<User, StoreError>;
-    /// Sets a new password hash, and voids every token issued before `valid_from` (Unix seconds).
-    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError>;
-    /// Voids every token of the user issued before `valid_from` (Unix seconds).
-    fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError>;
-    /// Every user whose tokens were voided at or after `since` (Unix seconds), and from when theirs count.
-    fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError>;
+pub trait Store: Accounts + Catalogue + Reading {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.
     fn ping(&mut self) -> Result<(), StoreError>;
-
-    /// Brings the catalogue to these facts, slug by slug; unchanged ones are not written. Returns how
-    /// many rows were added or changed. More than [`UPSERTS_MAX`] are [`StoreError::TooMuch`].
-    fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError>;
-    /// The series of a key.
-    fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError>;
-    /// The next series by key after `after`, at most `limit`: the catalogue in slices.
-    fn manga_after(&mut self, after: MangaId, limit: u32) -> Result<Vec<Manga>, StoreError>;
-    /// The series that match, by title.
-    fn search_manga(&mut self, query: &MangaQuery) -> Result<Page<Manga>, StoreError>;
-
-    /// Puts a series into a library. [`StoreError::Conflict`] when it is there. An existing
-    /// progress row is kept: `status` replaces its status, `chapter` its chapter when not 0.
-    fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError>;
-    /// A user's library, the last changed first.
-    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError>;
-    /// Stores a change of progress and its history row.
-    fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError>;
-    /// Where a user stands with a series.
-    fn progress(&mut self, user: &UserId, manga: MangaId) -> Result<Progress, StoreError>;
-    /// All of a user's progress, the last changed first.
-    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError>;
-    /// Forgets a user's progress with a series; the history stays.
-    fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError>;
-    /// A user's history, the latest first: of one series or all, before `before` (a seq) where given.
-    /// The time it takes grows with the rows that are skipped.
-    fn history(
-        &mut self,
-        user: &UserId,
-        manga: Option<MangaId>,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<HistoryEntry>, StoreError>;
 }
-
-/// The most series in one call of [`Store::upsert_manga`]: writing more at once would keep readers'
-/// progress waiting behind it. Whoever has more makes a chain of jobs.
-pub const UPSERTS_MAX: usize = 500;
 
 /// A piece of work for a worker: it runs against a store and keeps its own result.
 ///

@@ -4,13 +4,34 @@
 //! search looks into is folded when it is stored ([`fold`]), so SQL compares bytes and needs to know
 //! nothing of Unicode.
 
+use std::ops::DerefMut;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::unknown_word;
+use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
     Chapter, Demographic, Manga, MangaFacts, MangaId, MangaQuery, Page, Publication, UnixMillis, Window,
 };
-use crate::store::{StoreError, UPSERTS_MAX};
+use crate::store::{Catalogue, StoreError, UPSERTS_MAX};
+
+impl<C: DerefMut<Target = Connection>> Catalogue for SqliteStore<C> {
+    fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
+        upsert(self.writable()?, facts, now)
+    }
+
+    fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError> {
+        by_id(&self.conn, id)
+    }
+
+    fn manga_after(&mut self, id: MangaId, limit: u32) -> Result<Vec<Manga>, StoreError> {
+        after(&self.conn, id, limit)
+    }
+
+    fn search_manga(&mut self, query: &MangaQuery) -> Result<Page<Manga>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| search(conn, query))
+    }
+}
 
 pub(super) fn upsert(conn: &Connection, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
     if facts.len() > UPSERTS_MAX {

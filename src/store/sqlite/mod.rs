@@ -1,7 +1,7 @@
 //! The SQLite backend: one connection that writes, and a fixed set that reads.
 //!
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
-//! the verb that runs it (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
+//! the verb that runs it, one file an area (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
@@ -26,10 +26,6 @@ use rusqlite::{Connection, OpenFlags};
 use self::file::DatabaseFile;
 use self::migrations::MigrationError;
 use self::writer::SqliteWriter;
-use super::model::{
-    HistoryEntry, Manga, MangaFacts, MangaId, MangaQuery, Page, Progress, ProgressChange, ReadingStatus, Stored,
-    UnixMillis, User, UserId, Window,
-};
 use super::{OpenError, OpenStore, Store, StoreError, StoreOptions};
 
 /// Opens the database at `path`: creates it where needed, brings its schema up to date, and connects
@@ -66,30 +62,6 @@ impl<C: Deref<Target = Connection>> SqliteStore<C> {
 }
 
 impl<C: DerefMut<Target = Connection>> Store for SqliteStore<C> {
-    fn create_user(&mut self, user: &User) -> Result<(), StoreError> {
-        users::create(self.writable()?, user)
-    }
-
-    fn user(&mut self, id: &UserId) -> Result<User, StoreError> {
-        users::by_id(&self.conn, id)
-    }
-
-    fn user_by_login(&mut self, login: &str) -> Result<User, StoreError> {
-        users::by_login(&self.conn, login)
-    }
-
-    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
-        users::set_password(self.writable()?, id, hash, valid_from)
-    }
-
-    fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
-        users::set_valid_from(self.writable()?, id, valid_from)
-    }
-
-    fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {
-        users::revocations(&self.conn, since)
-    }
-
     fn data_version(&mut self) -> Result<i64, StoreError> {
         Ok(self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
     }
@@ -97,56 +69,6 @@ impl<C: DerefMut<Target = Connection>> Store for SqliteStore<C> {
     fn ping(&mut self) -> Result<(), StoreError> {
         // The schema table has a row in every database that was migrated, so this reads the file.
         Ok(self.conn.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 1")?.query_row([], |_| Ok(()))?)
-    }
-
-    fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
-        manga::upsert(self.writable()?, facts, now)
-    }
-
-    fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError> {
-        manga::by_id(&self.conn, id)
-    }
-
-    fn manga_after(&mut self, after: MangaId, limit: u32) -> Result<Vec<Manga>, StoreError> {
-        manga::after(&self.conn, after, limit)
-    }
-
-    fn search_manga(&mut self, query: &MangaQuery) -> Result<Page<Manga>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| manga::search(conn, query))
-    }
-
-    fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
-        progress::add_to_library(self.writable()?, change, status)
-    }
-
-    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| progress::library(conn, user, window))
-    }
-
-    fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError> {
-        progress::update(self.writable()?, change)
-    }
-
-    fn progress(&mut self, user: &UserId, manga: MangaId) -> Result<Progress, StoreError> {
-        progress::one(&self.conn, user, manga)
-    }
-
-    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| progress::page(conn, user, window))
-    }
-
-    fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
-        progress::delete(self.writable()?, user, manga)
-    }
-
-    fn history(
-        &mut self,
-        user: &UserId,
-        manga: Option<MangaId>,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| history::read(conn, user, manga, before, limit))
     }
 }
 

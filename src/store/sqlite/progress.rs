@@ -4,16 +4,55 @@
 //! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
 //! column means.
 
+use std::ops::DerefMut;
+
 use rusqlite::{Connection, Row, params};
 
 use super::error::unknown_word;
 use super::history::{self, Link};
 use super::manga::{bounds, chapter, manga_at, manga_columns, word};
 use super::users::{found, must_exist as user_must_exist};
-use crate::store::StoreError;
+use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
-    Chapter, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
+    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
 };
+use crate::store::{Reading, StoreError};
+
+impl<C: DerefMut<Target = Connection>> Reading for SqliteStore<C> {
+    fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
+        add_to_library(self.writable()?, change, status)
+    }
+
+    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| library(conn, user, window))
+    }
+
+    fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError> {
+        update(self.writable()?, change)
+    }
+
+    fn progress(&mut self, user: &UserId, manga: MangaId) -> Result<Progress, StoreError> {
+        one(&self.conn, user, manga)
+    }
+
+    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| page(conn, user, window))
+    }
+
+    fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+        delete(self.writable()?, user, manga)
+    }
+
+    fn history(
+        &mut self,
+        user: &UserId,
+        manga: Option<MangaId>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| history::read(conn, user, manga, before, limit))
+    }
+}
 
 pub(super) fn update(conn: &Connection, change: &ProgressChange) -> Result<Stored, StoreError> {
     if change.must_exist {

@@ -1,10 +1,39 @@
 //! Users: who they are, and from when on their tokens count.
 
+use std::ops::DerefMut;
+
 use rusqlite::{Connection, Row, params};
 
+use super::SqliteStore;
 use super::error::unknown_word;
-use crate::store::StoreError;
 use crate::store::model::{Role, User, UserId};
+use crate::store::{Accounts, StoreError};
+
+impl<C: DerefMut<Target = Connection>> Accounts for SqliteStore<C> {
+    fn create_user(&mut self, user: &User) -> Result<(), StoreError> {
+        create(self.writable()?, user)
+    }
+
+    fn user(&mut self, id: &UserId) -> Result<User, StoreError> {
+        by_id(&self.conn, id)
+    }
+
+    fn user_by_login(&mut self, login: &str) -> Result<User, StoreError> {
+        by_login(&self.conn, login)
+    }
+
+    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
+        set_password(self.writable()?, id, hash, valid_from)
+    }
+
+    fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
+        set_valid_from(self.writable()?, id, valid_from)
+    }
+
+    fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {
+        revocations(&self.conn, since)
+    }
+}
 
 pub(super) fn create(conn: &Connection, user: &User) -> Result<(), StoreError> {
     conn.prepare_cached(
