@@ -52,8 +52,12 @@ CREATE TABLE manga (
     created_at INTEGER NOT NULL,
     -- When a fact last changed.
     updated_at INTEGER NOT NULL,
-    -- Last, because it is the longest: a scan for the other columns never reads it.
-    description TEXT NOT NULL
+    description TEXT NOT NULL,
+    -- How many users have a progress row, and what the ratings add up to: kept by triggers, in the
+    -- transaction that changes them, so that lists can be sorted without counting.
+    readers INTEGER NOT NULL DEFAULT 0,
+    rating_sum INTEGER NOT NULL DEFAULT 0,
+    rating_count INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Lists are shown by title.
@@ -107,6 +111,16 @@ CREATE TABLE progress (
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER readers_come AFTER INSERT ON progress
+BEGIN
+    UPDATE manga SET readers = readers + 1 WHERE id = new.manga_id;
+END;
+
+CREATE TRIGGER readers_go AFTER DELETE ON progress
+BEGIN
+    UPDATE manga SET readers = readers - 1 WHERE id = old.manga_id;
+END;
+
 -- Where the chain of a deleted progress row began: the history outlives the row. A new row of the
 -- same pair begins a new chain, so a pair may stand here more than once.
 CREATE TABLE forgotten_progress (
@@ -125,6 +139,21 @@ CREATE TABLE ratings (
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER ratings_come AFTER INSERT ON ratings
+BEGIN
+    UPDATE manga SET rating_sum = rating_sum + new.rating, rating_count = rating_count + 1 WHERE id = new.manga_id;
+END;
+
+CREATE TRIGGER ratings_change AFTER UPDATE OF rating ON ratings
+BEGIN
+    UPDATE manga SET rating_sum = rating_sum - old.rating + new.rating WHERE id = new.manga_id;
+END;
+
+CREATE TRIGGER ratings_go AFTER DELETE ON ratings
+BEGIN
+    UPDATE manga SET rating_sum = rating_sum - old.rating, rating_count = rating_count - 1 WHERE id = old.manga_id;
+END;
 
 -- Every change of progress, in the order in which it happened, as the row stood after it. Appended
 -- and, with its user or by age, deleted; never changed. By age means every row up to some `seq`.

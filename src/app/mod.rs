@@ -23,7 +23,7 @@ use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
-use crate::proto::{Incoming, Phase, ProtoError, Wire, sync};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, sync, v2};
 use crate::reactor;
 use crate::reactor::service::{Farewell, Flow, Io, Last, Now, Patience, Service};
 use crate::reactor::stats::View;
@@ -179,7 +179,7 @@ impl Service for MangaHub {
         if error.truncated {
             return;
         }
-        let via = match error.path.as_deref().is_some_and(http::is_v2) {
+        let via = match error.path.as_deref().is_some_and(v2::owns) {
             true => Via::NONE_V2,
             false => Via::NONE,
         };

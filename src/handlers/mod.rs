@@ -19,6 +19,7 @@ pub mod manga;
 pub mod monitor;
 pub mod progress;
 pub mod rate;
+pub mod scope;
 pub mod session;
 pub mod token;
 pub mod work;
@@ -60,6 +61,8 @@ pub enum Access {
     Public,
     /// Whoever has a good token.
     User,
+    /// Whoever has a token whose role grants this scope; see [`scope`].
+    Scope(&'static str),
     /// Whoever has an administrator's.
     Admin,
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use super::scope;
 use crate::store::model::{Role, User, UserId};
 
 /// The claims of a token that was checked.
@@ -82,7 +83,7 @@ impl Keys {
             username: &user.username,
             email: &user.email,
             role: user.role,
-            scopes: scopes(user.role),
+            scopes: scope::of(user.role),
             iss: ISSUER,
             sub: user.id.as_str(),
             iat: now_s,
@@ -120,24 +121,6 @@ impl Keys {
             role: presented.role.as_deref().and_then(Role::parse).unwrap_or(Role::User),
             issued_at: presented.iat.map(|iat| iat as i64),
         })
-    }
-}
-
-/// What a role may do, as the second family's clients read it in their tokens.
-pub const fn scopes(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::User => &[
-            "read:manga",
-            "read:library",
-            "read:genre",
-            "read:progress",
-            "write:comment",
-            "write:profile",
-            "write:community_chat",
-            "write:library",
-            "write:progress",
-        ],
-        Role::Admin => &["read:*", "write:*", "delete:*", "admin:*", "library:*"],
     }
 }
 

@@ -13,6 +13,7 @@ pub mod routes;
 pub mod sync;
 pub mod time;
 pub mod v1;
+pub mod v2;
 
 use buffer::RecvBuf;
 use http1::{Http1, HttpError, Request};

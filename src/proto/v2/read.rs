@@ -1,0 +1,1 @@
+//! What the second family's clients send, read into the calls' arguments.
