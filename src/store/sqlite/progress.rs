@@ -193,7 +193,7 @@ pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<P
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         progress_columns!(),
-        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, manga_id DESC LIMIT ?2 OFFSET ?3"
+        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, history_seq DESC LIMIT ?2 OFFSET ?3"
     ))?;
     let rows = statement.query_map(params![user.as_str(), limit, offset], |row| progress_at(row, user))?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
@@ -209,7 +209,7 @@ pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Resul
         manga_columns!(),
         " FROM progress JOIN manga ON manga.id = progress.manga_id
          WHERE user_id = ?1 AND in_library
-         ORDER BY progress.updated_at DESC, progress.manga_id DESC LIMIT ?2 OFFSET ?3"
+         ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?2 OFFSET ?3"
     ))?;
     let rows = statement.query_map(params![user.as_str(), limit, offset], |row| {
         Ok((progress_at(row, user)?, manga_at(row, PROGRESS_COLUMNS)?))
