@@ -83,6 +83,11 @@ impl Catalogue {
         self.details.keep(id, detail);
     }
 
+    /// Forgets the answer that was made for a series, because something that it shows has changed.
+    pub fn forget_detail(&mut self, id: MangaId) {
+        self.details.forget(id);
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
