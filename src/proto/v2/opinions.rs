@@ -104,9 +104,12 @@ fn part(items: Vec<Value>, total: u64, window: Window) -> Response {
 }
 
 fn rating_shape(username: &str, rating: Rating) -> Value {
-    let mut shape = own_rating_shape(rating);
-    shape["username"] = json!(username);
-    shape
+    json!({
+        "username": username,
+        "rating": rating.rating,
+        "created_at": rfc3339(rating.created_at),
+        "updated_at": rfc3339(rating.updated_at),
+    })
 }
 
 fn own_rating_shape(rating: Rating) -> Value {
