@@ -310,7 +310,7 @@ fn votes_decide_the_order() {
     let (mut alice, mut bob, mut carol, mut guest) =
         (As::user(&server, &alice), As::user(&server, &bob), As::user(&server, &third), As::nobody(&server));
     let all = format!("/api/v1/manga/{ONGOING}/reviews");
-    let mut write = |user: &mut As<'_>, rating: Value| {
+    let write = |user: &mut As<'_>, rating: Value| {
         let review = user.asks("PUT", &format!("{all}/mine"), json!({"rating": rating, "text": "So."})).data(200);
         review["review"]["id"].as_i64().unwrap()
     };
