@@ -111,9 +111,6 @@ CREATE TABLE progress (
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 
--- The few rows that their owners keep to themselves: their ratings are counted and not listed.
-CREATE INDEX progress_kept_private ON progress (manga_id, user_id) WHERE private = 1;
-
 CREATE TRIGGER readers_come AFTER INSERT ON progress
 BEGIN
     UPDATE manga SET readers = readers + 1 WHERE id = new.manga_id;

@@ -1,6 +1,5 @@
 -- What readers think of a series: who rated it, in order; comments; reviews and their votes.
 CREATE INDEX ratings_by_manga ON ratings (manga_id, created_at);
-CREATE INDEX progress_kept_private ON progress (manga_id, user_id) WHERE private = 1;
 
 CREATE TABLE comments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
