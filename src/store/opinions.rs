@@ -54,6 +54,6 @@ pub trait Opinions {
         window: Window,
         viewer: Option<&UserId>,
     ) -> Result<Page<Review>, StoreError>;
-    /// Makes `helpful` true or false of whether a user found a review helpful; once more changes nothing.
+    /// Notes whether a user finds a review helpful; saying it once more changes nothing.
     fn vote(&mut self, id: ReviewId, user: &UserId, helpful: bool) -> Result<Review, StoreError>;
 }

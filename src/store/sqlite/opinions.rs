@@ -284,7 +284,6 @@ macro_rules! of_listed_ratings {
                             WHERE progress.user_id = ratings.user_id AND progress.manga_id = ?1 AND private)"
     };
 }
-use of_listed_ratings;
 
 const RATINGS_TOTAL: &str = concat!("SELECT count(*) FROM ratings", of_listed_ratings!());
 
