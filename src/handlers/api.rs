@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
 use super::key::ConnKey;
+use super::opinions;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
@@ -89,6 +90,8 @@ pub enum Reply {
     ProgressDeleted(Arc<Series>),
     /// A reading history.
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
+    /// About ratings, comments and reviews.
+    Opinion(opinions::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

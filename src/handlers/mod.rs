@@ -6,7 +6,7 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `opinions`, `auth`, `monitor`.
 
 pub mod api;
 pub mod auth;
@@ -17,6 +17,7 @@ pub mod key;
 pub mod library;
 pub mod manga;
 pub mod monitor;
+pub mod opinions;
 pub mod progress;
 pub mod rate;
 pub mod scope;
@@ -59,6 +60,8 @@ pub struct Call<A> {
 pub enum Access {
     /// Anyone.
     Public,
+    /// Anyone too, and whoever shows a token is known by it; one that is no good is refused.
+    Guest,
     /// Whoever has a good token.
     User,
     /// Whoever has a token whose role grants this scope; see [`scope`].

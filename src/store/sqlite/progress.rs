@@ -1,4 +1,4 @@
-//! Progress, libraries and ratings. Each change also appends to `history`.
+//! Progress and libraries. Each change also appends to `history`.
 //!
 //! The rules of a change (when reading began, what counts as read again) stand in one statement,
 //! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::unknown_word;
 use super::history::{self, Link};
 use super::manga::{bounds, chapter, manga_at, manga_columns, word};
+use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
@@ -81,8 +82,8 @@ fn store(
 ) -> Result<Stored, StoreError> {
     let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
-    if change.rating.is_some() {
-        rate(conn, change)?;
+    if let Some(rating) = change.rating {
+        rate(conn, &change.user_id, change.manga_id, rating, change.received_at)?;
         progress.rating = change.rating;
     }
     Ok(Stored { progress, seq: link.seq })
@@ -164,16 +165,6 @@ fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress
     Ok(statement.query_row(params![user.as_str(), manga], |row| {
         Ok((progress_at(row, user)?, link_at(row, PROGRESS_COLUMNS)?))
     })?)
-}
-
-fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO ratings (user_id, manga_id, rating, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
-         ON CONFLICT (user_id, manga_id) DO UPDATE SET
-             rating = excluded.rating, updated_at = max(updated_at, excluded.updated_at)",
-    )?
-    .execute(params![change.user_id.as_str(), change.manga_id, change.rating, change.received_at])?;
-    Ok(())
 }
 
 fn must_exist(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
