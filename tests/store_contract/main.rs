@@ -3,6 +3,9 @@
 //! A case is a function of a [`Fixture`]: an opened store and how to open it once more. A new backend
 //! adds one line to `backends!`, and nothing else.
 
+mod accounts;
+
+use accounts::*;
 use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
 use proptest::prelude::*;
@@ -59,6 +62,15 @@ contract!(
     groups_of_any_outcome_keep_exactly_what_succeeded,
     any_text_can_be_searched_for,
     history_is_what_a_list_would_be,
+    refresh_tokens_are_good_once,
+    a_spent_refresh_token_ends_its_family,
+    refresh_tokens_are_not_shared,
+    refresh_tokens_are_revoked,
+    voiding_tokens_ends_families,
+    families_are_bounded,
+    deleted_users_are_gone_at_once,
+    erasing_goes_on,
+    own_rows_come_in_parts,
 );
 
 // Users
