@@ -311,6 +311,8 @@ fn settings(config: &Config) -> Settings {
         registration: config.auth.registration == Registration::Open,
         bcrypt_cost: config.auth.bcrypt_cost,
         v1_token_s: i64::from(config.auth.v1_token_days) * 86_400,
+        v2_access_s: i64::from(config.auth.v2_access_minutes) * 60,
+        v2_refresh_s: i64::from(config.auth.v2_refresh_days) * 86_400,
         token_s_max: token_s_max(config),
         broadcast_all: scope == BroadcastScope::All,
         broadcasts: Rate { per_second: config.tcp.broadcasts_per_second, burst: config.tcp.broadcasts_per_second },
@@ -335,7 +337,8 @@ fn settings(config: &Config) -> Settings {
 }
 
 fn token_s_max(config: &Config) -> i64 {
-    i64::from(config.auth.v1_token_days.max(config.auth.v2_refresh_days)) * 86_400
+    // Refresh tokens are not among them: the store itself says whether one counts.
+    i64::from(config.auth.v1_token_days * 86_400).max(i64::from(config.auth.v2_access_minutes * 60))
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::MangaHub;
-use crate::handlers::api::{Answer, ApiError, ErrorKind, Reply, Via};
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Lack, Reply, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
@@ -152,14 +152,17 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
     ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
-    let claims = check_access(request, route, ctx)?;
-    let call = route.prepare(&Input::Http(request, &params))?;
+    let claims = authenticate(request, route, ctx)?;
     match claims {
+        // The token of some tool: what its user may do is looked up with the user.
         Some(claims) if claims.issued_at.is_none() => {
-            run_if_user_exists(claims, call, ctx);
+            let call = route.prepare(&Input::Http(request, &params))?;
+            run_if_user_exists(claims, route, call, ctx);
             Ok(())
         }
         claims => {
+            claims.as_ref().map_or(Ok(()), |claims| authorize(claims, route.access))?;
+            let call = route.prepare(&Input::Http(request, &params))?;
             ctx.set_caller(claims.map(Caller::from));
             call(session, ctx)
         }
@@ -167,31 +170,38 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
 }
 
 /// The claims of the request's token, where the route needs one.
-fn check_access(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
+fn authenticate(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
     if route.access == Access::Public {
         return Ok(None);
     }
+    let [no_header, bad_header, bad_token] = route.family.unauthorized();
     let unauthorized = |message| ApiError::new(ErrorKind::Unauthorized, message);
     let token = match (request.bearer(), request.has_header("authorization")) {
         (Some(token), _) => token,
-        (None, false) => return Err(unauthorized("Authorization header required")),
-        (None, true) => return Err(unauthorized("Invalid authorization header format")),
+        (None, false) => return Err(unauthorized(no_header)),
+        (None, true) => return Err(unauthorized(bad_header)),
     };
-    let claims = auth::check_token(token, ctx)?;
-    match route.access {
-        Access::Admin if claims.role != Role::Admin => {
-            Err(ApiError::new(ErrorKind::Forbidden, "Only an administrator may do this"))
+    auth::check_token(token, ctx).map(Some).map_err(|_| unauthorized(bad_token))
+}
+
+/// Whether a token is enough for a route.
+fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
+    let (role, own) = (claims.role, claims.scopes.as_deref());
+    let (message, lack) = match access {
+        Access::Admin if role != Role::Admin || !scope::allows(role, own, "admin:*") => {
+            ("Insufficient permissions", Lack::Role(role))
         }
-        Access::Scope(wanted) if !scope::allows(claims.role, wanted) => {
-            Err(ApiError::new(ErrorKind::Forbidden, "Insufficient scopes"))
+        Access::Scope(required) if !scope::allows(role, own, required) => {
+            ("Insufficient scopes", Lack::Scopes { required, granted: scope::granted(role, own) })
         }
-        _ => Ok(Some(claims)),
-    }
+        _ => return Ok(()),
+    };
+    Err(ApiError { lack: Some(Box::new(lack)), ..ApiError::new(ErrorKind::Forbidden, message) })
 }
 
 /// A token that some tool made, without the time of issue, is believed if its user exists and has
 /// never logged out everywhere.
-fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
+fn run_if_user_exists(claims: Claims, route: &'static Route, call: Prepared, ctx: &mut Ctx<'_>) {
     let id = claims.user_id.clone();
     ctx.run(
         Lane::Read,
@@ -199,11 +209,14 @@ fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
         move |user, session, ctx| match user {
             Ok(user) if user.valid_from == 0 => {
                 // Such a token proves who it is for, and nothing else it says.
-                ctx.set_caller(Some(Caller { id: user.id, username: user.username.into(), role: user.role }));
+                let claims = Claims { username: user.username, role: user.role, ..claims };
+                authorize(&claims, route.access)?;
+                ctx.set_caller(Some(Caller::from(claims)));
                 call(session, ctx)
             }
             Ok(_) | Err(StoreError::NotFound) => {
-                Err(ApiError::new(ErrorKind::Unauthorized, "Invalid or expired token"))
+                let [.., bad_token] = route.family.unauthorized();
+                Err(ApiError::new(ErrorKind::Unauthorized, bad_token))
             }
             Err(error) => Err(error.into()),
         },

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Exit, Failure};
 use crate::config::Config;
 use crate::handlers::api::ApiError;
-use crate::handlers::auth;
+use crate::handlers::{account, password};
 use crate::logs::Redacted;
 use crate::serve;
 use crate::store::model::{self, User, UserId};
@@ -133,8 +133,8 @@ const LINE_BYTES_MAX: u64 = PASSWORD_BYTES_MAX as u64 + 3;
 /// Makes an account in the store, with a server running on it or not.
 pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Result<(), Failure> {
     let wrong = |error: ApiError| Failure::new(Exit::Usage, error);
-    let username = auth::check_username(user.name, USERNAME_CHARACTERS_MAX).map_err(wrong)?;
-    let email = auth::check_email(user.email).map_err(wrong)?;
+    let username = account::check_username(user.name, USERNAME_CHARACTERS_MAX).map_err(wrong)?;
+    let email = account::check_email(user.email).map_err(wrong)?;
     let failed = |error: StoreError| match error {
         StoreError::Conflict => Failure::new(Exit::Conflict, "that name or e-mail address is taken; choose another"),
         other => Failure::new(Exit::Failure, other),
@@ -143,7 +143,7 @@ pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Re
         id: UserId::from(Uuid::new_v4()),
         username,
         email,
-        password_hash: auth::hash(user.password.expose(), config.auth.bcrypt_cost).map_err(failed)?,
+        password_hash: password::hash(user.password.expose(), config.auth.bcrypt_cost).map_err(failed)?,
         role: match user.role {
             Role::Admin => model::Role::Admin,
             Role::User => model::Role::User,

@@ -1,9 +1,12 @@
 //! The second family over HTTP: `/auth/*`, `/api/*` beside `/api/v1`, `/check-conn` and `/db-ping`.
 //!
 //! Answers are bare objects and lists, refusals `{"error":…}`. Series are named by their integer key
-//! only. Here are its routes; [`read`] takes requests apart, [`show`] puts answers together.
+//! only. Here are its routes, some of them with all that belongs to them in a file of their own;
+//! [`read`] takes the other requests apart, [`show`] puts answers together.
 //! `docs/protocol.md` shows each shape.
 
+mod auth;
+mod parts;
 pub mod read;
 pub mod show;
 
@@ -11,7 +14,9 @@ use super::routes::Route;
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    let mut routes = auth::routes();
+    routes.extend(parts::routes());
+    routes
 }
 
 /// Whether a path is this family's: refusals have its shape there, whether a route is found or not.

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use crate::handlers::api::{ApiError, ErrorKind, Reply};
+use super::{auth, parts};
+use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
+use crate::store::model::Role;
 
 /// An answer in this family's shape.
 pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
@@ -16,7 +18,15 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
-    let response = Response::json(error.kind.codes().0, json!({"error": error.message}).to_string());
+    let mut body = json!({"error": error.message});
+    match error.lack.as_deref() {
+        Some(Lack::Scopes { required, granted }) => {
+            (body["required"], body["granted"]) = (json!([required]), json!(granted));
+        }
+        Some(Lack::Role(role)) => (body["required"], body["current"]) = (json!(Role::Admin), json!(role)),
+        None => {}
+    }
+    let response = Response::json(error.kind.codes().0, body.to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
         (ErrorKind::Unauthorized, _) => response.with_header("WWW-Authenticate", "Bearer"),
@@ -28,6 +38,8 @@ fn show(reply: Reply) -> Response {
     match reply {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
+        Reply::Tokens(reply) => auth::show(&reply),
+        Reply::Parts(parts) => parts::show(&parts),
         other => v1::show::respond(Ok(other)),
     }
 }
