@@ -246,6 +246,36 @@ fn family(via: Via, session: &Session) -> Family {
 mod tests {
     use super::*;
 
+    /// A role opens its routes, and a token's own scopes close some of them again, an administrator's too.
+    #[test]
+    fn scopes_open_routes() {
+        let claims = |role, scopes: Option<&[&str]>| Claims {
+            user_id: crate::store::model::UserId::parse("a").unwrap(),
+            username: "a".into(),
+            role,
+            scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
+            issued_at: None,
+        };
+        let write = Access::Scope("write:manga");
+        assert_eq!(authorize(&claims(Role::User, Some(&[])), Access::User), Ok(()));
+        assert_eq!(authorize(&claims(Role::Admin, None), Access::Admin), Ok(()));
+        assert_eq!(authorize(&claims(Role::Admin, None), write), Ok(()));
+        let refused = |claims: Claims, access| {
+            let error = authorize(&claims, access).unwrap_err();
+            (error.message.into_owned(), *error.lack.unwrap())
+        };
+        let lacks = |granted: &[&str]| {
+            let granted = granted.iter().map(|scope| (*scope).to_owned()).collect();
+            ("Insufficient scopes".to_owned(), Lack::Scopes { required: "write:manga", granted })
+        };
+        assert_eq!(refused(claims(Role::User, None), write), lacks(scope::of(Role::User)));
+        assert_eq!(refused(claims(Role::User, Some(&["write:manga", "read:manga"])), write), lacks(&["read:manga"]));
+        assert_eq!(refused(claims(Role::Admin, Some(&["read:manga"])), write), lacks(&["read:manga"]));
+        let role = |role| ("Insufficient permissions".to_owned(), Lack::Role(role));
+        assert_eq!(refused(claims(Role::User, Some(&["admin:*"])), Access::Admin), role(Role::User));
+        assert_eq!(refused(claims(Role::Admin, Some(&["read:*"])), Access::Admin), role(Role::Admin));
+    }
+
     /// Loopback names, addresses and listed hosts are ours; any other name could be a trap.
     #[test]
     fn only_our_hosts_are_served() {

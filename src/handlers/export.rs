@@ -25,7 +25,7 @@ pub struct Export {
     /// The sections, with where each begins.
     pub sections: Vec<(&'static Section, Option<i64>)>,
     /// Puts the document together, from the account and the parts.
-    pub shape: fn(&User, UnixMillis, Vec<(&'static str, Part)>) -> Vec<u8>,
+    pub shape: fn(&User, UnixMillis, Parts) -> Vec<u8>,
 }
 
 /// A list that belongs to a user.
@@ -45,6 +45,9 @@ pub struct Part {
     /// Where the next part begins, when there may be one.
     pub next: Option<i64>,
 }
+
+/// The part of each section, by its name.
+pub type Parts = Vec<(&'static str, Part)>;
 
 impl Part {
     /// A part of the rows that were read. When they are as many as were asked for there may be more, after
@@ -88,7 +91,7 @@ fn export(args: Export, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         move |store| {
             let user = store.user(&id)?;
             let mut shelf = Shelf { store, user: &id, series: Names::new() };
-            let mut parts = Vec::new();
+            let mut parts = Parts::new();
             for (section, after) in args.sections {
                 parts.push((section.name, (section.read)(&mut shelf, after, ROWS_MAX)?));
             }

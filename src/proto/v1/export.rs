@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::show::{account, history_entry, progress_row};
 use crate::handlers::api::ApiError;
-use crate::handlers::export::{Export, Part, Section, Shelf};
+use crate::handlers::export::{Export, Part, Parts, Section, Shelf};
 use crate::proto::http1::Response;
 use crate::proto::routes::HttpInput;
 use crate::proto::time::rfc3339;
 use crate::store::StoreError;
-use crate::store::model::{UnixMillis, User};
+use crate::store::model::{OwnRating, UnixMillis, User};
 
 /// Every section, in the order of the document.
 const SECTIONS: &[Section] = &[
@@ -29,7 +29,7 @@ fn progress(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Par
 fn ratings(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
     let rows = shelf.store.ratings_after(shelf.user, after.unwrap_or(0), limit)?;
     let names = shelf.name(rows.iter().map(|row| row.manga_id))?;
-    let show = |row: &crate::store::model::OwnRating| {
+    let show = |row: &OwnRating| {
         let series = names.get(&row.manga_id);
         json!({
             "manga_id": series.map(|series| series.slug.as_str()),
@@ -69,7 +69,7 @@ pub(super) fn read(input: &HttpInput<'_>) -> Result<Export, ApiError> {
     Ok(Export { sections, shape: document })
 }
 
-fn document(user: &User, now: UnixMillis, parts: Vec<(&'static str, Part)>) -> Vec<u8> {
+fn document(user: &User, now: UnixMillis, parts: Parts) -> Vec<u8> {
     let mut data = json!({"exported_at": rfc3339(now), "account": account(user)});
     for (name, part) in parts {
         data[name] = section(name, part);

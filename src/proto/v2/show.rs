@@ -43,3 +43,23 @@ fn show(reply: Reply) -> Response {
         other => v1::show::respond(Ok(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever may not is told what it takes and what they have.
+    #[test]
+    fn refusals_say_what_is_lacking() {
+        let body = |lack: Option<Lack>| {
+            let error = ApiError { lack: lack.map(Box::new), ..ApiError::new(ErrorKind::Forbidden, "no") };
+            let response = respond(Err(error));
+            assert_eq!(response.status, 403);
+            serde_json::from_slice::<serde_json::Value>(response.body.bytes()).unwrap()
+        };
+        let scopes = Lack::Scopes { required: "write:manga", granted: vec!["read:manga".into()] };
+        assert_eq!(body(Some(scopes)), json!({"error": "no", "required": ["write:manga"], "granted": ["read:manga"]}));
+        assert_eq!(body(Some(Lack::Role(Role::User))), json!({"error": "no", "required": "admin", "current": "user"}));
+        assert_eq!(body(None), json!({"error": "no"}));
+    }
+}
