@@ -189,7 +189,7 @@ fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
     let (role, own) = (claims.role, claims.scopes.as_deref());
     let (message, lack) = match access {
         Access::Admin if role != Role::Admin || !scope::allows(role, own, "admin:*") => {
-            ("Insufficient permissions", Lack::Role(role))
+            ("Only an administrator may do this", Lack::Role(role))
         }
         Access::Scope(required) if !scope::allows(role, own, required) => {
             ("Insufficient scopes", Lack::Scopes { required, granted: scope::granted(role, own) })
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(refused(claims(Role::User, None), write), lacks(scope::of(Role::User)));
         assert_eq!(refused(claims(Role::User, Some(&["write:manga", "read:manga"])), write), lacks(&["read:manga"]));
         assert_eq!(refused(claims(Role::Admin, Some(&["read:manga"])), write), lacks(&["read:manga"]));
-        let role = |role| ("Insufficient permissions".to_owned(), Lack::Role(role));
+        let role = |role| ("Only an administrator may do this".to_owned(), Lack::Role(role));
         assert_eq!(refused(claims(Role::User, Some(&["admin:*"])), Access::Admin), role(Role::User));
         assert_eq!(refused(claims(Role::Admin, Some(&["read:*"])), Access::Admin), role(Role::Admin));
     }

@@ -23,7 +23,10 @@ fn refuse(error: &ApiError) -> Response {
         Some(Lack::Scopes { required, granted }) => {
             (body["required"], body["granted"]) = (json!([required]), json!(granted));
         }
-        Some(Lack::Role(role)) => (body["required"], body["current"]) = (json!(Role::Admin), json!(role)),
+        Some(Lack::Role(role)) => {
+            body["error"] = json!("Insufficient permissions");
+            (body["required"], body["current"]) = (json!(Role::Admin), json!(role));
+        }
         None => {}
     }
     let response = Response::json(error.kind.codes().0, body.to_string());
@@ -59,7 +62,10 @@ mod tests {
         };
         let scopes = Lack::Scopes { required: "write:manga", granted: vec!["read:manga".into()] };
         assert_eq!(body(Some(scopes)), json!({"error": "no", "required": ["write:manga"], "granted": ["read:manga"]}));
-        assert_eq!(body(Some(Lack::Role(Role::User))), json!({"error": "no", "required": "admin", "current": "user"}));
+        assert_eq!(
+            body(Some(Lack::Role(Role::User))),
+            json!({"error": "Insufficient permissions", "required": "admin", "current": "user"})
+        );
         assert_eq!(body(None), json!({"error": "no"}));
     }
 }
