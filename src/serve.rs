@@ -301,7 +301,8 @@ fn connection_bound(configured: usize) -> usize {
 
 // ---- the operator's choices, as each part needs them
 
-fn settings(config: &Config) -> Settings {
+/// What handlers need to know of the configuration.
+pub fn settings(config: &Config) -> Settings {
     let (scope, narrowed) = config.effective_broadcast_scope();
     if narrowed {
         tracing::warn!("a listener is not on loopback, so tcp.broadcast_scope is \"user\"; set the key to choose");
