@@ -337,7 +337,8 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-fn token_s_max(config: &Config) -> i64 {
+/// The longest life of any token that is not looked up, in seconds.
+pub fn token_s_max(config: &Config) -> i64 {
     // Refresh tokens are not among them: the store itself says whether one counts.
     i64::from(config.auth.v1_token_days * 86_400).max(i64::from(config.auth.v2_access_minutes * 60))
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::thread;
 
 use common::http::{HttpClient, Reply, request};
-use common::{Account, COMPLETED, ONGOING, PASSWORD, SECRET, TestServer, await_true};
+use common::line::LineClient;
+use common::{Account, COMPLETED, ONGOING, PASSWORD, Program, SECRET, TestServer, await_true, run};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -420,6 +421,36 @@ fn leaving_twice_at_once() {
     let statuses: Vec<u16> = clients.iter_mut().map(|client| client.reply().status).collect();
     assert!(statuses.contains(&200) && statuses.iter().all(|status| *status < 500), "{statuses:?}");
     await_true("the end of every row", || (rows_of(&server, &alice.id) == 0).then_some(()));
+}
+
+/// The operator deletes accounts at the machine, with the server running or not: sessions end, tokens are
+/// void, and nobody is deleted by mistake.
+#[test]
+fn the_operator_deletes_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), &[]);
+    let mut http = HttpClient::connect(program.address("http"));
+    let register = |http: &mut HttpClient, name: &str| {
+        let body = json!({"username": name, "email": format!("{name}@example.org"), "password": PASSWORD});
+        common::account(&http.post("/api/v1/auth/register", None, &body).json())
+    };
+    let (alice, bob) = (register(&mut http, "alice"), register(&mut http, "bob"));
+    let mut session = LineClient::connect(program.address("tcp_v1"));
+    session.authenticate(&alice.token);
+    let delete = |arguments: &[&str]| run(folder.path(), &[&["admin", "delete-user"], arguments].concat(), "");
+    for (arguments, code) in [(&["alice"][..], 2), (&["nobody", "--yes"], 4), (&["", "--yes"], 4)] {
+        assert_eq!(delete(arguments).status.code(), Some(code), "{arguments:?}");
+    }
+    session.expect_nothing();
+    let done = delete(&["ALICE@example.org", "--yes"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(String::from_utf8(done.stdout).unwrap().contains(&alice.id));
+    session.expect_end();
+    assert_eq!(http.get("/api/v1/users/me", Some(&alice.token)).status, 401);
+    assert_eq!(http.get("/api/v1/users/me", Some(&bob.token)).status, 200);
+    drop((http, program));
+    assert!(delete(&["bob", "--yes"]).status.success());
+    assert_eq!(delete(&["bob", "--yes"]).status.code(), Some(4));
 }
 
 // ---- taking along

@@ -1,6 +1,6 @@
 //! A user's export: which sections it has, and how they look.
 //!
-//! **An area with rows of users adds its section to [`SECTIONS`], and nothing else anywhere.**
+//! **An area with rows of users adds its section to `SECTIONS`, and nothing else anywhere.**
 
 use serde_json::{Value, json};
 
