@@ -5,14 +5,14 @@
 -- because it is compared with a token's `iat`. Chapters are thousandths: 5500 is chapter 5.5, exact
 -- for ever. Booleans are 0 or 1. Every connection has foreign keys switched on.
 
--- People. Deleting one deletes everything that is theirs.
+-- People. Deleting one deletes everything that is theirs; the history, which is long, goes before.
 CREATE TABLE users (
     -- The same text on every wire: a UUID, or what an import brought along.
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
     -- Both unique, ASCII case ignored; as the user wrote them.
     username TEXT NOT NULL COLLATE NOCASE UNIQUE,
     email TEXT NOT NULL COLLATE NOCASE UNIQUE,
-    -- bcrypt.
+    -- bcrypt; empty while the account is being erased: nobody can log in.
     password_hash TEXT NOT NULL,
     role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
     -- Tokens issued before this second are void; 0 when none ever was. Only ever grows.
@@ -44,6 +44,12 @@ CREATE TABLE refresh_tokens (
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
 
 CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
+
+-- Whatever voids a user's tokens voids these too, in the same transaction.
+CREATE TRIGGER refresh_tokens_are_voided AFTER UPDATE OF valid_from ON users
+BEGIN
+    UPDATE refresh_tokens SET revoked_at = new.valid_from * 1000 WHERE user_id = new.id AND revoked_at IS NULL;
+END;
 
 -- Who deleted their account, for as long as a token of theirs could still be shown: their id and
 -- nothing else.

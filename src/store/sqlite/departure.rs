@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::progress::{progress_at, progress_columns};
 use super::users::{found, must_exist, user_id};
-use super::{SqliteStore, in_one_snapshot, refresh};
+use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{MangaId, OwnRating, Progress, UserId};
 use crate::store::{Departure, StoreError};
 
@@ -75,7 +75,6 @@ fn delete(conn: &Connection, id: &UserId, valid_from: i64, oldest: i64) -> Resul
         )?
         .execute(params![id.as_str(), valid_from])?;
     found(changed)?;
-    refresh::revoke_all(conn, id, valid_from)?;
     conn.prepare_cached(
         "INSERT INTO deleted_users (id, valid_from, erased) SELECT id, valid_from, 0 FROM users WHERE id = ?1
          ON CONFLICT (id) DO UPDATE SET valid_from = max(valid_from, excluded.valid_from), erased = 0",

@@ -117,7 +117,7 @@ mod tests {
         let landed_with = [
             "785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56",
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
-            "dcb7dd5c1b8b8764e9b97db9799eb4111466e0ceacdf2c9ddba5ce08d8998649",
+            "16f33f566c8b7bbf0ff4f21f0e7c904f85887042f3e341bf2aaee48ea4fbfd84",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);

@@ -103,13 +103,6 @@ fn revoke(conn: &Connection, family: &Digest, now: UnixMillis) -> Result<(), Sto
     Ok(())
 }
 
-/// Ends every family of a user: their tokens from before this second are void.
-pub(super) fn revoke_all(conn: &Connection, user: &UserId, now_s: i64) -> Result<(), StoreError> {
-    conn.prepare_cached("UPDATE refresh_tokens SET revoked_at = ?2 WHERE user_id = ?1 AND revoked_at IS NULL")?
-        .execute(params![user.as_str(), now_s.saturating_mul(1000)])?;
-    Ok(())
-}
-
 /// Whoever comes with a token that has ended is told for a day that it has; after that it is no token.
 const KEPT_AFTER_MS: i64 = 86_400_000;
 

@@ -4,8 +4,8 @@ use std::ops::DerefMut;
 
 use rusqlite::{Connection, Row, params};
 
+use super::SqliteStore;
 use super::error::unknown_word;
-use super::{SqliteStore, refresh};
 use crate::store::model::{Role, User, UserId};
 use crate::store::{Accounts, StoreError};
 
@@ -65,21 +65,20 @@ pub(super) fn by_login(conn: &Connection, login: &str) -> Result<User, StoreErro
     Ok(conn.prepare_cached(sql)?.query_row([login], user_of)?)
 }
 
-/// `valid_from` only ever grows: two changes that arrive out of order must not revive a token.
+/// `valid_from` only ever grows: two changes that arrive out of order must not revive a token. Writing it
+/// ends the refresh tokens as well; a trigger sees to that.
 pub(super) fn set_password(conn: &Connection, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached("UPDATE users SET password_hash = ?2, valid_from = max(valid_from, ?3) WHERE id = ?1")?
         .execute(params![id.as_str(), hash, valid_from])?;
-    found(changed)?;
-    refresh::revoke_all(conn, id, valid_from)
+    found(changed)
 }
 
 pub(super) fn set_valid_from(conn: &Connection, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached("UPDATE users SET valid_from = max(valid_from, ?2) WHERE id = ?1")?
         .execute(params![id.as_str(), valid_from])?;
-    found(changed)?;
-    refresh::revoke_all(conn, id, valid_from)
+    found(changed)
 }
 
 pub(super) fn revocations(conn: &Connection, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {

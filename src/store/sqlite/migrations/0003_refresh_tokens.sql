@@ -14,6 +14,11 @@ CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
 
 CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
 
+CREATE TRIGGER refresh_tokens_are_voided AFTER UPDATE OF valid_from ON users
+BEGIN
+    UPDATE refresh_tokens SET revoked_at = new.valid_from * 1000 WHERE user_id = new.id AND revoked_at IS NULL;
+END;
+
 CREATE TABLE deleted_users (
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
     valid_from INTEGER NOT NULL CHECK (valid_from >= 0),
