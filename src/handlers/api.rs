@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
+use super::friends;
 use super::key::ConnKey;
 use super::session::MemberId;
 use super::work::Work;
@@ -89,6 +90,8 @@ pub enum Reply {
     ProgressDeleted(Arc<Series>),
     /// A reading history.
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
+    /// About friends.
+    Friends(friends::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

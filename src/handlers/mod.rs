@@ -12,6 +12,7 @@ pub mod api;
 pub mod auth;
 pub mod catalogue;
 pub mod effect;
+pub mod friends;
 pub mod hub;
 pub mod key;
 pub mod library;

@@ -16,6 +16,8 @@ macro_rules! contract {
     };
 }
 
+mod friends;
+
 contract!(
     users_are_found_again,
     names_and_addresses_are_unique,

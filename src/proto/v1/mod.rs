@@ -5,6 +5,8 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+mod bounded;
+mod friends;
 pub mod read;
 pub mod show;
 
@@ -48,5 +50,6 @@ pub fn routes() -> Vec<Route> {
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
+    routes.extend(friends::routes());
     routes
 }

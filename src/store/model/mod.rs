@@ -28,11 +28,13 @@ macro_rules! words {
 }
 
 mod chapter;
+mod friends;
 mod manga;
 mod progress;
 mod user;
 
 pub use chapter::Chapter;
+pub use friends::*;
 pub use manga::*;
 pub use progress::*;
 pub use user::*;

@@ -5,8 +5,10 @@
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
+mod activity;
 mod error;
 mod file;
+mod friends;
 mod history;
 mod manga;
 mod migrations;
@@ -154,7 +156,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept by each connection: more than there are in this backend, so that none
 /// is ever compiled twice. Beyond it the one unused for longest would be.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 256;
 
 /// What every connection is told, the writer and the readers alike.
 ///
