@@ -147,3 +147,169 @@ fn friends_see_what_is_read() {
     assert_eq!(http.get("/api/v1/friends/activity", Some(&alice.token)).data(200)["items"], json!([]));
     assert_eq!(http.get("/api/v1/friends/activity", Some(&eve.token)).data(200)["items"], json!([]));
 }
+
+// ---- lists
+
+fn list(server: &TestServer, account: &Account, body: Value) -> i64 {
+    let made = server.http().post("/api/v1/lists", Some(&account.token), &body).data(201);
+    made["list"]["id"].as_i64().unwrap()
+}
+
+/// A list is made, filled, ordered anew, shared and deleted.
+#[test]
+fn a_list_from_its_beginning_to_its_end() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let token = Some(alice.token.as_str());
+    let mut http = server.http();
+    let made = http.post("/api/v1/lists", token, &json!({"name": " Best of ", "description": "one\ntwo"})).data(201);
+    let list = &made["list"];
+    assert_eq!((&list["name"], &list["description"]), (&json!("Best of"), &json!("one\ntwo")));
+    assert_eq!(
+        (&list["visibility"], &list["items_count"], &list["username"]),
+        (&json!("private"), &json!(0), &json!("alice"))
+    );
+    let path = format!("/api/v1/lists/{}", list["id"]);
+    let items = format!("{path}/items");
+    let added = http.post(&items, token, &json!({"manga_id": ONGOING, "note": "dark"})).data(201);
+    assert_eq!((&added["item"]["manga_id"], &added["item"]["position"]), (&json!(ONGOING), &json!(1)));
+    http.post(&items, token, &json!({"manga_id": COMPLETED, "position": 1})).data(201);
+    http.post(&items, token, &json!({"manga_id": "bleach", "position": 1000})).data(201);
+    http.post(&items, token, &json!({"manga_id": ONGOING})).refused(409, "CONFLICT");
+    let moved = http.json("PATCH", &format!("{items}/bleach"), token, Some(&json!({"position": 1}))).data(200);
+    assert_eq!((&moved["item"]["position"], &moved["item"]["note"]), (&json!(1), &Value::Null));
+    let shown = http.get(&path, token).json();
+    let slugs = |shown: &Value| -> Vec<String> {
+        let items = shown["data"]["items"].as_array().unwrap();
+        items.iter().map(|item| item["manga_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(slugs(&shown), ["bleach", COMPLETED, ONGOING]);
+    assert_eq!((&shown["data"]["items"][2]["note"], &shown["meta"]["total"]), (&json!("dark"), &json!(3)));
+    assert_eq!(slugs(&http.get(&format!("{path}?limit=1&offset=2"), token).json()), [ONGOING]);
+    http.json("DELETE", &format!("{items}/{COMPLETED}"), token, None).data(200);
+    http.json("DELETE", &format!("{items}/{COMPLETED}"), token, None).refused(404, "NOT_FOUND");
+    let change = json!({"name": "Better", "visibility": "public"});
+    let changed = http.json("PATCH", &path, token, Some(&change)).data(200);
+    assert_eq!((&changed["list"]["name"], &changed["list"]["description"]), (&json!("Better"), &json!("one\ntwo")));
+    let own = http.get("/api/v1/lists", token).json();
+    assert_eq!((&own["data"]["items"][0]["items_count"], &own["meta"]["total"]), (&json!(2), &json!(1)));
+    http.json("DELETE", &path, token, None).data(200);
+    http.get(&path, token).refused(404, "NOT_FOUND");
+}
+
+/// Each list is seen by those it is for; for everybody else it does not exist, and only its owner changes it.
+#[test]
+fn lists_are_shown_to_whom_they_are_for() {
+    let server = TestServer::start();
+    let (alice, bob, eve) = (server.register("alice"), server.register("bob"), server.register("eve"));
+    befriend(&server, &alice, &bob);
+    let levels = ["private", "friends", "public"];
+    let ids = levels.map(|level| list(&server, &alice, json!({"name": level, "visibility": level})));
+    let mut http = server.http();
+    for (who, sees) in [(&alice, &levels[..]), (&bob, &levels[1..]), (&eve, &levels[2..])] {
+        for owner in ["alice", "ALICE", alice.id.as_str()] {
+            let page = http.get(&format!("/api/v1/users/{owner}/lists"), Some(&who.token)).json();
+            let items = page["data"]["items"].as_array().unwrap();
+            let mut names: Vec<_> = items.iter().map(|list| list["name"].as_str().unwrap()).collect();
+            names.reverse();
+            assert_eq!(names, sees, "{owner}");
+        }
+        for (level, id) in levels.iter().zip(ids) {
+            let path = format!("/api/v1/lists/{id}");
+            let reply = http.get(&path, Some(&who.token));
+            match sees.contains(level) {
+                true => drop(reply.data(200)),
+                false => assert_eq!(reply.refused(404, "NOT_FOUND"), "List not found"),
+            }
+            if who.id != alice.id {
+                let token = Some(who.token.as_str());
+                for (method, path, body) in [
+                    ("PATCH", path.clone(), json!({"name": "mine"})),
+                    ("DELETE", path.clone(), json!({})),
+                    ("POST", format!("{path}/items"), json!({"manga_id": ONGOING})),
+                    ("PATCH", format!("{path}/items/{ONGOING}"), json!({"position": 1})),
+                    ("DELETE", format!("{path}/items/{ONGOING}"), json!({})),
+                ] {
+                    http.json(method, &path, token, Some(&body)).refused(404, "NOT_FOUND");
+                }
+            }
+        }
+    }
+    http.get("/api/v1/users/nobody/lists", Some(&eve.token)).refused(404, "NOT_FOUND");
+    http.get(&format!("/api/v1/users/{}/lists", "x".repeat(3000)), Some(&eve.token)).refused(404, "NOT_FOUND");
+    http.get("/api/v1/users/alice/lists", None).refused(401, "UNAUTHORIZED");
+}
+
+/// What can't be a list, an item or a page is refused by the name of what is wrong.
+#[test]
+fn lists_refuse_what_cannot_be() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let id = list(&server, &alice, json!({"name": "x"}));
+    let mut http = server.http();
+    let token = Some(alice.token.as_str());
+    http.post(&format!("/api/v1/lists/{id}/items"), token, &json!({"manga_id": ONGOING})).data(201);
+    let long = |count: usize| Value::from("界".repeat(count));
+    list(&server, &alice, json!({"name": long(100), "description": long(1000)}));
+    let lists = "/api/v1/lists".to_owned();
+    let one = format!("/api/v1/lists/{id}");
+    let items = format!("{one}/items");
+    let item = format!("{items}/{ONGOING}");
+    for (method, path, body, member) in [
+        ("POST", &lists, json!({}), "name"),
+        ("POST", &lists, json!({"name": ""}), "name"),
+        ("POST", &lists, json!({"name": " \t "}), "name"),
+        ("POST", &lists, json!({"name": 7}), "name"),
+        ("POST", &lists, json!({"name": long(101)}), "name"),
+        ("POST", &lists, json!({"name": "a\nb"}), "name"),
+        ("POST", &lists, json!({"name": "a\u{0}"}), "name"),
+        ("POST", &lists, json!({"name": "x", "description": long(1001)}), "description"),
+        ("POST", &lists, json!({"name": "x", "description": "\u{0}"}), "description"),
+        ("POST", &lists, json!({"name": "x", "visibility": "everyone"}), "visibility"),
+        ("POST", &lists, json!({"name": "x", "visibility": 1}), "visibility"),
+        ("PATCH", &one, json!({"name": ""}), "name"),
+        ("PATCH", &one, json!({"visibility": ""}), "visibility"),
+        ("POST", &items, json!({}), "manga_id"),
+        ("POST", &items, json!({"manga_id": true}), "manga_id"),
+        ("POST", &items, json!({"manga_id": "bleach", "position": 0}), "position"),
+        ("POST", &items, json!({"manga_id": "bleach", "position": 1001}), "position"),
+        ("POST", &items, json!({"manga_id": "bleach", "position": 1.5}), "position"),
+        ("POST", &items, json!({"manga_id": "bleach", "note": long(501)}), "note"),
+        ("PATCH", &item, json!({"position": "first"}), "position"),
+        ("PATCH", &item, json!({"note": ["x"]}), "note"),
+    ] {
+        let message = http.json(method, path, token, Some(&body)).refused(400, "BAD_REQUEST");
+        assert!(message.starts_with(member), "{method} {path} {body}: {message}");
+    }
+    http.request("POST", &lists, &[&format!("Authorization: Bearer {}", alice.token)], b"{")
+        .refused(400, "INVALID_JSON");
+    for (method, path, status) in [
+        ("GET", "/api/v1/lists/x".to_owned(), 404),
+        ("GET", "/api/v1/lists/0".to_owned(), 404),
+        ("GET", "/api/v1/lists/-1".to_owned(), 404),
+        ("GET", "/api/v1/lists/99999999999999999999".to_owned(), 404),
+        ("DELETE", "/api/v1/lists/%27%20OR%201%3D1".to_owned(), 404),
+        ("GET", format!("{one}?limit=0"), 400),
+        ("GET", format!("{one}?limit=101"), 400),
+        ("GET", format!("{one}?offset=4294967295"), 200),
+        ("GET", format!("{one}?offset=4294967296"), 400),
+        ("GET", format!("{lists}?limit=1e3"), 400),
+        ("DELETE", format!("{items}/nothing"), 404),
+        ("DELETE", format!("{items}/bleach"), 404),
+        ("PATCH", format!("{items}/bleach"), 404),
+        ("PUT", one.clone(), 405),
+        ("GET", items.clone(), 405),
+    ] {
+        let reply = http.json(method, &path, token, None);
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text());
+        assert_eq!(reply.json()["success"], json!(status == 200));
+    }
+    let unknown = http.post(&items, token, &json!({"manga_id": "nothing"}));
+    assert_eq!(unknown.refused(404, "NOT_FOUND"), "Manga not found");
+    for (method, path) in [("GET", &lists), ("POST", &lists), ("GET", &one), ("PATCH", &one), ("DELETE", &one)] {
+        http.json(method, path, None, None).refused(401, "UNAUTHORIZED");
+    }
+    for (method, path) in [("POST", &items), ("PATCH", &item), ("DELETE", &item)] {
+        http.json(method, path, None, None).refused(401, "UNAUTHORIZED");
+    }
+}

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::effect::Vocabulary;
 use super::friends;
 use super::key::ConnKey;
+use super::lists;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
@@ -92,6 +93,8 @@ pub enum Reply {
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
     /// About friends.
     Friends(friends::Reply),
+    /// About lists.
+    Lists(lists::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::api::{self, ApiError, ErrorKind, Series};
 use super::effect::Lane;
+use super::lists::or_not_found;
 use super::session::Session;
 use super::{Access, Call, Ctx};
 use crate::store::model::{ActivityEntry, Asked, Friend, FriendRequests, Page, Window};
-use crate::store::{FRIENDS_MAX, REQUESTS_MAX, StoreError};
+use crate::store::{FRIENDS_MAX, REQUESTS_MAX};
 
 /// Lists the caller's friends.
 pub const LIST: Call<Window> = Call { name: "friends.list", access: Access::User, lane: Lane::Read, run: list };
@@ -156,12 +157,5 @@ fn settled(asked: Asked) -> Result<Reply, ApiError> {
         Asked::TooManyRequests => {
             conflict(format!("At most {REQUESTS_MAX} requests of a user can be open, and {FRIENDS_MAX} to one"))
         }
-    }
-}
-
-fn or_not_found(error: StoreError, message: &'static str) -> ApiError {
-    match error {
-        StoreError::NotFound => ApiError::not_found(message),
-        other => other.into(),
     }
 }

@@ -16,6 +16,7 @@ pub mod friends;
 pub mod hub;
 pub mod key;
 pub mod library;
+pub mod lists;
 pub mod manga;
 pub mod monitor;
 pub mod progress;

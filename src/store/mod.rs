@@ -8,6 +8,7 @@
 mod accounts;
 mod catalogue;
 mod friends;
+mod lists;
 pub mod model;
 mod reading;
 pub mod sqlite;
@@ -15,6 +16,7 @@ pub mod sqlite;
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
+pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
 pub use reading::Reading;
 
 /// What went wrong, named for what the caller can do about it.
@@ -44,7 +46,7 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Friends + Reading {
+pub trait Store: Accounts + Catalogue + Friends + Lists + Reading {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

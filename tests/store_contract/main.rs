@@ -17,6 +17,7 @@ macro_rules! contract {
 }
 
 mod friends;
+mod lists;
 
 contract!(
     users_are_found_again,

@@ -7,6 +7,7 @@
 
 mod bounded;
 mod friends;
+mod lists;
 pub mod read;
 pub mod show;
 
@@ -51,5 +52,6 @@ pub fn routes() -> Vec<Route> {
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
     routes.extend(friends::routes());
+    routes.extend(lists::routes());
     routes
 }

@@ -29,12 +29,14 @@ macro_rules! words {
 
 mod chapter;
 mod friends;
+mod lists;
 mod manga;
 mod progress;
 mod user;
 
 pub use chapter::Chapter;
 pub use friends::*;
+pub use lists::*;
 pub use manga::*;
 pub use progress::*;
 pub use user::*;

@@ -10,6 +10,8 @@ mod error;
 mod file;
 mod friends;
 mod history;
+mod list_items;
+mod lists;
 mod manga;
 mod migrations;
 mod progress;
