@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
 use super::friends;
+use super::goals;
 use super::key::ConnKey;
 use super::lists;
 use super::session::MemberId;
+use super::stats;
 use super::work::Work;
 use crate::store::StoreError;
 use crate::store::model::{
@@ -95,6 +97,10 @@ pub enum Reply {
     Friends(friends::Reply),
     /// About lists.
     Lists(lists::Reply),
+    /// About what a reader's history adds up to.
+    Stats(stats::Reply),
+    /// About goals.
+    Goals(goals::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

@@ -10,9 +10,11 @@
 
 pub mod api;
 pub mod auth;
+pub mod calendar;
 pub mod catalogue;
 pub mod effect;
 pub mod friends;
+pub mod goals;
 pub mod hub;
 pub mod key;
 pub mod library;
@@ -23,6 +25,7 @@ pub mod progress;
 pub mod rate;
 pub mod scope;
 pub mod session;
+pub mod stats;
 pub mod token;
 pub mod work;
 

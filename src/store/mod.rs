@@ -12,12 +12,14 @@ mod lists;
 pub mod model;
 mod reading;
 pub mod sqlite;
+mod stats;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
 pub use reading::Reading;
+pub use stats::{Goals, READING_ROWS_MAX, Statistics};
 
 /// What went wrong, named for what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -46,7 +48,7 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Friends + Lists + Reading {
+pub trait Store: Accounts + Catalogue + Friends + Goals + Lists + Reading + Statistics {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

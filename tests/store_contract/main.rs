@@ -18,6 +18,7 @@ macro_rules! contract {
 
 mod friends;
 mod lists;
+mod stats;
 
 contract!(
     users_are_found_again,

@@ -7,9 +7,11 @@
 
 mod bounded;
 mod friends;
+mod goals;
 mod lists;
 pub mod read;
 pub mod show;
+mod stats;
 
 use read::{
     named, read_add, read_all, read_change_password, read_history, read_login, read_register, read_search, read_update,
@@ -53,5 +55,7 @@ pub fn routes() -> Vec<Route> {
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
     routes.extend(friends::routes());
     routes.extend(lists::routes());
+    routes.extend(stats::routes());
+    routes.extend(goals::routes());
     routes
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{friends, lists};
+use super::{friends, goals, lists, stats};
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
@@ -54,6 +54,8 @@ fn show(reply: Reply) -> Response {
         }
         Reply::Friends(reply) => friends::show(reply),
         Reply::Lists(reply) => lists::show(reply),
+        Reply::Stats(reply) => stats::show(reply),
+        Reply::Goals(reply) => goals::show(reply),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),

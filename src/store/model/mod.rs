@@ -32,6 +32,7 @@ mod friends;
 mod lists;
 mod manga;
 mod progress;
+mod stats;
 mod user;
 
 pub use chapter::Chapter;
@@ -39,6 +40,7 @@ pub use friends::*;
 pub use lists::*;
 pub use manga::*;
 pub use progress::*;
+pub use stats::*;
 pub use user::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.

@@ -211,7 +211,6 @@ fn list_of(row: &Row<'_>) -> Result<List, rusqlite::Error> {
 #[cfg(test)]
 mod tests {
     use super::super::{connect, create_file, migrations};
-    use super::*;
 
     /// Shows that a user who is deleted takes their lists along with all that is on them, and a series
     /// its places on lists; and that both are found by an index.

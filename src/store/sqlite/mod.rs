@@ -9,12 +9,15 @@ mod activity;
 mod error;
 mod file;
 mod friends;
+mod goals;
 mod history;
 mod list_items;
 mod lists;
 mod manga;
 mod migrations;
 mod progress;
+mod readings;
+mod stats;
 mod users;
 mod writer;
 
