@@ -13,6 +13,7 @@ use super::friends;
 use super::goals;
 use super::key::ConnKey;
 use super::lists;
+use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::stats;
 use super::work::Work;
@@ -101,6 +102,8 @@ pub enum Reply {
     Stats(stats::Reply),
     /// About goals.
     Goals(goals::Reply),
+    /// What to read next.
+    Recommendations(Vec<Recommendation>),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

@@ -21,8 +21,10 @@ pub mod library;
 pub mod lists;
 pub mod manga;
 pub mod monitor;
+pub mod neighbours;
 pub mod progress;
 pub mod rate;
+pub mod recommend;
 pub mod scope;
 pub mod session;
 pub mod stats;
@@ -111,6 +113,8 @@ pub struct State {
     pub writer_works: bool,
     /// What was counted by name.
     pub counts: monitor::Counts,
+    /// Who likes what together.
+    pub recommend: recommend::Board,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -145,6 +149,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// How often it is worked out what readers like together; 0 for never.
+    pub recommend_interval_ms: u64,
     /// How long a client should wait before it comes back after a shutdown.
     pub reconnect_after_ms: u64,
     /// The longest line from a client that has authenticated.
@@ -179,6 +185,7 @@ impl State {
             data_version: 0,
             writer_works: true,
             counts: monitor::Counts::default(),
+            recommend: recommend::Board::default(),
             draining: false,
             started_ms,
             random,

@@ -11,6 +11,7 @@ mod friends;
 mod lists;
 pub mod model;
 mod reading;
+mod recommend;
 pub mod sqlite;
 mod stats;
 
@@ -19,6 +20,7 @@ pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
 pub use reading::Reading;
+pub use recommend::Tastes;
 pub use stats::{Goals, READING_ROWS_MAX, Statistics};
 
 /// What went wrong, named for what the caller can do about it.
@@ -48,7 +50,7 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Friends + Goals + Lists + Reading + Statistics {
+pub trait Store: Accounts + Catalogue + Friends + Goals + Lists + Reading + Statistics + Tastes {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

@@ -18,6 +18,7 @@ macro_rules! contract {
 
 mod friends;
 mod lists;
+mod recommend;
 mod stats;
 
 contract!(

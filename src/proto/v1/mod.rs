@@ -10,6 +10,7 @@ mod friends;
 mod goals;
 mod lists;
 pub mod read;
+mod recommend;
 pub mod show;
 mod stats;
 
@@ -57,5 +58,6 @@ pub fn routes() -> Vec<Route> {
     routes.extend(lists::routes());
     routes.extend(stats::routes());
     routes.extend(goals::routes());
+    routes.extend(recommend::routes());
     routes
 }

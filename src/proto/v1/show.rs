@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{friends, goals, lists, stats};
+use super::{friends, goals, lists, recommend, stats};
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
@@ -56,6 +56,7 @@ fn show(reply: Reply) -> Response {
         Reply::Lists(reply) => lists::show(reply),
         Reply::Stats(reply) => stats::show(reply),
         Reply::Goals(reply) => goals::show(reply),
+        Reply::Recommendations(recommendations) => recommend::show(&recommendations),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),

@@ -32,6 +32,7 @@ mod friends;
 mod lists;
 mod manga;
 mod progress;
+mod recommend;
 mod stats;
 mod user;
 
@@ -40,6 +41,7 @@ pub use friends::*;
 pub use lists::*;
 pub use manga::*;
 pub use progress::*;
+pub use recommend::*;
 pub use stats::*;
 pub use user::*;
 

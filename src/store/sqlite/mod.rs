@@ -17,6 +17,7 @@ mod manga;
 mod migrations;
 mod progress;
 mod readings;
+mod recommend;
 mod stats;
 mod users;
 mod writer;
