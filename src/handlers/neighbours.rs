@@ -5,8 +5,8 @@
 //! their likeness ([`Neighbours`]). It is damped, so that one reader with two series is not yet a law.
 //! Weights are whole numbers and ties fall to the smaller key: the same readers always give the same.
 //!
-//! Three bounds hold whatever is read: [`SHELF_MAX`] series of a reader count, [`PAIRS_MAX`] pairs are
-//! kept in mind, and [`NEIGHBOURS_MAX`] are remembered of each series.
+//! Three bounds hold whatever is read: so many series of a reader count, so many pairs are kept in mind,
+//! and so many neighbours are remembered of each series. They stand at the end.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -1,9 +1,10 @@
 //! What to read next: what people who like the same things like, else what is popular in one's genres.
 //!
 //! Which series are liked together is worked out anew every hour or so, beside everything else: a chain
-//! of jobs in the slow lane, each of which reads one slice and hands on what it has seen. What somebody
-//! keeps private takes no part in it. The result is kept in memory only; after a start there is none for
-//! a moment, and everyone gets what is popular.
+//! of jobs in the read lane, each of which looks at one slice and hands on what it has seen. (The slow
+//! lane has little room, and people who log in wait for it.) What somebody keeps private takes no part in
+//! it. The result is kept in memory only; after a start there is none for a moment, and everyone gets what
+//! is popular.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -181,7 +182,7 @@ enum Looked {
 fn look_on(mut tally: Tally, after: Option<TastePlace>, slice: u32, ctx: &mut Ctx<'_>) {
     ctx.state.recommend.due_ms = ctx.now.mono_ms + ctx.state.settings.recommend_interval_ms;
     ctx.run(
-        Lane::Slow,
+        Lane::Read,
         move |store| {
             let found = store.tastes_after(after.as_ref(), SLICE_ROWS)?;
             found.tastes.into_iter().for_each(|(reader, taste)| tally.add(reader, taste));
@@ -202,7 +203,7 @@ fn look_on(mut tally: Tally, after: Option<TastePlace>, slice: u32, ctx: &mut Ct
     );
 }
 
-/// Rows that one job reads: some ten milliseconds, so that no log-in waits long behind it.
+/// Rows that one job looks at: some thirty milliseconds, and no query waits longer behind it.
 const SLICE_ROWS: u32 = 5_000;
 
 /// Slices of one chain: the two million rows that come first by user are enough to know what people like.
