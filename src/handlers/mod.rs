@@ -6,7 +6,7 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `auth`, `friends`, `lists`, `stats`, `recommend`, `monitor`.
 
 pub mod api;
 pub mod auth;

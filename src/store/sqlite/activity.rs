@@ -4,8 +4,8 @@
 //! `history`). A chain whose progress row is private now, or was deleted, is not followed at all, so
 //! nothing of it can be shown, whenever it was written.
 //!
-//! Two bounds hold for one look, whatever friends have: [`HEADS_MAX`] progress rows are read, and
-//! [`STEPS_MAX`] rows of history are passed. Who reaches one is told that the answer is not complete.
+//! Two bounds hold for one look, whatever friends have ([`Bounds`]). Who reaches one is told that the
+//! answer is not complete.
 
 use std::collections::BinaryHeap;
 
@@ -18,19 +18,39 @@ use super::users::user_id;
 use crate::store::StoreError;
 use crate::store::model::{Activity, ActivityEntry, UserId};
 
+/// How much one look may read.
+pub(super) struct Bounds {
+    /// Progress rows, to find the chains.
+    pub(super) heads: i64,
+    /// Rows of history, those that are newer than the page among them.
+    pub(super) steps: u32,
+}
+
+impl Bounds {
+    /// A thousand friends with 300 series each, at a quarter of a microsecond a row; and pages that go
+    /// back over 20,000 rows, at two microseconds a row: together about a tenth of a second.
+    pub(super) const STANDARD: Bounds = Bounds { heads: 300_000, steps: 20_000 };
+}
+
 /// A friend: their id and name.
 type Person = (UserId, String);
 
 /// The newest rows of friends' chains before `before`, at most `limit`.
-pub(super) fn read(conn: &Connection, user: &UserId, before: Option<i64>, limit: u32) -> Result<Activity, StoreError> {
+pub(super) fn read(
+    conn: &Connection,
+    user: &UserId,
+    before: Option<i64>,
+    limit: u32,
+    bounds: &Bounds,
+) -> Result<Activity, StoreError> {
     let people = people(conn, user)?;
-    let (mut next, mut complete) = heads(conn, &people)?;
+    let (mut next, mut complete) = heads(conn, &people, bounds.heads)?;
     let before = before.unwrap_or(i64::MAX);
     let mut statement = conn.prepare_cached(ENTRY)?;
     let (mut entries, mut steps) = (Vec::new(), 0);
     while entries.len() < limit as usize {
         let Some((seq, whose)) = next.pop() else { break };
-        if steps == STEPS_MAX {
+        if steps == bounds.steps {
             complete = false;
             break;
         }
@@ -54,9 +74,9 @@ fn people(conn: &Connection, user: &UserId) -> Result<Vec<Person>, StoreError> {
 
 /// Where each chain begins that may be shown, with the place of its owner among the people; and whether
 /// these are all.
-fn heads(conn: &Connection, people: &[Person]) -> Result<(BinaryHeap<(i64, usize)>, bool), StoreError> {
+fn heads(conn: &Connection, people: &[Person], most: i64) -> Result<(BinaryHeap<(i64, usize)>, bool), StoreError> {
     let mut statement = conn.prepare_cached("SELECT history_seq, private FROM progress WHERE user_id = ?1 LIMIT ?2")?;
-    let (mut heads, mut left) = (Vec::new(), HEADS_MAX);
+    let (mut heads, mut left) = (Vec::new(), most);
     for (whose, (id, _)) in people.iter().enumerate() {
         let mut rows = statement.query(params![id.as_str(), left + 1])?;
         while let Some(row) = rows.next()? {
@@ -96,8 +116,40 @@ fn entry_and_link(
 const ENTRY: &str = "SELECT manga_id, chapter_thousandths, status, recorded_at, previous_seq
     FROM history WHERE seq = ?1 AND user_id = ?2";
 
-/// A thousand friends with a hundred series each: a tenth of a second of reading.
-const HEADS_MAX: i64 = 100_000;
+#[cfg(test)]
+mod tests {
+    use super::super::{connect, create_file, migrations};
+    use super::*;
 
-/// How far back pages go: at some two microseconds a row a twentieth of a second.
-const STEPS_MAX: u32 = 20_000;
+    /// Shows what is left out when a bound is reached, and that the answer says so.
+    #[test]
+    fn one_look_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
+        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        conn.execute_batch(
+            "INSERT INTO users SELECT value, value, value, 'x', 'user', 0, 0 FROM json_each('[\"ann\", \"bob\", \"cay\"]');
+             INSERT INTO friendships VALUES ('ann', 'bob', 1, 0, 2), ('ann', 'cay', 1, 0, 1);
+             INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+                                created_at, updated_at, description)
+             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');
+             INSERT INTO history (seq, user_id, manga_id, chapter_thousandths, status, recorded_at, previous_seq)
+             VALUES (1, 'bob', 1, 1000, 'reading', 0, NULL), (2, 'cay', 1, 1000, 'reading', 0, NULL),
+                    (3, 'bob', 1, 2000, 'reading', 0, 1), (4, 'cay', 1, 2000, 'reading', 0, 2);
+             INSERT INTO progress VALUES
+                 ('bob', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 3, NULL),
+                 ('cay', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 4, NULL);",
+        )
+        .unwrap();
+        let look = |before, limit, heads, steps| {
+            let ann = UserId::parse("ann").unwrap();
+            let found = read(&conn, &ann, before, limit, &Bounds { heads, steps }).unwrap();
+            (found.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), found.complete)
+        };
+        assert_eq!(look(None, 9, 2, 4), (vec![4, 3, 2, 1], true));
+        assert_eq!(look(None, 3, 2, 3), (vec![4, 3, 2], true), "what was asked for was found");
+        assert_eq!(look(None, 9, 2, 3), (vec![4, 3, 2], false));
+        assert_eq!(look(Some(3), 9, 2, 3), (vec![2], false));
+        assert_eq!(look(None, 9, 1, 9), (vec![4, 2], false), "the older friendship is read first");
+    }
+}

@@ -6,6 +6,7 @@ use std::ops::DerefMut;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
+use super::activity::Bounds;
 use super::manga::bounds;
 use super::users::{found, must_exist, user_id};
 use super::{SqliteStore, activity, in_one_snapshot};
@@ -36,7 +37,7 @@ impl<C: DerefMut<Target = Connection>> Friends for SqliteStore<C> {
     fn friends_activity(&mut self, user: &UserId, before: Option<i64>, limit: u32) -> Result<Activity, StoreError> {
         in_one_snapshot(&mut self.conn, |conn| {
             must_exist(conn, user)?;
-            activity::read(conn, user, before, limit)
+            activity::read(conn, user, before, limit, &Bounds::STANDARD)
         })
     }
 }

@@ -63,3 +63,27 @@ fn goal_of(row: &Row<'_>) -> Result<Goal, rusqlite::Error> {
         updated_at: row.get(3)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{connect, create_file, migrations};
+    use super::*;
+
+    /// Shows that goals go with their user, and nobody else's do.
+    #[test]
+    fn goals_go_with_their_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
+        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        conn.execute_batch(
+            "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
+             INSERT INTO goals VALUES ('ann', 'day', 1, 0, 0), ('ann', 'year', 1, 0, 0), ('bob', 'day', 2, 0, 0);
+             DELETE FROM users WHERE id = 'ann';",
+        )
+        .unwrap();
+        let left = goals(&conn, &UserId::parse("bob").unwrap()).unwrap();
+        assert_eq!(left, [Goal { period: Period::Day, target: 2, created_at: 0, updated_at: 0 }]);
+        let rows: i64 = conn.query_row("SELECT count(*) FROM goals", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1);
+    }
+}
