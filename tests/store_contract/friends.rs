@@ -13,6 +13,7 @@ contract!(
     friends_are_bounded,
     activity_is_merged_and_paged,
     activity_shows_nothing_private,
+    readers_make_no_friends,
 );
 
 fn ask(fixture: &mut Fixture, who: &UserId, whom: &'static str, now: UnixMillis) -> Result<Asked, StoreError> {
@@ -221,4 +222,14 @@ fn activity_shows_nothing_private(mut fixture: Fixture) {
     let who = bob.clone();
     fixture.write(move |store| store.remove_friend(&who, "ann")).unwrap();
     assert_eq!(shown(&mut fixture), [0; 0]);
+}
+
+/// Shows that a reader refuses every verb that writes.
+fn readers_make_no_friends(mut fixture: Fixture) {
+    let (ann, bob) = (fixture.add_user("ann"), fixture.add_user("bob"));
+    ask(&mut fixture, &ann, "bob", 1).unwrap();
+    let reader = fixture.reader();
+    assert_eq!(reader.ask_friend(&bob, "ann", 2), Err(StoreError::Unavailable));
+    assert_eq!(reader.accept_friend(&bob, "ann", 2), Err(StoreError::Unavailable));
+    assert_eq!(reader.remove_friend(&bob, "ann"), Err(StoreError::Unavailable));
 }

@@ -11,6 +11,8 @@ contract!(
     lists_are_bounded,
     items_stand_where_they_are_put,
     items_are_bounded,
+    text_on_lists_comes_back_as_it_was,
+    readers_make_no_lists,
     any_moves_keep_the_order_that_a_vector_would_have,
 );
 
@@ -215,4 +217,36 @@ fn any_moves_keep_the_order_that_a_vector_would_have(mut fixture: Fixture) {
         fixture.write(|store| store.delete_list(&who, list)).unwrap();
         Ok(())
     });
+}
+
+/// Shows that names, descriptions and notes of any kind are text and nothing else.
+fn text_on_lists_comes_back_as_it_was(mut fixture: Fixture) {
+    let (ann, manga) = fixture.pair();
+    for &text in HOSTILE {
+        let list = ListChange { name: Some(text.into()), description: Some(text.into()), visibility: None };
+        let made = create(&mut fixture, &ann, list, 1).unwrap();
+        let (who, note) = (ann.clone(), ItemChange { note: Some(text.into()), position: None });
+        fixture.write(|store| store.add_list_item(&who, made.id, manga, &note, 1)).unwrap();
+        let (head, items) = fixture.reader().list(&ann, made.id, Window::default()).unwrap();
+        assert_eq!((head.name.as_str(), head.description.as_str(), items[0].note.as_deref()), (text, text, Some(text)));
+        assert_eq!(fixture.reader().lists_seen(&ann, text, Window::default()), Err(StoreError::NotFound));
+    }
+}
+
+/// Shows that a reader refuses every verb that writes.
+fn readers_make_no_lists(mut fixture: Fixture) {
+    let (ann, manga) = fixture.pair();
+    let list = create(&mut fixture, &ann, new("x", Visibility::Public), 1).unwrap().id;
+    let reader = fixture.reader();
+    fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+        assert_eq!(result.unwrap_err(), StoreError::Unavailable);
+    }
+    refused(reader.create_list(&ann, &new("y", Visibility::Public), 2));
+    refused(reader.change_list(&ann, list, &new("y", Visibility::Public), 2));
+    refused(reader.delete_list(&ann, list));
+    refused(reader.add_list_item(&ann, list, manga, &at(1), 2));
+    refused(reader.change_list_item(&ann, list, manga, &at(1), 2));
+    refused(reader.remove_list_item(&ann, list, manga, 2));
+    refused(reader.set_goal(&ann, Period::Day, 1, 2));
+    refused(reader.delete_goal(&ann, Period::Day));
 }
