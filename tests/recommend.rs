@@ -2,7 +2,12 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Account, TestServer, await_true};
+use mangahub::serve::at_once;
+use mangahub::store::model::{ProgressChange, ReadingStatus, Role, User, UserId};
+use mangahub::store::{self, Store, StoreOptions};
 use serde_json::{Value, json};
 
 /// A server whose catalogue has series of these slugs and genres.
@@ -80,6 +85,71 @@ fn beginners_get_what_is_popular() {
     assert_eq!(slugs(&items), ["d", "b", "c"]);
     let reasons: Vec<_> = items.iter().map(|item| item["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["popular in x", "popular in x", "popular"]);
+}
+
+/// Readers beyond the first slice count as well: who likes what the caller likes stands at the very end.
+#[test]
+fn everyone_is_looked_at() {
+    let slugs: Vec<String> = (0..100).map(|number| format!("filler-{number}")).collect();
+    let mut series: Vec<(&str, &[&str])> = slugs.iter().map(|slug| (slug.as_str(), &[][..])).collect();
+    series.extend([("liked", &[][..]), ("hidden-gem", &[][..])]);
+    let (mut server, folder) = server(&series);
+    let alice = server.register("alice");
+    shelve(&server, &alice, &["liked"], json!({}));
+    server.stop();
+    let fillers: Vec<i64> = (1..=100).collect();
+    fill(server.folder(), &(0..60).map(|number| (format!("a{number:02}"), &fillers[..])).collect::<Vec<_>>());
+    fill(server.folder(), &[("zoe".to_owned(), &[101, 102])]);
+    let catalogue = folder.path().join("catalogue.json");
+    server.restart_with(|config| config.store.catalogue = Some(catalogue));
+    let items = await_true("the last reader's taste", || {
+        let items = recommended(&server, &alice);
+        (!items[0]["because"].as_array().unwrap().is_empty()).then_some(items)
+    });
+    assert_eq!((&items[0]["manga_id"], &items[0]["because"][0]["manga_id"]), (&json!("hidden-gem"), &json!("liked")));
+}
+
+/// Writes users and what they read straight into a stopped server's store.
+fn fill(folder: &Path, readers: &[(String, &[i64])]) {
+    let url = format!("sqlite:{}/mangahub.db", folder.display());
+    let mut store = store::open(&StoreOptions { url, readers: 0, full_sync: false }).unwrap();
+    for (name, series) in readers {
+        let id = UserId::parse(name).unwrap();
+        let email = format!("{name}@example.org");
+        let user = User {
+            id,
+            username: name.clone(),
+            email,
+            password_hash: String::new(),
+            role: Role::User,
+            valid_from: 0,
+            created_at: 0,
+        };
+        let work = |store: &mut dyn Store| {
+            store.create_user(&user)?;
+            series.iter().try_for_each(|&manga| store.update_progress(&read(&user.id, manga)).map(drop))
+        };
+        at_once(&mut *store.writer, work).unwrap();
+    }
+}
+
+/// Somebody finishes a series.
+fn read(user: &UserId, manga_id: i64) -> ProgressChange {
+    ProgressChange {
+        user_id: user.clone(),
+        manga_id,
+        chapter: None,
+        status: Some(ReadingStatus::Completed),
+        volume: None,
+        page: None,
+        rating: None,
+        private: None,
+        note: None,
+        device: None,
+        read_at: None,
+        received_at: 1,
+        must_exist: false,
+    }
 }
 
 /// What can't be a limit is refused, and nobody is served without a token.
