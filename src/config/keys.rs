@@ -260,6 +260,12 @@ declare! {
         completions_per_turn: Count<1, MILLION> = 256;
     }
 
+    /// Recommendations: what people who like the same series like as well.
+    [recommend] Recommend {
+        /// Minutes between two looks at what readers like together, in the background. 0: never; then only what is popular is shown.
+        interval_minutes: Count<0, 10_080> = 60;
+    }
+
     /// The process.
     [server] Server {
         /// Where the database, the signing secret and all else is kept (folder 0700, files 0600). Made on first start.

@@ -9,11 +9,16 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
+use super::friends;
+use super::goals;
 use super::key::ConnKey;
+use super::lists;
 use super::monitor::Parts;
 use super::opinions;
+use super::recommend::Recommendation;
 use super::refresh;
 use super::session::MemberId;
+use super::stats;
 use super::work::Work;
 use crate::store::StoreError;
 use crate::store::model::{
@@ -99,6 +104,16 @@ pub enum Reply {
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
     /// About ratings, comments and reviews.
     Opinion(opinions::Reply),
+    /// About friends.
+    Friends(friends::Reply),
+    /// About lists.
+    Lists(lists::Reply),
+    /// About what a reader's history adds up to.
+    Stats(stats::Reply),
+    /// About goals.
+    Goals(goals::Reply),
+    /// What to read next.
+    Recommendations(Vec<Recommendation>),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

@@ -173,6 +173,11 @@ impl<'a> HttpInput<'a> {
         self.params.first().map_or("", |param| param)
     }
 
+    /// What the path's second `{…}` stood for.
+    pub fn second_param(&self) -> &str {
+        self.params.get(1).map_or("", |param| param)
+    }
+
     /// The body as a JSON object.
     pub fn body(&self) -> Result<Object<'a>, ApiError> {
         Object::body(self.request.body)

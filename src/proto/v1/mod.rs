@@ -5,10 +5,16 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+mod bounded;
 pub mod export;
+mod friends;
+mod goals;
+mod lists;
 mod opinions;
 pub mod read;
+mod recommend;
 pub mod show;
+mod stats;
 
 use read::{
     named, read_add, read_all, read_change_password, read_delete_account, read_history, read_login, read_register,
@@ -53,5 +59,10 @@ pub fn routes() -> Vec<Route> {
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
     routes.extend(opinions::routes());
+    routes.extend(friends::routes());
+    routes.extend(lists::routes());
+    routes.extend(stats::routes());
+    routes.extend(goals::routes());
+    routes.extend(recommend::routes());
     routes
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::export;
 use super::opinions;
+use super::{friends, goals, lists, recommend, stats};
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
@@ -54,6 +55,11 @@ fn show(reply: Reply) -> Response {
             list(items, json!({"count": count}))
         }
         Reply::Opinion(reply) => opinions::show(reply),
+        Reply::Friends(reply) => friends::show(reply),
+        Reply::Lists(reply) => lists::show(reply),
+        Reply::Stats(reply) => stats::show(reply),
+        Reply::Goals(reply) => goals::show(reply),
+        Reply::Recommendations(recommendations) => recommend::show(&recommendations),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
         Reply::Export(document) => export::file(document),

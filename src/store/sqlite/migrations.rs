@@ -12,6 +12,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0002_counts.sql"),
     include_str!("migrations/0003_refresh_tokens.sql"),
     include_str!("migrations/0006_opinions.sql"),
+    include_str!("migrations/0007_social.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
@@ -120,6 +121,7 @@ mod tests {
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
             "16f33f566c8b7bbf0ff4f21f0e7c904f85887042f3e341bf2aaee48ea4fbfd84",
             "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
+            "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);
