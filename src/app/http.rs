@@ -1,4 +1,4 @@
-//! A request, step by step: found, let in, read, run; and its answer, dressed for the browser it is for.
+//! A request, step by step: let in, found, read, run. Its answer is `answer.rs`.
 //!
 //! Browsers are strangers even on this machine: a page from anywhere can make one send requests to
 //! a loopback address. So the host that a request names must be ours (else 421, which stops DNS
@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::MangaHub;
-use crate::handlers::api::{Answer, ApiError, ErrorKind, Reply, Via};
+use crate::handlers::api::{ApiError, ErrorKind, Reply, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
 use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope};
-use crate::proto::http1::{Method, Request, Response, Version};
-use crate::proto::routes::{self, Family, Found, Input, Match, Prepared, ROUTES, Route};
-use crate::proto::{internal, v1, v2};
+use crate::proto::http1::{Method, Request, Version};
+use crate::proto::routes::{self, Found, Input, Match, Prepared, Route};
+use crate::proto::v2;
 use crate::reactor::service::{Flow, Io};
 use crate::store::StoreError;
 use crate::store::model::Role;
@@ -43,39 +43,6 @@ impl MangaHub {
         let allowed = &self.state.settings.cors_origins;
         let place = allowed.iter().position(|other| other == "*" || other.eq_ignore_ascii_case(origin));
         place.and_then(|place| u8::try_from(place + 1).ok()).filter(|place| *place != Session::ENDING).unwrap_or(0)
-    }
-
-    /// An answer as a response: the family's shape, and what browsers and clients need beside it.
-    pub(super) fn response(&self, answer: Answer, session: &Session) -> Response {
-        let retry_after_s = answer.outcome.as_ref().err().map_or(0, |error| error.retry_after_s);
-        let response = match family(answer.origin.via, session) {
-            Family::Internal => internal::respond(answer.outcome),
-            Family::V2 => v2::show::respond(answer.outcome),
-            Family::V1 | Family::Sync => v1::show::respond(answer.outcome),
-        };
-        let response = match retry_after_s {
-            0 => response,
-            seconds => response.with_header("Retry-After", seconds.to_string()),
-        };
-        let origin = usize::from(session.cors).checked_sub(1);
-        match origin.and_then(|place| self.state.settings.cors_origins.get(place)) {
-            None => response,
-            Some(origin) => allow_origin(response, origin),
-        }
-    }
-}
-
-fn allow_origin(response: Response, origin: &str) -> Response {
-    let response = response
-        .with_header("Access-Control-Allow-Origin", origin.to_owned())
-        .with_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-        .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Accept-Encoding, Cache-Control, X-CSRF-Token, X-Device, X-Requested-With")
-        .with_header("Access-Control-Expose-Headers", "Content-Length, Retry-After")
-        .with_header("Access-Control-Max-Age", "43200")
-        .with_header("Vary", "Origin");
-    match origin {
-        "*" => response,
-        _ => response.with_header("Access-Control-Allow-Credentials", "true"),
     }
 }
 
@@ -213,19 +180,6 @@ fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
 impl From<Claims> for Caller {
     fn from(claims: Claims) -> Self {
         Self { id: claims.user_id, username: claims.username.into(), role: claims.role }
-    }
-}
-
-/// Whose shape an answer has.
-fn family(via: Via, session: &Session) -> Family {
-    match (via, session.service) {
-        (_, ServiceKind::Internal) => match ROUTES.get(usize::from(via.0)) {
-            Some(route) => route.family,
-            None => Family::Internal,
-        },
-        (Via::NONE, _) => Family::V1,
-        (Via::NONE_V2, _) => Family::V2,
-        (via, _) => ROUTES.get(usize::from(via.0)).map_or(Family::V1, |route| route.family),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
+use super::encoded::Encoded;
 use super::key::ConnKey;
 use super::session::MemberId;
 use super::work::Work;
@@ -78,7 +79,7 @@ pub enum Reply {
     /// Part of the catalogue.
     MangaList(Page<Manga>, Window),
     /// One series, already in its shape and shared with whoever asked before.
-    MangaDetail(Arc<[u8]>),
+    MangaDetail(Arc<Encoded>),
     /// A library.
     Library(Page<(Progress, Manga)>),
     /// One row of progress.
@@ -118,6 +119,10 @@ pub enum Reply {
     },
     /// A page for an operator.
     Page(&'static str, Vec<u8>),
+    /// A document about the program itself.
+    Document(Document),
+    /// An answer that is in its shape already, and comes back from being made smaller.
+    Packed(Box<Packed>),
     /// Goodbye to a session, with the pause before its client should come back.
     Notice {
         /// What to tell.
@@ -129,6 +134,35 @@ pub enum Reply {
     Silence,
     /// The methods that a path takes: the answer to OPTIONS.
     Allowed(String),
+}
+
+/// A document that was made before anybody asked.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub body: Arc<Encoded>,
+    /// What a browser must know to show it safely: names and values of header fields.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// An answer on an HTTP wire that is in its shape already: what is left of it while its body is
+/// compressed elsewhere.
+#[derive(Debug)]
+pub struct Packed {
+    /// Its status code.
+    pub status: u16,
+    /// Its body's media type.
+    pub content_type: &'static str,
+    /// The fields that it had already.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The tag of its body before it was compressed, if it has one.
+    pub tag: Option<Box<str>>,
+    /// Its body.
+    pub body: Arc<[u8]>,
+    /// Whether the body is compressed by now: there may have been no room to do that.
+    pub gzip: bool,
 }
 
 /// What happened, told to a topic.

@@ -11,7 +11,9 @@
 pub mod api;
 pub mod auth;
 pub mod catalogue;
+pub mod documents;
 pub mod effect;
+pub mod encoded;
 pub mod hub;
 pub mod key;
 pub mod library;

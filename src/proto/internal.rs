@@ -55,7 +55,6 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
         Ok(_) => Response::empty(204),
         Err(error) => Response::text(error.kind.codes().0, format!("{}\n", error.message)),
     }
-    .with_header("Cache-Control", "no-store")
 }
 
 /// A number with its labels and what it means, before it is printed.

@@ -32,6 +32,8 @@ pub struct Route {
     pub family: Family,
     /// Whether it counts against the user's rate.
     pub metered: bool,
+    /// Whether clients may keep its answers, and ask by their tag whether they still hold.
+    pub kept: bool,
     prepare: Prepare,
 }
 
@@ -127,6 +129,7 @@ impl Route {
             lane: call.lane,
             family,
             metered: true,
+            kept: false,
             prepare: Box::new(prepare),
         }
     }
@@ -134,6 +137,12 @@ impl Route {
     /// The same, not counted against the user's rate.
     pub fn unmetered(mut self) -> Self {
         self.metered = false;
+        self
+    }
+
+    /// The same, with answers that clients may keep: what everybody is shown alike.
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 
