@@ -105,7 +105,14 @@ impl Service for Echo {
 
     /// An answer becomes bytes. The HTTP codec remembers what it answers: a HEAD gets no body, a
     /// client that wants to keep its connection keeps it.
-    fn write_reply(&mut self, answer: Answer, wire: &mut Wire, _: &(), now: Now, out: &mut Vec<u8>) -> Written<Infallible> {
+    fn write_reply(
+        &mut self,
+        answer: Answer,
+        wire: &mut Wire,
+        _: &(),
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Written<Infallible> {
         match (answer, wire) {
             (Answer::Http(response), Wire::Http(codec)) => {
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);

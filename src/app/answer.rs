@@ -136,8 +136,8 @@ impl From<Packed> for Draft {
 /// Compresses an answer's body in the slow lane and then answers; where there is no room for that,
 /// answers with the body as it is.
 fn pack_later(origin: Origin, draft: Draft, made: Option<Arc<Encoded>>) -> Work {
-    let Draft { response, tag, .. } = draft;
-    let body: Arc<[u8]> = response.body.bytes().into();
+    let Response { status, content_type, headers, body, .. } = draft.response;
+    let (headers, tag, body) = (headers.into_vec(), draft.tag, body.into_shared());
     let plain = body.clone();
     Work::new(
         origin,
@@ -148,7 +148,6 @@ fn pack_later(origin: Origin, draft: Draft, made: Option<Arc<Encoded>>) -> Work 
             if let (true, Some(made)) = (gzip, made) {
                 made.keep_gzip(body.clone());
             }
-            let (status, content_type, headers) = (response.status, response.content_type, response.headers.to_vec());
             ctx.reply(Reply::Packed(Box::new(Packed { status, content_type, headers, tag, body, gzip })));
             Ok(())
         },

@@ -53,19 +53,35 @@ fn let_in(request: &Request<'_>, service: ServiceKind, settings: &Settings) -> R
     if !unnamed && !is_our_host(request.host, &settings.hosts) {
         return Err(ApiError::new(ErrorKind::Misdirected, "This server does not serve that host"));
     }
-    if service != ServiceKind::Internal {
-        return Ok(());
+    match service {
+        ServiceKind::Internal => may_operate(request, settings.internal_token.as_deref()),
+        _ => Ok(()),
     }
+}
+
+/// Whether somebody who sends such a request may speak to the operator's listener, whatever the path:
+/// no page, only who knows the token if there is one, and who changes something says it in JSON.
+fn may_operate(request: &Request<'_>, token: Option<&str>) -> Result<(), ApiError> {
     if request.has_header("origin") || request.has_header("sec-fetch-site") {
         return Err(ApiError::new(ErrorKind::Forbidden, "Browsers are not served here"));
     }
     let given = request.bearer().unwrap_or("");
-    match &settings.internal_token {
+    match token {
         Some(token) if !same(token.as_bytes(), given.as_bytes()) => {
             Err(ApiError::new(ErrorKind::Unauthorized, "The internal token is required"))
         }
+        // A page's form can post anything to anywhere, except as JSON.
+        _ if request.method == Method::Post && !is_json(request) => {
+            Err(ApiError::new(ErrorKind::MediaType, "Content-Type: expected application/json"))
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether the request says that its body is JSON.
+fn is_json(request: &Request<'_>) -> bool {
+    let media_type = request.header("content-type").and_then(|value| value.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Whether a `Host` names this server: a loopback name, any address, or one that the operator lists.
@@ -186,6 +202,44 @@ impl From<Claims> for Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::buffer::RecvBuf;
+    use crate::proto::http1::{Decoded, Http1, HttpLimits};
+    use std::sync::Arc;
+
+    /// What the operator's listener answers to such a request, before it is looked at.
+    fn operates(request: &str, token: Option<&str>) -> Option<ErrorKind> {
+        let mut rx = RecvBuf::new();
+        rx.append(request.replace('\n', "\r\n").as_bytes());
+        let mut codec = Http1::new(Arc::new(HttpLimits::default()));
+        match codec.decode(&mut rx, false) {
+            Ok(Decoded::Request(request)) => may_operate(&request, token).err().map(|error| error.kind),
+            _ => panic!("not a request"),
+        }
+    }
+
+    /// The operator's listener hears no page: neither one that says so, nor one whose form posts. What
+    /// is posted there has to be JSON, on every path, once the token has been looked at.
+    #[test]
+    fn only_operators_operate() {
+        let get = "GET /varz HTTP/1.1\nHost: localhost\n";
+        let post = "POST /anything HTTP/1.1\nHost: localhost\nContent-Length: 0\n";
+        assert_eq!(operates(&format!("{get}\n"), None), None);
+        for page in ["Origin: http://localhost", "Sec-Fetch-Site: none"] {
+            assert_eq!(operates(&format!("{get}{page}\n\n"), None), Some(ErrorKind::Forbidden), "{page}");
+        }
+        for json in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(operates(&format!("{post}Content-Type: {json}\n\n"), None), None, "{json}");
+        }
+        for other in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""]
+        {
+            let refused = operates(&format!("{post}Content-Type: {other}\n\n"), None);
+            assert_eq!(refused, Some(ErrorKind::MediaType), "{other}");
+        }
+        assert_eq!(operates(&format!("{post}\n"), None), Some(ErrorKind::MediaType));
+        assert_eq!(operates(&format!("{post}\n"), Some("secret")), Some(ErrorKind::Unauthorized));
+        let authorised = format!("{post}Authorization: Bearer secret\nContent-Type: application/json\n\n");
+        assert_eq!(operates(&authorised, Some("secret")), None);
+    }
 
     /// Loopback names, addresses and listed hosts are ours; any other name could be a trap.
     #[test]

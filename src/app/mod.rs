@@ -26,7 +26,7 @@ use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
-use crate::proto::{Incoming, Phase, ProtoError, Wire, sync, v2};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
 use crate::reactor;
 use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
@@ -58,6 +58,8 @@ mod step {
 impl MangaHub {
     /// The product over what is known at the start. `listeners` says what each one is for.
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
+        // Made now, so that its first reader does not make everybody wait.
+        let _ = openapi::document();
         Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
     }
 

@@ -242,14 +242,23 @@ pub enum Topic {
 /// A question about the server itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inquiry {
-    /// Metrics for Prometheus.
-    Metrics(Origin),
+    /// Metrics for Prometheus, in the format that the collector asks for.
+    Metrics(Origin, MetricsFormat),
     /// The server in general, as JSON.
     Varz(Origin),
     /// Its connections, as JSON.
     Connz(Origin, ConnzQuery),
     /// The counts that a sync client may ask for.
     Sync(Origin),
+}
+
+/// A text format for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Prometheus' own, which every collector and a person with curl can read.
+    Text,
+    /// OpenMetrics.
+    Open,
 }
 
 /// Which connections `/connz` shows.
@@ -312,6 +321,8 @@ pub enum ErrorKind {
     Misdirected,
     /// The request did not arrive in time.
     Timeout,
+    /// The body is not marked as what the path takes.
+    MediaType,
     /// Not HTTP/1.1, or beyond its limits: the status says which.
     Framing(u16),
     /// Try again: the server is busy or the store is away. Nothing was kept.
@@ -337,6 +348,7 @@ impl ErrorKind {
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
             Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
+            Self::MediaType => (415, "UNSUPPORTED_MEDIA_TYPE", "INVALID_MESSAGE"),
             Self::Framing(413) => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
             Self::Framing(414) => (414, "URI_TOO_LONG", "MESSAGE_TOO_LARGE"),
             Self::Framing(431) => (431, "HEADERS_TOO_LARGE", "MESSAGE_TOO_LARGE"),

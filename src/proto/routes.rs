@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{internal, sync, v1, v2};
+use super::{internal, openapi, sync, v1, v2};
 use crate::handlers::api::{ApiError, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
@@ -76,6 +76,7 @@ type Prepare = Box<dyn Fn(&Input<'_>) -> Result<Prepared, ApiError> + Send + Syn
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes = v1::routes();
     routes.extend(v2::routes());
+    routes.extend(openapi::routes());
     routes.extend(internal::routes());
     routes.extend(sync::routes());
     routes

@@ -9,14 +9,15 @@ use memchr::memchr;
 /// What a request asks of its answer's form. The default asks nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Asked {
-    codings: Codings,
     /// The values of `If-None-Match`, joined by commas.
     unless: Option<Box<[u8]>>,
+    takes_gzip: bool,
+    refuses_identity: bool,
 }
 
 /// How much each coding is wanted, in thousandths; `None` where it is not mentioned.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Codings {
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Codings {
     gzip: Option<u16>,
     identity: Option<u16>,
     any: Option<u16>,
@@ -25,16 +26,13 @@ struct Codings {
 impl Asked {
     /// Whether gzip is taken, and no less gladly than no coding.
     pub fn gzip(&self) -> bool {
-        let Codings { gzip, identity, any } = self.codings;
-        let wanted = gzip.or(any).unwrap_or(0);
-        wanted > 0 && identity.is_none_or(|identity| wanted >= identity)
+        self.takes_gzip
     }
 
     /// Whether an answer without a coding is taken. Who forbids that and takes no gzip gets one all
     /// the same: it says more than a refusal would.
     pub fn identity(&self) -> bool {
-        let Codings { identity, any, .. } = self.codings;
-        identity.or(any) != Some(0)
+        !self.refuses_identity
     }
 
     /// Whether the client has the version with this tag, given without its quotes. Tags are compared
@@ -53,21 +51,12 @@ impl Asked {
         false
     }
 
-    /// Takes note of one `Accept-Encoding` field.
-    pub(super) fn note_codings(&mut self, value: &[u8]) {
-        for member in value.split(|&byte| byte == b',') {
-            let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-            let name = parts.next().unwrap_or_default();
-            let Some(weight) = weight(parts) else { continue };
-            let codings = &mut self.codings;
-            let place = match () {
-                () if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => &mut codings.gzip,
-                () if name.eq_ignore_ascii_case(b"identity") => &mut codings.identity,
-                () if name == b"*" => &mut codings.any,
-                () => continue,
-            };
-            *place = Some(weight);
-        }
+    /// Takes note of all `Accept-Encoding` fields.
+    pub(super) fn set_codings(&mut self, codings: Codings) {
+        let Codings { gzip, identity, any } = codings;
+        let wanted = gzip.or(any).unwrap_or(0);
+        self.takes_gzip = wanted > 0 && identity.is_none_or(|identity| wanted >= identity);
+        self.refuses_identity = identity.or(any) == Some(0);
     }
 
     /// Takes note of one `If-None-Match` field.
@@ -76,6 +65,25 @@ impl Asked {
             Some(before) => [&before, &b","[..], value].concat().into(),
             None => value.into(),
         });
+    }
+}
+
+impl Codings {
+    /// Takes note of one `Accept-Encoding` field.
+    pub(super) fn note(&mut self, value: &[u8]) {
+        for member in value.split(|&byte| byte == b',') {
+            let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next().unwrap_or_default();
+            let Some(weight) = weight(parts) else { continue };
+            let is = |coding: &[u8]| name.eq_ignore_ascii_case(coding);
+            if is(b"gzip") || is(b"x-gzip") {
+                self.gzip = Some(weight);
+            } else if is(b"identity") {
+                self.identity = Some(weight);
+            } else if is(b"*") {
+                self.any = Some(weight);
+            }
+        }
     }
 }
 
@@ -111,8 +119,9 @@ mod tests {
     use super::*;
 
     fn codings(values: &[&str]) -> (bool, bool) {
-        let mut asked = Asked::default();
-        values.iter().for_each(|value| asked.note_codings(value.as_bytes()));
+        let (mut asked, mut codings) = (Asked::default(), Codings::default());
+        values.iter().for_each(|value| codings.note(value.as_bytes()));
+        asked.set_codings(codings);
         (asked.gzip(), asked.identity())
     }
 
@@ -158,7 +167,9 @@ mod tests {
         {
             assert!(has(values, "a"), "{values:?}");
         }
-        for values in [&[][..], &[""], &["a"], &["\"a"], &["\"b\""], &["w/\"a\""], &["\"x,a\""], &["\"*\""], &["x, \"a\""]] {
+        for values in
+            [&[][..], &[""], &["a"], &["\"a"], &["\"b\""], &["w/\"a\""], &["\"x,a\""], &["\"*\""], &["x, \"a\""]]
+        {
             assert!(!has(values, "a"), "{values:?}");
         }
     }

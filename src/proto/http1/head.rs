@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 use memchr::{memchr, memchr_iter};
 
-use super::asked::Asked;
+use super::asked::{Asked, Codings};
 use super::request::{Headers, Method, Request, Version};
 use super::response::Exchange;
 use super::target::{Target, is_authority};
@@ -56,6 +56,7 @@ impl Head {
         let (method, version) = (Method::of(name), if minor == 0 { Version::Http10 } else { Version::Http11 });
         *exchange = Exchange { method_is_head: method == Method::Head, version, ..Exchange::default() };
         let mut fields = Fields::collect(parsed.headers, version)?;
+        fields.asked.set_codings(fields.codings);
         exchange.asked = std::mem::take(&mut fields.asked);
         exchange.keep_alive = fields.keep_alive(version);
         let framing = fields.framing(version, limits)?;
@@ -170,6 +171,7 @@ struct Fields<'a> {
     says_close: bool,
     says_keep_alive: bool,
     asked: Asked,
+    codings: Codings,
 }
 
 impl<'a> Fields<'a> {
@@ -200,7 +202,7 @@ impl<'a> Fields<'a> {
             }
             14 if is("content-length") => once(&mut self.length, header.value, LENGTH_REPEATED),
             15 if is("accept-encoding") => {
-                self.asked.note_codings(header.value);
+                self.codings.note(header.value);
                 Ok(())
             }
             17 if is("transfer-encoding") => once(&mut self.coding, header.value, CODING_UNKNOWN),

@@ -48,6 +48,15 @@ impl Body {
             Self::Static(bytes) => bytes,
         }
     }
+
+    /// The bytes, to be held by several.
+    pub fn into_shared(self) -> Arc<[u8]> {
+        match self {
+            Self::Owned(bytes) => bytes.into(),
+            Self::Shared(bytes) => bytes,
+            Self::Static(bytes) => bytes.into(),
+        }
+    }
 }
 
 impl From<Vec<u8>> for Body {

@@ -15,7 +15,7 @@ use read::{
 use show::detail_body;
 
 use super::http1::Method;
-use super::routes::{Family, Route};
+use super::routes::{Family, HttpInput, Route};
 use crate::handlers::manga::Detail;
 use crate::handlers::{auth, library, manga, monitor, progress};
 
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Post, "/api/v1/auth/logout-all", auth::LOGOUT_ALL, |_| Ok(())),
         Route::http(Family::V1, Get, "/api/v1/users/me", auth::ME, |_| Ok(())),
         Route::http(Family::V1, Put, "/api/v1/users/me/password", auth::CHANGE_PASSWORD, read_change_password),
-        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all),
+        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all).kept(),
         Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_window),
         Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
         Route::http(Family::V1, Get, "/api/v1/users/progress/{manga}", progress::GET, |input| Ok(named(input))),
@@ -40,10 +40,9 @@ pub fn routes() -> Vec<Route> {
         ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
         ("/manga", "/manga/{manga}", "/users/library"),
     ] {
-        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
-        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
-            Ok(Detail { manga: named(input), shape: detail_body })
-        }));
+        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search).kept());
+        let read_detail = |input: &HttpInput<'_>| Ok(Detail { manga: named(input), shape: detail_body });
+        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, read_detail).kept());
         routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
