@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::http1::{Method, Response, weight};
 use super::routes::{Family, HttpInput, ROUTES, Route};
 use super::time::rfc3339;
-use crate::handlers::api::{ApiError, ConnzQuery, MetricsFormat, Reply};
+use crate::handlers::api::{ApiError, ConnzQuery, ErrorKind, MetricsFormat, Reply};
 use crate::handlers::monitor;
 
 /// The routes of the internal listener.
@@ -67,8 +67,17 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
     match outcome {
         Ok(Reply::Page(content_type, body)) => Response::new(200, content_type, body),
         Ok(Reply::Health { .. }) => Response::text(200, "ready\n"),
+        Ok(Reply::Allowed(methods)) => Response::empty(204).with_header("Allow", methods),
         Ok(_) => Response::empty(204),
-        Err(error) => Response::text(error.kind.codes().0, format!("{}\n", error.message)),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &ApiError) -> Response {
+    let response = Response::text(error.kind.codes().0, format!("{}\n", error.message));
+    match (error.kind, &error.detail) {
+        (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
+        _ => response,
     }
 }
 
