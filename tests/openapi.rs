@@ -50,18 +50,19 @@ impl World {
         world
     }
 
-    /// Puts in what `$reader` and `$1/data/id` stand for.
+    /// Puts in what `$reader` and `$1.data.id` stand for.
     fn fill(&self, text: &str) -> String {
         let mut filled = text.to_owned();
         for (number, answer) in self.answers.iter().enumerate() {
-            let mark = format!("${}/", number + 1);
+            let mark = format!("${}.", number + 1);
             while let Some(begins) = filled.find(&mark) {
                 let pointer: String = filled[begins + mark.len() - 1..]
                     .chars()
-                    .take_while(|c| c.is_alphanumeric() || ['/', '_'].contains(c))
+                    .take_while(|c| c.is_alphanumeric() || ['.', '_'].contains(c))
                     .collect();
                 let ends = begins + mark.len() - 1 + pointer.len();
-                let found = answer.pointer(&pointer).unwrap_or_else(|| panic!("no {pointer} in {answer}"));
+                let found =
+                    answer.pointer(&pointer.replace('.', "/")).unwrap_or_else(|| panic!("no {pointer} in {answer}"));
                 let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
                 filled.replace_range(begins..ends, &found);
             }

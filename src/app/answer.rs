@@ -213,7 +213,8 @@ fn allow_origin(response: Response, origin: &str) -> Response {
         ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         (
             "Access-Control-Allow-Headers",
-            "Authorization, Content-Type, Accept, Accept-Encoding, Cache-Control, If-None-Match, X-CSRF-Token, X-Device, X-Requested-With",
+            "Authorization, Content-Type, Accept, Accept-Encoding, Cache-Control, If-None-Match, X-CSRF-Token, X-Device, \
+             X-Requested-With",
         ),
         ("Access-Control-Expose-Headers", "Content-Length, ETag, Retry-After"),
         ("Access-Control-Max-Age", "43200"),

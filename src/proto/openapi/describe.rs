@@ -67,7 +67,7 @@ pub struct Given {
 
 /// A request that can be sent as it is to a server that is new but for what comes before it, and the
 /// status of its answer. In path and body `$reader`, `$friend` and `$ann` stand for the ids of the user
-/// who asks, of another one and of the administrator, and `$1/data/list/id` for a value in the answer
+/// who asks, of another one and of the administrator, and `$1.data.list.id` for a value in the answer
 /// to the first request before it.
 pub struct Example {
     /// What it shows; unique among the examples of a route.
@@ -243,6 +243,7 @@ impl Example {
 
     /// As a part of the document.
     pub(super) fn json(&self) -> Value {
-        json!({"summary": self.says, "path": self.path, "body": self.body, "status": self.status, "before": self.before})
+        let Self { says, path, body, status, before } = self;
+        json!({"summary": says, "path": path, "body": body, "status": status, "before": before})
     }
 }

@@ -87,7 +87,7 @@ fn place(method: Method, path: &str) -> String {
 
 fn operation(route: &Route, method: Method, path: &str, area: &Area, description: &Description) -> Value {
     let mut operation = json!({
-        "operationId": format!("{} {path}", name(method).to_ascii_lowercase()).replace(['/', ' ', '{', '}'], "_").replace("__", "_"),
+        "operationId": operation_id(method, path),
         "summary": description.summary,
         "tags": [area.name],
         "security": security(route.access),
@@ -109,6 +109,12 @@ fn operation(route: &Route, method: Method, path: &str, area: &Area, description
         operation["x-ends-session"] = json!(true);
     }
     operation
+}
+
+/// A name for programs that are made from the document: `get_api_v1_manga_manga`.
+fn operation_id(method: Method, path: &str) -> String {
+    let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    words.fold(name(method).to_ascii_lowercase(), |id, word| format!("{id}_{word}"))
 }
 
 /// Who may ask. Beside the scheme stands what the token's role must grant.

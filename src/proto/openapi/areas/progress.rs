@@ -92,6 +92,11 @@ fn history() -> Description {
             "/api/v1/users/progress/akira",
             json!({"chapter_exact": 1.5, "volume": 1}),
         ))
+        .example(
+            after_adding(example("What came before", "/api/v1/users/history?before=$3.data.items.0.id"))
+                .after("PUT", "/api/v1/users/progress/akira", json!({"current_chapter": 1}))
+                .after("GET", "/api/v1/users/history?limit=1", json!(null)),
+        )
 }
 
 fn after_adding(example: Example) -> Example {
