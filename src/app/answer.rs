@@ -98,10 +98,12 @@ impl MangaHub {
 impl Draft {
     fn new(response: Response, route: Option<&Route>, made: Option<&Encoded>, asked: &Asked) -> Self {
         let kept = response.status == 200 && route.is_some_and(|route| route.kept);
-        let tag = kept.then(|| match made {
-            Some(made) => made.tag().into(),
-            None => encoded::tag(response.body.bytes()).into(),
-        });
+        let tag = match (made, response.body.bytes()) {
+            _ if !kept => None,
+            (Some(made), _) => Some(made.tag().into()),
+            (None, body) if body.len() <= TAG_BYTES_MAX => Some(encoded::tag(body).into()),
+            (None, _) => None,
+        };
         let codings = route.is_some_and(|route| is_worth_packing(&response, route, asked));
         Self { response, tag, codings, gzip: false }
     }
@@ -227,6 +229,10 @@ fn allow_origin(response: Response, origin: &str) -> Response {
         _ => response.with_header("Access-Control-Allow-Credentials", "true"),
     }
 }
+
+/// A longer body that was made for this answer alone gets no tag: naming it would hold up the loop for
+/// as long as making it did, a millisecond here.
+const TAG_BYTES_MAX: usize = 256 << 10;
 
 /// Below this the head weighs more than what compressing the body saves.
 const PACK_BYTES_MIN: usize = 1 << 10;

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document of the public routes, and the page that lets a person try them.
 //!
 //! What the table of routes knows (method, path, who may ask, whose shapes) is taken from it, so it
-//! can't drift. What it can't know stands in a [`Description`](describe::Description), in one file for
+//! can't drift. What it can't know stands in a [`Description`], in one file for
 //! each area: `areas/`. A route without a description fails a test here; every example is replayed
 //! against a running server, and the answers are checked against the shapes, in `tests/openapi.rs`.
 //!
