@@ -140,6 +140,10 @@ CREATE TABLE ratings (
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Who rated a series, in the order in which they first did: a rating that changes keeps its place, so
+-- no entry ever moves.
+CREATE INDEX ratings_by_manga ON ratings (manga_id, created_at);
+
 CREATE TRIGGER ratings_come AFTER INSERT ON ratings
 BEGIN
     UPDATE manga SET rating_sum = rating_sum + new.rating, rating_count = rating_count + 1 WHERE id = new.manga_id;
@@ -153,6 +157,65 @@ END;
 CREATE TRIGGER ratings_go AFTER DELETE ON ratings
 BEGIN
     UPDATE manga SET rating_sum = rating_sum - old.rating, rating_count = rating_count - 1 WHERE id = old.manga_id;
+END;
+
+-- What readers say below a series. Ids grow in the order of arrival, which is the order of lists, and
+-- are never given twice: an old link shows nothing rather than something else.
+CREATE TABLE comments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    -- As it was sent, line ends included. Long texts stand last, so that what is before them is read alone.
+    content TEXT NOT NULL CHECK (length(content) BETWEEN 1 AND 5000)
+) STRICT;
+
+-- Each entry ends with the id, so both lists come newest first without sorting.
+CREATE INDEX comments_by_manga ON comments (manga_id);
+CREATE INDEX comments_by_user ON comments (user_id);
+
+-- What a reader says about a series at length: one for each pair.
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- What the review itself gives; NULL when it gives none. It is written to `ratings` too, and stays
+    -- as it was published when the reader rates otherwise later.
+    rating INTEGER CHECK (rating BETWEEN 1 AND 10),
+    -- It tells how the story goes on.
+    spoiler INTEGER NOT NULL CHECK (spoiler IN (0, 1)),
+    -- How many votes it has: kept by triggers, so that lists can be sorted without counting.
+    helpful INTEGER NOT NULL DEFAULT 0 CHECK (helpful >= 0),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    text TEXT NOT NULL CHECK (length(text) BETWEEN 1 AND 10000),
+    UNIQUE (user_id, manga_id)
+) STRICT;
+
+-- One for each order in which reviews are shown.
+CREATE INDEX reviews_by_manga ON reviews (manga_id);
+CREATE INDEX reviews_by_helpful ON reviews (manga_id, helpful);
+CREATE INDEX reviews_by_rating ON reviews (manga_id, rating);
+
+-- Who found which review helpful.
+CREATE TABLE review_votes (
+    review_id INTEGER NOT NULL REFERENCES reviews (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (review_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+-- For the deletion of a user.
+CREATE INDEX review_votes_by_user ON review_votes (user_id);
+
+CREATE TRIGGER review_votes_come AFTER INSERT ON review_votes
+BEGIN
+    UPDATE reviews SET helpful = helpful + 1 WHERE id = new.review_id;
+END;
+
+CREATE TRIGGER review_votes_go AFTER DELETE ON review_votes
+BEGIN
+    UPDATE reviews SET helpful = helpful - 1 WHERE id = old.review_id;
 END;
 
 -- Every change of progress, in the order in which it happened, as the row stood after it. Appended

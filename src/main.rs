@@ -35,7 +35,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
 
 fn serve(global: &Global) -> Result<(), Failure> {
     let config = global.load(cli::environment())?;
-    logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let _logs = logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
     let running = mangahub::serve(config)?;
     cli::serve::stop_on_signals(running.handle().remote())?;
     let services = cli::serve::describe(running.addresses());

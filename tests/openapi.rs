@@ -177,13 +177,14 @@ fn a_generator_finds_no_fault() {
         .args(["--header", &format!("Authorization: Bearer {}", reader.token)])
         .args(["--checks", CHECKS])
         .args(["--exclude-by", "/x-ends-session == true"])
-        .args(["--generation-deterministic", "--max-examples", "20"])
+        .args(["--generation-deterministic", "--max-examples", "10"])
         .args(["--request-timeout", "20"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
-    assert!(!said.contains("Authentication failed"), "the token must count to the end: {said}");
+    // What only an administrator may do is 403 throughout; nothing is 401 throughout.
+    assert!(!said.contains("401 Unauthorized ("), "the token must count to the end: {said}");
     assert_eq!(server.varz()["panics"], 0);
     server.http().get("/api/v1/users/me", Some(&reader.token)).data(200);
 }

@@ -149,7 +149,7 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     }
 }
 
-/// The claims of the request's token, where the route needs one.
+/// The claims of the request's token, where the route needs one or makes a difference for one.
 fn check_access(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
     if route.access == Access::Public {
         return Ok(None);
@@ -157,6 +157,7 @@ fn check_access(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<O
     let unauthorized = |message| ApiError::new(ErrorKind::Unauthorized, message);
     let token = match (request.bearer(), request.has_header("authorization")) {
         (Some(token), _) => token,
+        (None, false) if route.access == Access::Guest => return Ok(None),
         (None, false) => return Err(unauthorized("Authorization header required")),
         (None, true) => return Err(unauthorized("Invalid authorization header format")),
     };

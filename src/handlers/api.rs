@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::effect::Vocabulary;
 use super::encoded::Encoded;
 use super::key::ConnKey;
+use super::opinions;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
@@ -90,6 +91,8 @@ pub enum Reply {
     ProgressDeleted(Arc<Series>),
     /// A reading history.
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
+    /// About ratings, comments and reviews.
+    Opinion(opinions::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.

@@ -344,6 +344,8 @@ fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
 /// A token for the first family's clients.
 fn issue(user: &User, ctx: &mut Ctx<'_>) -> String {
     let id = ctx.state.fresh_id();
+    // From here on it is known who asked, for the log.
+    ctx.origin.user = Some(user.username.as_str().into());
     // Right after a revocation the token is dated to when it counts again.
     let issued_s = ctx.now_s().max(user.valid_from);
     ctx.state.keys.issue(user, issued_s, ctx.state.settings.v1_token_s, id)

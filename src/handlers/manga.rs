@@ -45,6 +45,7 @@ fn detail(args: Detail, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         ctx.reply(Reply::MangaDetail(made));
         return Ok(());
     }
+    let changes = ctx.state.catalogue.changes();
     ctx.run(
         Lane::Read,
         move |store| store.manga(id),
@@ -54,7 +55,7 @@ fn detail(args: Detail, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
                 other => other.into(),
             })?;
             let made = Arc::new(Encoded::new((args.shape)(&manga)));
-            ctx.state.catalogue.keep_detail(id, made.clone());
+            ctx.state.catalogue.keep_detail(id, made.clone(), changes);
             ctx.reply(Reply::MangaDetail(made));
             Ok(())
         },

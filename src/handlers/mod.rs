@@ -6,7 +6,7 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `opinions`, `auth`, `monitor`.
 
 pub mod api;
 pub mod auth;
@@ -19,6 +19,7 @@ pub mod key;
 pub mod library;
 pub mod manga;
 pub mod monitor;
+pub mod opinions;
 pub mod progress;
 pub mod rate;
 pub mod scope;
@@ -35,7 +36,7 @@ use rand_chacha::rand_core::Rng;
 use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic};
 use catalogue::Catalogue;
 use effect::{CloseReason, Effect, Lane, Now};
-use rate::{Backoff, Bucket, Rate};
+use rate::{Backoff, Bucket, Buckets, Rate};
 use session::{Addresses, Member, Members, Session};
 use token::{Keys, Revocations};
 use work::Work;
@@ -61,6 +62,8 @@ pub struct Call<A> {
 pub enum Access {
     /// Anyone.
     Public,
+    /// Anyone too, and whoever shows a token is known by it; one that is no good is refused.
+    Guest,
     /// Whoever has a good token.
     User,
     /// Whoever has a token whose role grants this scope; see [`scope`].
@@ -94,6 +97,8 @@ pub struct State {
     pub revocations: Revocations,
     /// What tokens are signed with.
     pub keys: Keys,
+    /// What those without a user send, by address.
+    pub strangers: Buckets<IpAddr>,
     /// Failed logins by account and address.
     pub login_pauses: Backoff<(IpAddr, String)>,
     /// Failed logins by address.
@@ -130,7 +135,7 @@ pub struct Settings {
     pub broadcast_all: bool,
     /// How often everyone may be told something.
     pub broadcasts: Rate,
-    /// How many messages a user may send.
+    /// How many messages a user may send, and an address on behalf of nobody.
     pub messages: Rate,
     /// Connections a user may have; 0 for any number.
     pub connections_per_user: u32,
@@ -168,6 +173,7 @@ impl State {
             members: Members::default(),
             addresses: Addresses::default(),
             revocations: Revocations::default(),
+            strangers: Buckets::default(),
             login_pauses: Backoff::new(5, 30_000),
             // Many people can share an address, so it is slowed down and never shut out.
             address_pauses: Backoff::new(50, 1000),

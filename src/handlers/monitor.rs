@@ -133,6 +133,7 @@ fn disconnect(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError>
 pub fn tick(ctx: &mut Ctx<'_>) {
     let now_ms = ctx.now.mono_ms;
     ctx.state.members.sweep(now_ms);
+    ctx.state.strangers.sweep(now_ms);
     auth::sweep(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);

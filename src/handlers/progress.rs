@@ -114,6 +114,9 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
+            if change.rating.is_some() {
+                ctx.state.catalogue.forget_detail(series.id);
+            }
             tell(stored, change, caller, series, ctx);
             ctx.reply(Reply::Done("Progress updated"));
             Ok(())

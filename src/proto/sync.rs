@@ -69,7 +69,10 @@ impl<'a> Message<'a> {
             return Err(invalid("Invalid message format: timestamp must be an RFC 3339 string"));
         }
         let data = match service {
-            ServiceKind::SyncV2 if kind == "auth" && top.raw("data").is_none() => top,
+            ServiceKind::SyncV2 if kind == "auth" => {
+                let data = top.object("data")?;
+                if data.raw("token").is_some() { data } else { top }
+            }
             _ => top.object("data")?,
         };
         Ok(Self { kind, data })

@@ -8,11 +8,13 @@
 mod accounts;
 mod catalogue;
 pub mod model;
+mod opinions;
 mod reading;
 pub mod sqlite;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
+pub use opinions::Opinions;
 pub use reading::Reading;
 
 /// What went wrong, named for what the caller can do about it.
@@ -42,7 +44,7 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Reading {
+pub trait Store: Accounts + Catalogue + Reading + Opinions {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

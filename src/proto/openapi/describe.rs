@@ -135,6 +135,15 @@ impl Description {
         )
     }
 
+    /// `page` and `page_size`, as lists of the second family have them.
+    pub fn pages(self) -> Self {
+        self.query("page", schema::from(1), "Which page; what can't be read is the first").query(
+            "page_size",
+            schema::between(1, 100),
+            "Rows of a page; what can't be read is 20",
+        )
+    }
+
     /// The body.
     pub fn takes(mut self, schema: Value) -> Self {
         self.body = Some(schema);

@@ -121,6 +121,7 @@ fn operation_id(method: Method, path: &str) -> String {
 fn security(access: Access) -> Value {
     match access {
         Access::Public => json!([]),
+        Access::Guest => json!([{"bearerAuth": []}, {}]),
         Access::User => json!([{"bearerAuth": []}]),
         Access::Scope(scope) => json!([{"bearerAuth": [scope]}]),
         Access::Admin => json!([{"bearerAuth": ["role:admin"]}]),
@@ -170,7 +171,7 @@ fn responses(route: &Route, path: &str, description: &Description) -> Value {
     let mut refused = vec![400, 408, 421, 431, 503];
     match route.access {
         Access::Public => {}
-        Access::User => refused.push(401),
+        Access::Guest | Access::User => refused.push(401),
         Access::Scope(_) | Access::Admin => refused.extend([401, 403]),
     }
     if description.body.is_some() {

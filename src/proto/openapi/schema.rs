@@ -106,6 +106,13 @@ pub fn items(item: Value) -> Value {
     with(data(object([("items", list(item))], [])), [meta])
 }
 
+/// What the second family puts around a list.
+pub fn page_of(item: Value) -> Value {
+    let count = || from(0);
+    let counts = [("page", from(1)), ("page_size", from(1)), ("total", count()), ("total_pages", count())];
+    with(object([("data", list(item))], []), counts)
+}
+
 /// The shapes that every route can answer with: refusals, and how a part of a list stands to the whole.
 pub fn errors() -> Vec<(String, Value)> {
     let code = json!({"type": "string", "pattern": "^[A-Z_]+$", "examples": ["BAD_REQUEST"]});

@@ -5,6 +5,7 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+mod opinions;
 pub mod read;
 pub mod show;
 
@@ -47,5 +48,6 @@ pub fn routes() -> Vec<Route> {
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
+    routes.extend(opinions::routes());
     routes
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::opinions;
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
@@ -52,6 +53,7 @@ fn show(reply: Reply) -> Response {
             let count = items.len();
             list(items, json!({"count": count}))
         }
+        Reply::Opinion(reply) => opinions::show(reply),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),
@@ -64,11 +66,11 @@ fn show(reply: Reply) -> Response {
     }
 }
 
-fn data(status: u16, data: Value) -> Response {
+pub(super) fn data(status: u16, data: Value) -> Response {
     Response::json(status, json!({"success": true, "data": data}).to_string())
 }
 
-fn list(items: Vec<Value>, meta: Value) -> Response {
+pub(super) fn list(items: Vec<Value>, meta: Value) -> Response {
     Response::json(200, json!({"success": true, "data": {"items": items}, "meta": meta}).to_string())
 }
 
@@ -235,7 +237,7 @@ fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
 
 /// How a part of a list stands to the whole, as this family says it: zero and false are left out,
 /// and `count` is the limit that was asked for.
-fn meta(total: u64, window: Window) -> Value {
+pub(super) fn meta(total: u64, window: Window) -> Value {
     let mut meta = serde_json::Map::new();
     if total > 0 {
         meta.insert("total".into(), total.into());

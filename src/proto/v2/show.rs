@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::opinions;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -16,7 +17,7 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
-    let response = Response::json(error.kind.codes().0, json!({"error": error.message}).to_string());
+    let response = Response::json(error.kind.codes().0, json!({"error": said(error)}).to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
         (ErrorKind::Unauthorized, _) => response.with_header("WWW-Authenticate", "Bearer"),
@@ -24,10 +25,20 @@ fn refuse(error: &ApiError) -> Response {
     }
 }
 
+/// What is not there this family says in small letters: `manga not found`.
+fn said(error: &ApiError) -> String {
+    let mut letters = error.message.chars();
+    match (error.kind, letters.next()) {
+        (ErrorKind::NotFound, Some(first)) => first.to_lowercase().chain(letters).collect(),
+        _ => error.message.to_string(),
+    }
+}
+
 fn show(reply: Reply) -> Response {
     match reply {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
+        Reply::Opinion(reply) => opinions::show(reply),
         other => v1::show::respond(Ok(other)),
     }
 }

@@ -29,11 +29,13 @@ macro_rules! words {
 
 mod chapter;
 mod manga;
+mod opinion;
 mod progress;
 mod user;
 
 pub use chapter::Chapter;
 pub use manga::*;
+pub use opinion::*;
 pub use progress::*;
 pub use user::*;
 

@@ -1,8 +1,8 @@
 //! The SQLite backend: one connection that writes, and a fixed set that reads.
 //!
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
-//! the verb that runs it, one file an area (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
-//! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
+//! the verb that runs it, one file an area (`users`, `manga`, `progress`, `history`, `opinions`), transactions in `writer`, and the
+//! schema in `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
 mod error;
@@ -10,6 +10,7 @@ mod file;
 mod history;
 mod manga;
 mod migrations;
+mod opinions;
 mod progress;
 mod users;
 mod writer;
@@ -154,7 +155,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept by each connection: more than there are in this backend, so that none
 /// is ever compiled twice. Beyond it the one unused for longest would be.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 256;
 
 /// What every connection is told, the writer and the readers alike.
 ///

@@ -1,4 +1,4 @@
-//! Progress, libraries and ratings. Each change also appends to `history`.
+//! Progress and libraries. Each change also appends to `history`.
 //!
 //! The rules of a change (when reading began, what counts as read again) stand in one statement,
 //! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::unknown_word;
 use super::history::{self, Link};
 use super::manga::{bounds, chapter, manga_at, manga_columns, word};
+use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
@@ -81,8 +82,8 @@ fn store(
 ) -> Result<Stored, StoreError> {
     let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
-    if change.rating.is_some() {
-        rate(conn, change)?;
+    if let Some(rating) = change.rating {
+        rate(conn, &change.user_id, change.manga_id, rating, change.received_at)?;
         progress.rating = change.rating;
     }
     Ok(Stored { progress, seq: link.seq })
@@ -166,16 +167,6 @@ fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress
     })?)
 }
 
-fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO ratings (user_id, manga_id, rating, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
-         ON CONFLICT (user_id, manga_id) DO UPDATE SET
-             rating = excluded.rating, updated_at = max(updated_at, excluded.updated_at)",
-    )?
-    .execute(params![change.user_id.as_str(), change.manga_id, change.rating, change.received_at])?;
-    Ok(())
-}
-
 fn must_exist(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached("SELECT 1 FROM progress WHERE user_id = ?1 AND manga_id = ?2")?;
     Ok(statement.query_row(params![user.as_str(), manga], |_| Ok(()))?)
@@ -193,7 +184,7 @@ pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<P
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         progress_columns!(),
-        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, manga_id DESC LIMIT ?2 OFFSET ?3"
+        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, history_seq DESC LIMIT ?2 OFFSET ?3"
     ))?;
     let rows = statement.query_map(params![user.as_str(), limit, offset], |row| progress_at(row, user))?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
@@ -209,7 +200,7 @@ pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Resul
         manga_columns!(),
         " FROM progress JOIN manga ON manga.id = progress.manga_id
          WHERE user_id = ?1 AND in_library
-         ORDER BY progress.updated_at DESC, progress.manga_id DESC LIMIT ?2 OFFSET ?3"
+         ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?2 OFFSET ?3"
     ))?;
     let rows = statement.query_map(params![user.as_str(), limit, offset], |row| {
         Ok((progress_at(row, user)?, manga_at(row, PROGRESS_COLUMNS)?))

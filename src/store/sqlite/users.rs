@@ -123,7 +123,8 @@ fn user_of(row: &Row<'_>) -> Result<User, rusqlite::Error> {
     })
 }
 
-fn user_id(row: &Row<'_>, column: usize) -> Result<UserId, rusqlite::Error> {
+/// A column with a user's id.
+pub(super) fn user_id(row: &Row<'_>, column: usize) -> Result<UserId, rusqlite::Error> {
     let text = row.get_ref(column)?.as_str()?;
     UserId::parse(text).ok_or_else(|| unknown_word(column, text))
 }

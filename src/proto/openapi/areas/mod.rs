@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod catalogue;
 pub mod library;
+pub mod opinions;
 pub mod progress;
 pub mod server;
 
@@ -10,5 +11,5 @@ use super::describe::Area;
 
 /// Every area, in the order of the document.
 pub fn all() -> Vec<Area> {
-    vec![accounts::area(), catalogue::area(), library::area(), progress::area(), server::area()]
+    vec![accounts::area(), catalogue::area(), library::area(), progress::area(), opinions::area(), server::area()]
 }
