@@ -5,14 +5,14 @@
 -- because it is compared with a token's `iat`. Chapters are thousandths: 5500 is chapter 5.5, exact
 -- for ever. Booleans are 0 or 1. Every connection has foreign keys switched on.
 
--- People. Deleting one deletes everything that is theirs.
+-- People. Deleting one deletes everything that is theirs; the history, which is long, goes before.
 CREATE TABLE users (
     -- The same text on every wire: a UUID, or what an import brought along.
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
     -- Both unique, ASCII case ignored; as the user wrote them.
     username TEXT NOT NULL COLLATE NOCASE UNIQUE,
     email TEXT NOT NULL COLLATE NOCASE UNIQUE,
-    -- bcrypt.
+    -- bcrypt; empty while the account is being erased: nobody can log in.
     password_hash TEXT NOT NULL,
     role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
     -- Tokens issued before this second are void; 0 when none ever was. Only ever grows.
@@ -22,6 +22,46 @@ CREATE TABLE users (
 
 -- Whose tokens were voided lately: the few who ever had any voided.
 CREATE INDEX users_by_valid_from ON users (valid_from) WHERE valid_from > 0;
+
+-- What the second family's clients stay logged in with. Each login begins a family of tokens, in which
+-- every use of one makes the next: one row, with the token that is alive. Whatever else is shown of the
+-- family was spent; using it ends the family. Bounded: at most 100 rows of a user, and those that
+-- expired go a day later.
+CREATE TABLE refresh_tokens (
+    -- SHA-256 of what the family's tokens have in common.
+    family BLOB NOT NULL PRIMARY KEY CHECK (length(family) = 32),
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- SHA-256 of what the living token alone has.
+    token BLOB NOT NULL CHECK (length(token) = 32),
+    -- The login, then the last use: when the token before was spent and this one was issued.
+    begun_at INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    -- When the family ended; NULL while it is alive.
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
+
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
+
+-- Whatever voids a user's tokens voids these too, in the same transaction.
+CREATE TRIGGER refresh_tokens_are_voided AFTER UPDATE OF valid_from ON users
+BEGIN
+    UPDATE refresh_tokens SET revoked_at = new.valid_from * 1000 WHERE user_id = new.id AND revoked_at IS NULL;
+END;
+
+-- Who deleted their account, for as long as a token of theirs could still be shown: their id and
+-- nothing else.
+CREATE TABLE deleted_users (
+    id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
+    -- As in `users`.
+    valid_from INTEGER NOT NULL CHECK (valid_from >= 0),
+    -- 0 while something of theirs is left to erase.
+    erased INTEGER NOT NULL CHECK (erased IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deleted_users_by_valid_from ON deleted_users (erased, valid_from);
 
 -- The catalogue: one row for each series. NULL is "not known".
 CREATE TABLE manga (
@@ -228,11 +268,13 @@ END;
 -- a thousand of them fill some twenty pages. Their index entries would go to a thousand places, one
 -- page each; once the index is large, a commit would write fifty times what it has to say. A chain
 -- costs two numbers a row and no page. What it costs is paid by readers: page n of a history walks
--- over the pages before it, one look-up a row, and whoever deletes a user scans the whole table.
+-- over the pages before it, one look-up a row.
 CREATE TABLE history (
     -- AUTOINCREMENT, so that a number is never given twice, even after the newest row went.
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- No reference: to look for the rows of a user who goes, SQLite would read the whole table. They are
+    -- erased along their chains, before the user.
+    user_id TEXT NOT NULL,
     manga_id INTEGER NOT NULL REFERENCES manga (id),
     chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
     volume INTEGER,

@@ -30,6 +30,9 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
             let config = global.load(cli::environment())?;
             admin::create_user(&config, arguments.complete(&mut io::stdin().lock())?, &mut io::stdout())
         }
+        Command::Admin(AdminCommand::DeleteUser(arguments)) => {
+            admin::delete_user(&global.load(cli::environment())?, &arguments.login, &mut io::stdout())
+        }
     }
 }
 

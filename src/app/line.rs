@@ -8,7 +8,7 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Caller, Ctx, auth};
+use crate::handlers::{Caller, Ctx, sync_auth};
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
 use crate::reactor::service::{Flow, Io};
@@ -79,7 +79,7 @@ impl MangaHub {
 
 /// A session that can't begin: says why, and closes.
 pub(super) fn refuse_session(error: ApiError, ctx: &mut Ctx<'_>) {
-    let reason = auth::close_reason(error.kind);
+    let reason = sync_auth::close_reason(error.kind);
     ctx.refuse(error);
     ctx.close(reason);
 }

@@ -43,15 +43,7 @@ impl Catalogue {
     /// Adds a series or replaces what was known of it.
     pub fn put(&mut self, manga: &Manga) {
         let facts = &manga.facts;
-        let series = Series {
-            id: manga.id,
-            slug: facts.slug.clone(),
-            title: facts.title.clone(),
-            status: facts.status,
-            chapters_total: facts.chapters_total,
-            latest_chapter: facts.latest_chapter,
-        };
-        if let Some(before) = self.by_id.insert(manga.id, Arc::new(series)) {
+        if let Some(before) = self.by_id.insert(manga.id, Arc::new(Series::from(manga))) {
             self.by_slug.remove(before.slug.as_str());
         }
         self.by_slug.insert(facts.slug.as_str().into(), manga.id);

@@ -6,24 +6,30 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `opinions`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
+//! `monitor`.
 
+pub mod account;
 pub mod api;
 pub mod auth;
 pub mod catalogue;
 pub mod documents;
 pub mod effect;
 pub mod encoded;
+pub mod export;
 pub mod hub;
 pub mod key;
 pub mod library;
 pub mod manga;
 pub mod monitor;
 pub mod opinions;
+pub mod password;
 pub mod progress;
 pub mod rate;
+pub mod refresh;
 pub mod scope;
 pub mod session;
+pub mod sync_auth;
 pub mod token;
 pub mod work;
 
@@ -111,6 +117,8 @@ pub struct State {
     pub data_version: i64,
     /// Whether the writer could work at the last look: readers don't notice when it can't.
     pub writer_works: bool,
+    /// What is left of users who were deleted.
+    pub erasing: account::Erasing,
     /// What was counted by name.
     pub counts: monitor::Counts,
     /// The server is on its way out.
@@ -129,7 +137,11 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// How long a token from the first family's login lives, in seconds.
     pub v1_token_s: i64,
-    /// The longest life of any token, in seconds.
+    /// How long an access token from the second family's login lives, in seconds.
+    pub v2_access_s: i64,
+    /// How long a refresh token lives, in seconds.
+    pub v2_refresh_s: i64,
+    /// The longest life of any token but refresh tokens, in seconds.
     pub token_s_max: i64,
     /// Everyone hears of public progress; else only its user.
     pub broadcast_all: bool,
@@ -181,6 +193,7 @@ impl State {
             broadcast_ms: 0,
             data_version: 0,
             writer_works: true,
+            erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
             draining: false,
             started_ms,
@@ -190,9 +203,14 @@ impl State {
 
     /// An id like no other.
     pub fn fresh_id(&mut self) -> uuid::Uuid {
-        let mut bytes = [0; 16];
+        uuid::Builder::from_random_bytes(self.random_bytes()).into_uuid()
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random_bytes<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
         self.random.fill_bytes(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
+        bytes
     }
 }
 

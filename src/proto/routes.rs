@@ -59,6 +59,17 @@ pub enum Family {
     Sync,
 }
 
+impl Family {
+    /// What a request is told that comes without a header, with a bad header, with a bad token: its
+    /// clients know these words.
+    pub const fn unauthorized(self) -> [&'static str; 3] {
+        match self {
+            Family::V2 => ["missing authorization header", "invalid authorization header format", "invalid token"],
+            _ => ["Authorization header required", "Invalid authorization header format", "Invalid or expired token"],
+        }
+    }
+}
+
 /// A message as a route reads it.
 pub enum Input<'a> {
     /// A request, and what its path's `{…}` stood for.

@@ -5,6 +5,9 @@
 
 mod opinions;
 
+mod accounts;
+
+use accounts::*;
 use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
 use opinions::*;
@@ -73,6 +76,15 @@ contract!(
     opinions_of_nothing_are_not_found,
     opinions_come_back_as_they_were,
     readers_refuse_to_write_opinions,
+    refresh_tokens_are_good_once,
+    a_spent_refresh_token_ends_its_family,
+    refresh_tokens_are_not_shared,
+    refresh_tokens_are_revoked,
+    voiding_tokens_ends_families,
+    families_are_bounded,
+    deleted_users_are_gone_at_once,
+    erasing_goes_on,
+    own_rows_come_in_parts,
 );
 
 // Users

@@ -113,6 +113,12 @@ pub fn page_of(item: Value) -> Value {
     with(object([("data", list(item))], []), counts)
 }
 
+/// The second family's refusals say what is demanded and what the token has, where that is why.
+fn error_v2() -> Value {
+    let required = json!({"type": ["array", "string"], "items": {"type": "string"}});
+    object([("error", text())], [("required", required), ("granted", list(text())), ("current", text())])
+}
+
 /// The shapes that every route can answer with: refusals, and how a part of a list stands to the whole.
 pub fn errors() -> Vec<(String, Value)> {
     let code = json!({"type": "string", "pattern": "^[A-Z_]+$", "examples": ["BAD_REQUEST"]});
@@ -132,7 +138,7 @@ pub fn errors() -> Vec<(String, Value)> {
     );
     vec![
         ("Error".into(), object([("success", json!({"const": false})), ("error", error)], [])),
-        ("ErrorV2".into(), object([("error", text())], [])),
+        ("ErrorV2".into(), error_v2()),
         ("Meta".into(), meta),
     ]
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::export;
 use super::opinions;
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
@@ -56,7 +57,10 @@ fn show(reply: Reply) -> Response {
         Reply::Opinion(reply) => opinions::show(reply),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
+        Reply::Export(document) => export::file(document),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),
+        // Said by the second family's routes only.
+        Reply::Tokens(_) | Reply::Parts(_) => Response::empty(204),
         Reply::Silence
         | Reply::Welcome { .. }
         | Reply::Pong(_)
@@ -81,7 +85,7 @@ fn login(status: u16, user: &User, token: &str) -> Response {
     Response::json(status, body.to_string())
 }
 
-fn account(user: &User) -> Value {
+pub(super) fn account(user: &User) -> Value {
     json!({
         "id": user.id, "username": user.username, "email": user.email, "role": user.role,
         "created_at": rfc3339(user.created_at),
@@ -218,7 +222,7 @@ pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
     })
 }
 
-fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
+pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
     json!({
         "id": entry.seq,
         "manga_id": series.map(|series| series.slug.as_str()),

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::opinions;
-use crate::handlers::api::{ApiError, ErrorKind, Reply};
+use super::{auth, opinions, parts};
+use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
+use crate::store::model::Role;
 
 /// An answer in this family's shape.
 pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
@@ -17,7 +18,18 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
-    let response = Response::json(error.kind.codes().0, json!({"error": said(error)}).to_string());
+    let mut body = json!({"error": said(error)});
+    match error.lack.as_deref() {
+        Some(Lack::Scopes { required, granted }) => {
+            (body["required"], body["granted"]) = (json!([required]), json!(granted));
+        }
+        Some(Lack::Role(role)) => {
+            body["error"] = json!("Insufficient permissions");
+            (body["required"], body["current"]) = (json!(Role::Admin), json!(role));
+        }
+        None => {}
+    }
+    let response = Response::json(error.kind.codes().0, body.to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
         (ErrorKind::Unauthorized, _) => response.with_header("WWW-Authenticate", "Bearer"),
@@ -39,6 +51,31 @@ fn show(reply: Reply) -> Response {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
         Reply::Opinion(reply) => opinions::show(reply),
+        Reply::Tokens(reply) => auth::show(&reply),
+        Reply::Parts(parts) => parts::show(&parts),
         other => v1::show::respond(Ok(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever may not is told what it takes and what they have.
+    #[test]
+    fn refusals_say_what_is_lacking() {
+        let body = |lack: Option<Lack>| {
+            let error = ApiError { lack: lack.map(Box::new), ..ApiError::new(ErrorKind::Forbidden, "no") };
+            let response = respond(Err(error));
+            assert_eq!(response.status, 403);
+            serde_json::from_slice::<serde_json::Value>(response.body.bytes()).unwrap()
+        };
+        let scopes = Lack::Scopes { required: "write:manga", granted: vec!["read:manga".into()] };
+        assert_eq!(body(Some(scopes)), json!({"error": "no", "required": ["write:manga"], "granted": ["read:manga"]}));
+        assert_eq!(
+            body(Some(Lack::Role(Role::User))),
+            json!({"error": "Insufficient permissions", "required": "admin", "current": "user"})
+        );
+        assert_eq!(body(None), json!({"error": "no"}));
     }
 }

@@ -241,13 +241,13 @@ macro_rules! progress_columns {
          progress.updated_at"
     };
 }
-use progress_columns;
+pub(super) use progress_columns;
 
 /// How many columns [`progress_columns`] names.
 const PROGRESS_COLUMNS: usize = 13;
 
 /// The progress in a row that begins with [`progress_columns`].
-fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
+pub(super) fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
     Ok(Progress {
         user_id: user.clone(),
         manga_id: row.get(0)?,

@@ -1,9 +1,9 @@
 //! The server itself: whether it is well, and what it says about itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::proto::openapi::describe::{Area, Description, describe, example};
-use crate::proto::openapi::schema::{named, object, one_of, text};
+use crate::proto::openapi::schema::{named, object, one_of, text, truth};
 
 /// The area.
 pub fn area() -> Area {
@@ -19,6 +19,13 @@ pub fn area() -> Area {
                 .gives(200, "It is", named("Health"))
                 .gives(500, "Its database can't be reached", named("Health"))
                 .example(example("A server that is well", "/health")),
+            describe("GET /check-conn", "Does the server run?")
+                .gives(200, "It does, with the state of each part", parts())
+                .example(example("A server that is well", "/check-conn")),
+            describe("GET /db-ping", "Does what it keeps answer?")
+                .gives(200, "It does", parts())
+                .gives(500, "A part does not", parts())
+                .example(example("A server that is well", "/db-ping")),
             describe("GET /openapi.json", "This document")
                 .gives(200, "OpenAPI 3.1", json!({"type": "object"}))
                 .example(example("The document", "/openapi.json")),
@@ -28,6 +35,11 @@ pub fn area() -> Area {
         ],
         shapes: vec![("Health".into(), health)],
     }
+}
+
+fn parts() -> Value {
+    let states = object([("store", text()), ("writer", text()), ("reactor", text())], []);
+    object([("ok", truth()), ("parts", states)], [("message", text()), ("error", text())])
 }
 
 fn page(place: &'static str, path: &'static str, summary: &'static str, media_type: &'static str) -> Description {
