@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, Reply};
+use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
 use super::{Access, Call, Ctx, account, auth, recommend};
@@ -18,11 +18,11 @@ pub const READY: Call<()> = Call { name: "ready", access: Access::Public, lane: 
 /// How each part of the server is.
 pub const PARTS: Call<Asked> = Call { name: "parts", access: Access::Public, lane: Lane::Read, run: parts };
 /// Metrics for Prometheus.
-pub const METRICS: Call<()> = Call {
+pub const METRICS: Call<MetricsFormat> = Call {
     name: "metrics",
     access: Access::Public,
     lane: Lane::Reactor,
-    run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.origin.clone()), ctx),
+    run: |format, _, ctx| inquire(Inquiry::Metrics(ctx.origin.clone(), format), ctx),
 };
 /// The server in general.
 pub const VARZ: Call<()> = Call {
