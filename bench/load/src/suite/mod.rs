@@ -4,6 +4,7 @@
 //! take turns, round by round, so that whatever slows the machine for a while slows all of them. A
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
+mod http;
 mod sync;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub struct Places {
     pub ceiling: PathBuf,
     /// A folder on a real disk, for data whose durability is measured.
     pub data: PathBuf,
+    /// The script that writes synthetic catalogues.
+    pub catalogue_script: PathBuf,
 }
 
 /// How much is done.
@@ -33,6 +36,9 @@ pub struct Scale {
     idle: (usize, usize),
     ingest_users: usize,
     sqlite_updates: usize,
+    search_titles: usize,
+    search_seconds: f64,
+    login_seconds: f64,
 }
 
 impl Scale {
@@ -46,6 +52,9 @@ impl Scale {
         idle: (1000, 15_000),
         ingest_users: 1000,
         sqlite_updates: 100_000,
+        search_titles: 100_000,
+        search_seconds: 3.0,
+        login_seconds: 5.0,
     };
 
     /// Whether everything still works: under a minute, and no numbers to quote.
@@ -57,6 +66,9 @@ impl Scale {
         idle: (1000, 4000),
         ingest_users: 200,
         sqlite_updates: 20_000,
+        search_titles: 5000,
+        search_seconds: 1.0,
+        login_seconds: 2.5,
     };
 }
 
@@ -78,6 +90,9 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.idle("one user's connections", IdleUsers::One, 256.0);
     suite.idle("a different user each", IdleUsers::Many, 512.0);
     suite.storm();
+    suite.gets();
+    suite.search();
+    suite.logins();
     Ok(suite.report)
 }
 
@@ -150,6 +165,7 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         ("system", format!("{} {kernel}, everything on 127.0.0.0/8", std::env::consts::OS)),
         ("server", version(&places.server)),
         ("Redis", version(Path::new("redis-server"))),
+        ("wrk", version(Path::new("wrk"))),
         ("compiler", version(Path::new("rustc"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -179,7 +195,7 @@ mod tests {
         samples.take(|| Ok(1.0));
         samples.take(|| Err(LoadError::Closed(3)));
         samples.take(|| Ok(3.0));
-        let places = Places { server: "".into(), ceiling: "".into(), data: "".into() };
+        let places = Places { server: "".into(), ceiling: "".into(), data: "".into(), catalogue_script: "".into() };
         let mut suite = Suite { places: &places, scale: &Scale::QUICK, core: None, report: Report::default() };
         assert_eq!(suite.settle(samples), None);
         assert_eq!(suite.report.notes.len(), 1);
