@@ -146,7 +146,7 @@ enum Scenario {
         #[command(flatten)]
         peer: PeerArguments,
         /// How many users log in, in turn; they are registered first.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 21)]
         users: usize,
         /// Logins a second.
         #[arg(long, default_value_t = 50.0)]

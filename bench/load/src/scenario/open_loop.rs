@@ -139,8 +139,8 @@ struct Run<'a> {
     sent: usize,
     /// When those should have been sent that wait for a connection.
     waiting: VecDeque<Instant>,
-    /// Connections without a request.
-    idle: Vec<usize>,
+    /// Connections without a request. Whoever has waited longest is next, so that all of them take part.
+    idle: VecDeque<usize>,
     /// The connections, from [`FIRST`] on.
     lines: Vec<Line>,
     /// What is measured is between these.
@@ -217,8 +217,8 @@ impl<'a> Run<'a> {
     }
 
     fn send_waiting(&mut self) {
-        while let (Some(index), Some(intended)) = (self.idle.last().copied(), self.waiting.front().copied()) {
-            (self.idle.pop(), self.waiting.pop_front());
+        while let (Some(index), Some(intended)) = (self.idle.front().copied(), self.waiting.front().copied()) {
+            (self.idle.pop_front(), self.waiting.pop_front());
             self.lines[index - FIRST].since = Some(intended);
             self.swarm.send(index, &self.offer.requests[self.sent % self.offer.requests.len()]);
             self.sent += 1;
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
             match line.receive(arrival, offer.judge) {
                 Ok(None) => {}
                 Ok(Some((since, verdict))) => {
-                    idle.push(index);
+                    idle.push_back(index);
                     match verdict {
                         Ok(status) => answers.entry(status).or_insert_with(Tally::new).add(since, window),
                         Err(reason) => fail(failures, &reason, 1),
