@@ -55,8 +55,8 @@ fn judge(answer: &Answer<'_>) -> Result<(), String> {
 /// More than the server lets wait, so that it is the server that says no, not a queue on this side.
 const CONNECTIONS: usize = 256;
 
-/// Twice as long as a full queue of logins takes.
-const DRAIN: Duration = Duration::from_secs(8);
+/// Five times as long as a full queue of logins takes.
+const DRAIN: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

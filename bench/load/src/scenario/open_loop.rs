@@ -94,6 +94,9 @@ pub fn run(
     offer: &Offer<'_>,
     pace: Pace,
 ) -> Result<OpenLoop, LoadError> {
+    if offer.requests.is_empty() {
+        return Err(LoadError::Missing("a request to send is needed".to_owned()));
+    }
     let mut swarm = Swarm::new(tcp)?;
     log_in_all(&mut swarm, 1, &[token.to_owned()])?;
     swarm.aim_at(http)?;
@@ -217,8 +220,8 @@ impl<'a> Run<'a> {
     }
 
     fn send_waiting(&mut self) {
-        while let (Some(index), Some(intended)) = (self.idle.front().copied(), self.waiting.front().copied()) {
-            (self.idle.pop_front(), self.waiting.pop_front());
+        for _ in 0..self.idle.len().min(self.waiting.len()) {
+            let (Some(index), Some(intended)) = (self.idle.pop_front(), self.waiting.pop_front()) else { return };
             self.lines[index - FIRST].since = Some(intended);
             self.swarm.send(index, &self.offer.requests[self.sent % self.offer.requests.len()]);
             self.sent += 1;
