@@ -6,6 +6,9 @@
 //! curl --data hello http://127.0.0.1:7008/anything
 //! ```
 //!
+//! HTTP answers any path and any method with the body it was sent, but for CONNECT, which asks a proxy
+//! for a tunnel and has none: 501.
+//!
 //! The reactor owns sockets, buffers, time and threads. What bytes mean is yours, in three steps:
 //! name your nouns, implement the service, make a plan. Read on from top to bottom.
 

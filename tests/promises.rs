@@ -52,6 +52,8 @@ fn what_can_not_be_used_is_named_in_one_line() {
         assert_eq!(output.status.code(), Some(1), "{key}={value}: {said}");
         assert_eq!(said.lines().count(), 1, "{key}={value}: {said}");
         assert!(said.starts_with('✗') && said.contains(named), "{key}={value}: {said}");
+        let key = key.trim_start_matches("MANGAHUB_").to_lowercase().replacen('_', ".", 1);
+        assert!(said.contains(&key) || said.contains("database"), "{key}={value}: {said}");
     }
 }
 

@@ -150,7 +150,7 @@ declare! {
         /// Request line and header fields together; beyond it 431 and close. Real browsers stay under 8 KiB.
         head_bytes: Bytes<256, MIB> = 16 * 1024;
         /// Header fields of a request; beyond it 431 and close. Browsers send about 20.
-        fields: Count<8, 1024> = 64;
+        fields: Count<8, 256> = 64;
         /// The request line alone; beyond it 414 and close. At most head_bytes.
         line_bytes: Bytes<256, MIB> = 8 * 1024;
         /// A body held in memory; beyond it 413 and close.
