@@ -122,12 +122,12 @@ const DETAIL_BYTES_MAX: usize = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::model::MangaFacts;
+    use crate::store::model::{MangaFacts, Standing};
 
     fn manga(id: MangaId, slug: &str) -> Manga {
         let facts: MangaFacts =
             serde_json::from_value(serde_json::json!({"slug": slug, "title": slug, "status": "ongoing"})).unwrap();
-        Manga { id, facts, created_at: 0, updated_at: 0 }
+        Manga { id, facts, created_at: 0, updated_at: 0, standing: Standing::default() }
     }
 
     /// A word is a slug before it is a number: slugs may be all digits.

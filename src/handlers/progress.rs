@@ -135,7 +135,7 @@ pub fn check_chapter(chapter: Option<Chapter>, series: &Series) -> Result<(), Ap
 
 /// Tells a stored change to those who may hear of it.
 fn tell(stored: Stored, change: ProgressChange, caller: Caller, series: Arc<Series>, ctx: &mut Ctx<'_>) {
-    let Stored { progress, seq } = stored;
+    let Stored { progress, seq, .. } = stored;
     let private = progress.private;
     let event = ProgressEvent {
         seq,

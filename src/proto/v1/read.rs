@@ -53,6 +53,7 @@ pub(super) fn read_search(input: &HttpInput<'_>) -> Result<MangaQuery, ApiError>
         genre: text("genre"),
         status: status.transpose()?,
         window: read_window(input)?,
+        ..MangaQuery::default()
     })
 }
 

@@ -30,11 +30,13 @@ macro_rules! words {
 mod chapter;
 mod manga;
 mod progress;
+mod text;
 mod user;
 
 pub use chapter::Chapter;
 pub use manga::*;
 pub use progress::*;
+pub use text::{fold, fold_case, slugify};
 pub use user::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.

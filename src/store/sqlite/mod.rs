@@ -1,16 +1,20 @@
 //! The SQLite backend: one connection that writes, and a fixed set that reads.
 //!
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
-//! the verb that runs it, one file an area (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
+//! the verb that runs it, one file an area (`users`, `manga` with
+//! `search`, `curation` and `genres`, `progress`, `history`), transactions in `writer`, and the schema in
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
+mod curation;
 mod error;
 mod file;
+mod genres;
 mod history;
 mod manga;
 mod migrations;
 mod progress;
+mod search;
 mod users;
 mod writer;
 
@@ -46,6 +50,13 @@ pub fn open(path: &str, options: &StoreOptions) -> Result<OpenStore, OpenError> 
 /// The verbs over one connection, whoever owns it: the writer itself, or the pool of the readers.
 struct SqliteStore<C> {
     conn: C,
+    orders: search::Orders,
+}
+
+impl<C> SqliteStore<C> {
+    fn new(conn: C) -> Self {
+        Self { conn, orders: search::Orders::default() }
+    }
 }
 
 impl<C: Deref<Target = Connection>> SqliteStore<C> {
@@ -119,7 +130,7 @@ fn connect_readers(file: &Path, options: &StoreOptions) -> Result<Vec<Box<dyn St
         .test_on_check_out(false)
         .connection_timeout(BUSY_TIMEOUT)
         .build(Readers { file: file.to_owned(), full_sync: options.full_sync })?;
-    let reader = |_| Ok(Box::new(SqliteStore { conn: pool.get()? }) as Box<dyn Store + Send>);
+    let reader = |_| Ok(Box::new(SqliteStore::new(pool.get()?)) as Box<dyn Store + Send>);
     (0..count).map(reader).collect()
 }
 
@@ -251,9 +262,9 @@ mod tests {
         let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
-            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+            "INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');",
+             VALUES (1, 'a', 'A', '[]', 'ongoing', 0, 0, '');",
         )
         .unwrap();
         for user in ["ann", "bob"] {
