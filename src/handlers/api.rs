@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::effect::Vocabulary;
 use super::key::ConnKey;
+use super::manga;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
@@ -79,6 +80,8 @@ pub enum Reply {
     MangaList(Page<Manga>, Window),
     /// One series, already in its shape and shared with whoever asked before.
     MangaDetail(Arc<[u8]>),
+    /// What else is said of the catalogue.
+    Catalogue(manga::Reply),
     /// A library.
     Library(Page<(Progress, Manga)>),
     /// One row of progress.

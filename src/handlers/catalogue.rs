@@ -20,6 +20,15 @@ pub enum MangaRef {
     Word(String),
 }
 
+/// Whose shape an answer has: what is made for one family can't be shown to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// The first family's.
+    First,
+    /// The second family's.
+    Second,
+}
+
 /// The series, by both their names.
 #[derive(Debug, Default)]
 pub struct Catalogue {
@@ -31,9 +40,11 @@ pub struct Catalogue {
 /// Encoded answers, the oldest forgotten first.
 #[derive(Debug, Default)]
 struct Details {
-    by_id: HashMap<MangaId, Arc<[u8]>>,
-    order: VecDeque<MangaId>,
+    by_id: HashMap<(MangaId, Shape), Arc<[u8]>>,
+    order: VecDeque<(MangaId, Shape)>,
     bytes: usize,
+    /// How often something was forgotten because it was no longer true.
+    changes: u64,
 }
 
 impl Catalogue {
@@ -52,7 +63,15 @@ impl Catalogue {
             self.by_slug.remove(before.slug.as_str());
         }
         self.by_slug.insert(facts.slug.as_str().into(), manga.id);
-        self.details.forget(manga.id);
+        self.forget_details(manga.id);
+    }
+
+    /// Takes a series out.
+    pub fn remove(&mut self, id: MangaId) {
+        if let Some(gone) = self.by_id.remove(&id) {
+            self.by_slug.remove(gone.slug.as_str());
+        }
+        self.forget_details(id);
     }
 
     /// The series that a client named.
@@ -74,13 +93,29 @@ impl Catalogue {
     }
 
     /// The answer that was made for a series before, if it is still kept.
-    pub fn detail(&self, id: MangaId) -> Option<Arc<[u8]>> {
-        self.details.by_id.get(&id).cloned()
+    pub fn detail(&self, id: MangaId, shape: Shape) -> Option<Arc<[u8]>> {
+        self.details.by_id.get(&(id, shape)).cloned()
     }
 
-    /// Keeps the answer that was made for a series.
-    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<[u8]>) {
-        self.details.keep(id, detail);
+    /// Keeps the answer that was made for a series, of what was read after [`changes`](Self::changes)
+    /// said this number. If something changed since, it could be out of date, and is not kept.
+    pub fn keep_detail(&mut self, id: MangaId, shape: Shape, detail: Arc<[u8]>, changes: u64) {
+        if changes == self.details.changes {
+            self.details.keep((id, shape), detail);
+        }
+    }
+
+    /// Forgets the answers made for a series: a fact has changed, or somebody rated it or began to
+    /// read it. Whoever stores such a thing calls this when it is committed.
+    pub fn forget_details(&mut self, id: MangaId) {
+        self.details.changes += 1;
+        self.details.forget((id, Shape::First));
+        self.details.forget((id, Shape::Second));
+    }
+
+    /// A number that grows when answers are forgotten.
+    pub fn changes(&self) -> u64 {
+        self.details.changes
     }
 
     /// How many series there are.
@@ -95,7 +130,7 @@ impl Catalogue {
 }
 
 impl Details {
-    fn keep(&mut self, id: MangaId, detail: Arc<[u8]>) {
+    fn keep(&mut self, id: (MangaId, Shape), detail: Arc<[u8]>) {
         if self.by_id.contains_key(&id) {
             self.forget(id);
         }
@@ -108,7 +143,7 @@ impl Details {
         }
     }
 
-    fn forget(&mut self, id: MangaId) {
+    fn forget(&mut self, id: (MangaId, Shape)) {
         if let Some(gone) = self.by_id.remove(&id) {
             self.bytes -= gone.len();
             self.order.retain(|other| *other != id);
@@ -149,11 +184,24 @@ mod tests {
     fn a_change_replaces_names_and_answers() {
         let mut catalogue = Catalogue::default();
         catalogue.put(&manga(1, "old"));
-        catalogue.keep_detail(1, Arc::from(&b"x"[..]));
+        catalogue.keep_detail(1, Shape::First, Arc::from(&b"x"[..]), catalogue.changes());
+        assert!(catalogue.detail(1, Shape::First).is_some() && catalogue.detail(1, Shape::Second).is_none());
         catalogue.put(&manga(1, "new"));
         assert!(catalogue.find(&MangaRef::Slug("old".into())).is_none());
         assert!(catalogue.find(&MangaRef::Slug("new".into())).is_some());
-        assert!(catalogue.detail(1).is_none());
+        assert!(catalogue.detail(1, Shape::First).is_none());
+        catalogue.remove(1);
+        assert!(catalogue.is_empty() && catalogue.find(&MangaRef::Slug("new".into())).is_none());
+    }
+
+    /// An answer made of what was read before a change is not kept after it.
+    #[test]
+    fn an_answer_out_of_date_is_not_kept() {
+        let mut catalogue = Catalogue::default();
+        let before = catalogue.changes();
+        catalogue.forget_details(1);
+        catalogue.keep_detail(1, Shape::First, Arc::from(&b"x"[..]), before);
+        assert!(catalogue.detail(1, Shape::First).is_none());
     }
 
     /// The cache is bounded in bytes, and the oldest answers go first.
@@ -161,8 +209,8 @@ mod tests {
     fn the_cache_is_bounded() {
         let mut details = Details::default();
         let big: Arc<[u8]> = vec![0; DETAIL_BYTES_MAX / 2].into();
-        (1..=3).for_each(|id| details.keep(id, big.clone()));
+        (1..=3).for_each(|id| details.keep((id, Shape::First), big.clone()));
         assert!(details.bytes <= DETAIL_BYTES_MAX);
-        assert!(!details.by_id.contains_key(&1) && details.by_id.contains_key(&3));
+        assert!(!details.by_id.contains_key(&(1, Shape::First)) && details.by_id.contains_key(&(3, Shape::First)));
     }
 }

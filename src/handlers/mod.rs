@@ -6,11 +6,12 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `curation`, `auth`, `monitor`.
 
 pub mod api;
 pub mod auth;
 pub mod catalogue;
+pub mod curation;
 pub mod effect;
 pub mod hub;
 pub mod key;

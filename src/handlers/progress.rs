@@ -114,6 +114,9 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
+            if stored.is_first || change.rating.is_some() {
+                ctx.state.catalogue.forget_details(change.manga_id);
+            }
             tell(stored, change, caller, series, ctx);
             ctx.reply(Reply::Done("Progress updated"));
             Ok(())
@@ -233,6 +236,7 @@ fn delete(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Api
         move |store| store.delete_progress(&caller.id, id),
         move |deleted, _, ctx| {
             deleted.map_err(no_progress)?;
+            ctx.state.catalogue.forget_details(id);
             ctx.reply(Reply::ProgressDeleted(series));
             Ok(())
         },

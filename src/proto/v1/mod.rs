@@ -5,6 +5,7 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+pub mod catalogue;
 pub mod read;
 pub mod show;
 
@@ -16,6 +17,7 @@ use show::detail_body;
 
 use super::http1::Method;
 use super::routes::{Family, Route};
+use crate::handlers::catalogue::Shape;
 use crate::handlers::manga::Detail;
 use crate::handlers::{auth, library, manga, monitor, progress};
 
@@ -36,13 +38,14 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
         Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
     ];
+    routes.extend(catalogue::routes());
     for (list, detail, library) in [
         ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
         ("/manga", "/manga/{manga}", "/users/library"),
     ] {
         routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
         routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
-            Ok(Detail { manga: named(input), shape: detail_body })
+            Ok(Detail { manga: named(input), shape: Shape::First, encode: detail_body })
         }));
         routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));

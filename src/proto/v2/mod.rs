@@ -4,6 +4,7 @@
 //! only. Here are its routes; [`read`] takes requests apart, [`show`] puts answers together.
 //! `docs/protocol.md` shows each shape.
 
+pub mod catalogue;
 pub mod read;
 pub mod show;
 
@@ -11,7 +12,9 @@ use super::routes::Route;
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    let mut routes = Vec::new();
+    routes.extend(catalogue::routes());
+    routes
 }
 
 /// Whether a path is this family's: refusals have its shape there, whether a route is found or not.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::catalogue;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -28,6 +29,8 @@ fn show(reply: Reply) -> Response {
     match reply {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
+        Reply::MangaDetail(body) => Response::json(200, body),
+        Reply::Catalogue(reply) => catalogue::show(reply),
         other => v1::show::respond(Ok(other)),
     }
 }
