@@ -95,16 +95,23 @@ BEGIN
     UPDATE catalogue_version SET version = version + 1;
 END;
 
--- What a search looks into, by the series' key: every title, the author and the artist, the slug and
--- the description, with case and accents taken off, one to a line. Written in the transaction that
--- writes the series; only the index is kept, not the text. Any part of three or more characters is
--- found, wherever it stands.
+-- What a search looks into, by the series' key: every title, the author and the artist, and the
+-- slug, with case and accents taken off, one to a line. Written in the transaction that writes the
+-- series; only the index is kept, not the text. Any part of three or more characters is found,
+-- wherever it stands.
 CREATE VIRTUAL TABLE manga_search USING fts5 (
-    titles, people, slug, description,
+    titles, people, slug,
     content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
 );
 
--- The same texts for searches of one and two characters, as the single characters and pairs that
+-- Descriptions apart: nearly all of them have the common trigrams, and a search for a title would
+-- have to pass over every one.
+CREATE VIRTUAL TABLE manga_search_description USING fts5 (
+    description,
+    content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
+);
+
+-- All these texts for searches of one and two characters, as the single characters and pairs that
 -- occur in them; each is written as the hexadecimal digits of its bytes, so that all are words.
 CREATE VIRTUAL TABLE manga_search_short USING fts5 (
     titles, people, slug, description,

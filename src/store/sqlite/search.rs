@@ -1,8 +1,8 @@
 //! The search: an index of texts, and the orders in which what it finds is shown.
 //!
-//! Two FTS5 tables hold the texts of every series, folded ([`fold`]), so that SQLite compares
-//! characters and needs to know nothing of Unicode. A trigram index finds any part of three or more
-//! characters; for shorter ones there is a second index, of single characters and pairs. Both are
+//! FTS5 tables hold the texts of every series, folded ([`fold`]), so that SQLite compares characters and
+//! needs to know nothing of Unicode. Trigram indexes, of names and of descriptions, find any part of
+//! three or more characters; for shorter ones there is an index of single characters and pairs. All are
 //! written where the facts are, in the same transaction ([`index`]).
 //!
 //! **An exact total and a page in order, without reading the rows in between.** A common word is in
@@ -32,10 +32,10 @@ pub(super) const VERSION: i64 = 1;
 /// Puts a series into the index, or what is known of it now in the place of what was.
 pub(super) fn index(conn: &Connection, id: MangaId, facts: &MangaFacts) -> Result<(), StoreError> {
     let texts = [titles(facts), people(facts), fold(&facts.slug), fold(&facts.description)];
-    conn.prepare_cached(
-        "INSERT OR REPLACE INTO manga_search (rowid, titles, people, slug, description) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![id, texts[0], texts[1], texts[2], texts[3]])?;
+    conn.prepare_cached("INSERT OR REPLACE INTO manga_search (rowid, titles, people, slug) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id, texts[0], texts[1], texts[2]])?;
+    conn.prepare_cached("INSERT OR REPLACE INTO manga_search_description (rowid, description) VALUES (?1, ?2)")?
+        .execute(params![id, texts[3]])?;
     let short = texts.map(|text| short_parts(&text));
     conn.prepare_cached(
         "INSERT OR REPLACE INTO manga_search_short (rowid, titles, people, slug, description)
@@ -48,6 +48,7 @@ pub(super) fn index(conn: &Connection, id: MangaId, facts: &MangaFacts) -> Resul
 /// Takes a series out of the index.
 pub(super) fn forget(conn: &Connection, id: MangaId) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM manga_search WHERE rowid = ?1")?.execute([id])?;
+    conn.prepare_cached("DELETE FROM manga_search_description WHERE rowid = ?1")?.execute([id])?;
     conn.prepare_cached("DELETE FROM manga_search_short WHERE rowid = ?1")?.execute([id])?;
     Ok(())
 }
@@ -171,23 +172,49 @@ fn standings(conn: &Connection) -> Result<Vec<(MangaId, Standing)>, StoreError> 
 
 fn narrow_by_text(conn: &Connection, query: &MangaQuery, found: &mut Keys) -> Result<(), StoreError> {
     let mut needles = Needles::default();
-    needles.add("titles", query.title.as_deref().unwrap_or(""));
-    needles.add("people", query.author.as_deref().unwrap_or(""));
-    let columns = if query.in_description { "titles people slug description" } else { "titles people slug" };
+    needles.add("titles", &fold(query.title.as_deref().unwrap_or("")));
+    needles.add("people", &fold(query.author.as_deref().unwrap_or("")));
     let words = fold(query.words.as_deref().unwrap_or(""));
     let words = distinct_words(&words);
     if words.len() > WORDS_MAX {
         *found = Keys::default();
         return Ok(());
     }
-    words.iter().for_each(|word| needles.add(columns, word));
-    for (table, parts) in [("manga_search", needles.long), ("manga_search_short", needles.short)] {
+    for word in words {
+        match query.in_description {
+            true => found.narrow(&anywhere(conn, word)?),
+            false => needles.add("titles people slug", word),
+        }
+    }
+    // All of a table at once: it leaps from match to match of the rarest, and common words cost little.
+    for (sql, parts) in [(IN_NAMES, needles.long), (IN_SHORT, needles.short)] {
         if !parts.is_empty() {
-            let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH ?1");
-            found.narrow(&keys(conn, &sql, [parts.join(" AND ")])?);
+            found.narrow(&keys(conn, sql, [parts.join(" AND ")])?);
         }
     }
     Ok(())
+}
+
+/// The series that have a word in any of their texts.
+fn anywhere(conn: &Connection, word: &str) -> Result<Keys, StoreError> {
+    if word.chars().count() < TRIGRAM {
+        return keys(conn, IN_SHORT, [as_word(word)]);
+    }
+    let mut found = keys(conn, IN_NAMES, [quoted(word)])?;
+    found.widen(&keys(conn, IN_DESCRIPTIONS, [quoted(word)])?);
+    Ok(found)
+}
+
+const IN_NAMES: &str = "SELECT rowid FROM manga_search WHERE manga_search MATCH ?1";
+const IN_DESCRIPTIONS: &str = "SELECT rowid FROM manga_search_description WHERE manga_search_description MATCH ?1";
+const IN_SHORT: &str = "SELECT rowid FROM manga_search_short WHERE manga_search_short MATCH ?1";
+
+/// Shorter texts have no trigram.
+const TRIGRAM: usize = 3;
+
+/// A text as FTS5 takes it literally: in quotes nothing means anything but a quote, which is doubled.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// The words of a text, without those that are part of another: where that one is, they are too.
@@ -211,14 +238,12 @@ struct Needles {
 }
 
 impl Needles {
-    /// Adds a text that must be part of one of these columns. In quotes nothing means anything to
-    /// FTS5 but a quote, which is doubled.
+    /// Adds a folded text that must be part of one of these columns.
     fn add(&mut self, columns: &str, text: &str) {
-        let text = fold(text);
         match text.chars().count() {
             0 => {}
-            1 | 2 => self.short.push(format!("{{{columns}}} : \"{}\"", as_word(&text))),
-            _ => self.long.push(format!("{{{columns}}} : \"{}\"", text.replace('"', "\"\""))),
+            1..TRIGRAM => self.short.push(format!("{{{columns}}} : {}", as_word(text))),
+            _ => self.long.push(format!("{{{columns}}} : {}", quoted(text))),
         }
     }
 }

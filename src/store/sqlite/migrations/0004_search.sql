@@ -16,7 +16,11 @@ ALTER TABLE manga DROP COLUMN search_titles;
 ALTER TABLE manga DROP COLUMN search_people;
 
 CREATE VIRTUAL TABLE manga_search USING fts5 (
-    titles, people, slug, description,
+    titles, people, slug,
+    content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
+);
+CREATE VIRTUAL TABLE manga_search_description USING fts5 (
+    description,
     content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
 );
 CREATE VIRTUAL TABLE manga_search_short USING fts5 (
