@@ -182,6 +182,8 @@ fn narrow_by_text(conn: &Connection, query: &MangaQuery, found: &mut Keys) -> Re
     }
     for word in words {
         match query.in_description {
+            // Only the trigrams are apart; the short parts of all texts are in one table.
+            true if word.chars().count() < TRIGRAM => needles.add("titles people slug description", word),
             true => found.narrow(&anywhere(conn, word)?),
             false => needles.add("titles people slug", word),
         }
@@ -195,11 +197,8 @@ fn narrow_by_text(conn: &Connection, query: &MangaQuery, found: &mut Keys) -> Re
     Ok(())
 }
 
-/// The series that have a word in any of their texts.
+/// The series that have a word of three or more characters in any of their texts.
 fn anywhere(conn: &Connection, word: &str) -> Result<Keys, StoreError> {
-    if word.chars().count() < TRIGRAM {
-        return keys(conn, IN_SHORT, [as_word(word)]);
-    }
     let mut found = keys(conn, IN_NAMES, [quoted(word)])?;
     found.widen(&keys(conn, IN_DESCRIPTIONS, [quoted(word)])?);
     Ok(found)
