@@ -79,21 +79,10 @@ CREATE INDEX manga_by_title ON manga (title COLLATE NOCASE, id, status, deleted_
 CREATE INDEX manga_by_age ON manga (created_at, id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX manga_by_standing ON manga (readers, rating_sum, rating_count, deleted_at) WHERE deleted_at IS NULL;
 
--- One row, which changes whenever a list of the catalogue could: readers keep its orders in memory
--- for as long as this number stands.
+-- One row, which changes with every series that is written: what a connection keeps in memory of the
+-- catalogue's orders and of common searches is good for as long as this number stands.
 CREATE TABLE catalogue_version (version INTEGER NOT NULL) STRICT;
 INSERT INTO catalogue_version VALUES (1);
-
-CREATE TRIGGER catalogue_grows AFTER INSERT ON manga
-BEGIN
-    UPDATE catalogue_version SET version = version + 1;
-END;
-
-CREATE TRIGGER catalogue_changes AFTER UPDATE OF title, status, deleted_at ON manga
-WHEN new.title IS NOT old.title OR new.status IS NOT old.status OR new.deleted_at IS NOT old.deleted_at
-BEGIN
-    UPDATE catalogue_version SET version = version + 1;
-END;
 
 -- What a search looks into, by the series' key: every title, the author and the artist, and the
 -- slug, with case and accents taken off, one to a line. Written in the transaction that writes the

@@ -117,7 +117,7 @@ mod tests {
         let landed_with = [
             "785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56",
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
-            "ed6b747c3962c2dacc4520e9ddc2605f3c55156409ef440eda08cd765a1c5907",
+            "a146ef94ccfb8eb0bd2b0ae3b7d7b7b46da59fe2b7e782d5a30b48850bc113fd",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);

@@ -36,17 +36,6 @@ CREATE INDEX manga_by_standing ON manga (readers, rating_sum, rating_count, dele
 CREATE TABLE catalogue_version (version INTEGER NOT NULL) STRICT;
 INSERT INTO catalogue_version VALUES (1);
 
-CREATE TRIGGER catalogue_grows AFTER INSERT ON manga
-BEGIN
-    UPDATE catalogue_version SET version = version + 1;
-END;
-
-CREATE TRIGGER catalogue_changes AFTER UPDATE OF title, status, deleted_at ON manga
-WHEN new.title IS NOT old.title OR new.status IS NOT old.status OR new.deleted_at IS NOT old.deleted_at
-BEGIN
-    UPDATE catalogue_version SET version = version + 1;
-END;
-
 CREATE TABLE manga_events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     manga_id INTEGER NOT NULL REFERENCES manga (id),
