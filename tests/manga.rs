@@ -148,6 +148,8 @@ fn filters_narrow_down() {
     client.send("PUT", "/api/v1/users/progress/akira", &json!({"rating": 9})).data(200);
     assert_eq!(titles(&client.body("/api/manga/advanced-search?min_rating=8.5")["data"]), ["Akira"]);
     assert_eq!(client.body("/api/manga/advanced-search?min_rating=9.5")["data"], json!([]));
+    let everything = client.body("/api/manga/?page_size=1")["total"].clone();
+    assert_eq!(client.body("/api/manga/advanced-search?min_rating=0")["pagination"]["total"], everything);
     for sort in ["popularity", "rating"] {
         let page = client.body(&format!("/api/manga/advanced-search?sort_by={sort}&page_size=3"));
         assert_eq!((titles(&page["data"])[0], &page["data"][0]["average_rating"]), ("Akira", &json!(9.0)), "{sort}");

@@ -63,7 +63,7 @@ fn read_filters(input: &HttpInput<'_>) -> Result<Listing, ApiError> {
         in_description: true,
         genres: read_genres(input)?,
         status: input.query("status").map(|word| read_status(&word)).transpose()?,
-        rating_min_hundredths: input.query("min_rating").map(|text| read_rating(&text)).transpose()?,
+        rating_min_hundredths: input.query("min_rating").map_or(Ok(None), |text| read_rating(&text))?,
         sort: input.query("sort_by").map_or(Ok(MangaSort::Popularity), |word| read_sort(&word))?,
         window: read_page(input, PAGE_SIZE),
         ..MangaQuery::default()
@@ -95,10 +95,12 @@ fn read_sort(word: &str) -> Result<MangaSort, ApiError> {
     MangaSort::parse(word).ok_or_else(wrong)
 }
 
-fn read_rating(text: &str) -> Result<u16, ApiError> {
+/// The least rating in hundredths. Zero demands nothing: what nobody has rated is shown too.
+fn read_rating(text: &str) -> Result<Option<u16>, ApiError> {
     let rating = text.parse::<f64>().ok().filter(|rating| (0.0..=10.0).contains(rating));
     let wrong = || ApiError::invalid("invalid min_rating parameter, must be between 0 and 10");
-    Ok((rating.ok_or_else(wrong)? * 100.0).round() as u16)
+    let hundredths = (rating.ok_or_else(wrong)? * 100.0).round() as u16;
+    Ok(Some(hundredths).filter(|hundredths| *hundredths > 0))
 }
 
 /// `page` and `page_size`; what can't be one counts as not given.
