@@ -66,7 +66,8 @@ CREATE INDEX deleted_users_by_valid_from ON deleted_users (erased, valid_from);
 -- The catalogue: one row for each series. NULL is "not known".
 CREATE TABLE manga (
     id INTEGER PRIMARY KEY,
-    -- The public id; may be all digits.
+    -- The public id; may be all digits. A deleted series has `~` and its key here, which no slug can
+    -- be, so that its slug is free for another.
     slug TEXT NOT NULL UNIQUE,
     -- The title shown, then the same title as others know it.
     title TEXT NOT NULL,
@@ -77,9 +78,6 @@ CREATE TABLE manga (
     alternative_titles TEXT NOT NULL CHECK (json_type(alternative_titles) = 'array'),
     author TEXT,
     artist TEXT,
-    -- Every title, and author and artist, case folded, one to a line: what a search looks into.
-    search_titles TEXT NOT NULL,
-    search_people TEXT NOT NULL,
     demographic TEXT CHECK (demographic IN ('shounen', 'shoujo', 'seinen', 'josei', 'kodomo')),
     status TEXT NOT NULL CHECK (status IN ('ongoing', 'completed', 'hiatus', 'cancelled', 'upcoming')),
     year INTEGER,
@@ -97,11 +95,68 @@ CREATE TABLE manga (
     -- transaction that changes them, so that lists can be sorted without counting.
     readers INTEGER NOT NULL DEFAULT 0,
     rating_sum INTEGER NOT NULL DEFAULT 0,
-    rating_count INTEGER NOT NULL DEFAULT 0
+    rating_count INTEGER NOT NULL DEFAULT 0,
+    -- When an administrator took it out of the catalogue. The row stays, because readers' progress,
+    -- ratings and histories point to it, and removing theirs would be one huge transaction; no list,
+    -- search or detail shows it, and nobody can begin to read it. It does not come back.
+    deleted_at INTEGER,
+    -- When an administrator last changed it by hand. The catalogue file, which is read at each start,
+    -- leaves such a series alone, and a deleted one as well: what a person decided outlives a restart.
+    edited_at INTEGER,
+    -- The slug by which the catalogue file knows it, whatever it was renamed to; NULL for a series
+    -- that an administrator made.
+    loaded_slug TEXT,
+    -- How its entry in the search index was made; 0 when it has none yet. A start puts those in
+    -- that are not up to date.
+    search_version INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Lists are shown by title.
-CREATE INDEX manga_by_title ON manga (title COLLATE NOCASE, id);
+CREATE UNIQUE INDEX manga_by_loaded_slug ON manga (loaded_slug);
+
+-- The orders that lists have, each complete in itself, the condition's own column too: they are read
+-- as a whole, without the rows.
+CREATE INDEX manga_by_title ON manga (title COLLATE NOCASE, id, status, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX manga_by_age ON manga (created_at, id, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX manga_by_standing ON manga (readers, rating_sum, rating_count, deleted_at) WHERE deleted_at IS NULL;
+
+-- One row, which changes with every series that is written: what a connection keeps in memory of the
+-- catalogue's orders and of common searches is good for as long as this number stands.
+CREATE TABLE catalogue_version (version INTEGER NOT NULL) STRICT;
+INSERT INTO catalogue_version VALUES (1);
+
+-- What a search looks into, by the series' key: every title, the author and the artist, and the
+-- slug, with case and accents taken off, one to a line. Written in the transaction that writes the
+-- series; only the index is kept, not the text. Any part of three or more characters is found,
+-- wherever it stands.
+CREATE VIRTUAL TABLE manga_search USING fts5 (
+    titles, people, slug,
+    content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
+);
+
+-- Descriptions apart: nearly all of them have the common trigrams, and a search for a title would
+-- have to pass over every one.
+CREATE VIRTUAL TABLE manga_search_description USING fts5 (
+    description,
+    content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
+);
+
+-- All these texts for searches of one and two characters, as the single characters and pairs that
+-- occur in them; each is written as the hexadecimal digits of its bytes, so that all are words.
+CREATE VIRTUAL TABLE manga_search_short USING fts5 (
+    titles, people, slug, description,
+    content = '', contentless_delete = 1, detail = column, tokenize = 'ascii'
+);
+
+-- What administrators changed, for those who want to be told: a JSON array of
+-- {"field", "old_value", "new_value"}. Written in the transaction that changes the series; loading
+-- the catalogue file writes none.
+CREATE TABLE manga_events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    kind TEXT NOT NULL CHECK (kind IN ('new_manga', 'manga_update', 'new_chapter')),
+    changes TEXT NOT NULL CHECK (json_type(changes) = 'array'),
+    created_at INTEGER NOT NULL
+) STRICT;
 
 -- Genres, by case-folded name: "Action" and "action" are one genre.
 CREATE TABLE genres (

@@ -162,6 +162,7 @@ fn load(config: &Config, open: &mut OpenStore) -> Result<Loaded, ServeError> {
             tracing::info!(series = changed, catalogue = name, "catalogue loaded");
         }
     }
+    index(&mut *open.writer).map_err(|error| failed(error.to_string()))?;
     let Some(reader) = open.readers.first_mut() else { return Err(failed("the store has no reader".into())) };
     let mut catalogue = Catalogue::default();
     let mut last = 0;
@@ -174,6 +175,15 @@ fn load(config: &Config, open: &mut OpenStore) -> Result<Loaded, ServeError> {
     let oldest_s = unix_ms() / 1000 - token_s_max(config);
     let revoked = reader.revocations(oldest_s).map_err(|error| failed(error.to_string()))?;
     Ok((catalogue, revoked))
+}
+
+/// Puts series into the search index that an earlier program left out of it, some at a time.
+fn index(writer: &mut dyn Writer) -> Result<(), StoreError> {
+    let mut last = 0;
+    while let Some(end) = at_once(writer, |store| store.index_manga(last))? {
+        last = end;
+    }
+    Ok(())
 }
 
 /// Runs one piece of work through the writer, outside of any loop: at the start, or for a command.

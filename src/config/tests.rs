@@ -148,9 +148,9 @@ fn mistakes_in_the_file() {
         ("[limit]\n", "m.toml:1: unknown section [limit]; did you mean [limits]?"),
         ("[weather]\nsun = 1", "m.toml:1: unknown section [weather]; `mangahub config default` lists all there is"),
         ("\nlisten = 1", "m.toml:2: unknown key listen; `mangahub config default` lists all there is"),
-        ("[http]\nfields = -1", "m.toml:2: http.fields = \"-1\": expected a whole number from 8 to 1024"),
-        ("[http]\nfields = 9.5", "m.toml:2: http.fields = \"9.5\": expected a whole number from 8 to 1024"),
-        ("[http]\nfields = [9]", "m.toml:2: http.fields = [\"9\"]: expected a whole number from 8 to 1024"),
+        ("[http]\nfields = -1", "m.toml:2: http.fields = \"-1\": expected a whole number from 8 to 256"),
+        ("[http]\nfields = 9.5", "m.toml:2: http.fields = \"9.5\": expected a whole number from 8 to 256"),
+        ("[http]\nfields = [9]", "m.toml:2: http.fields = [\"9\"]: expected a whole number from 8 to 256"),
         (
             "[http]\nlisten = { port = 1 }",
             "m.toml:2: http.listen = {…}: expected a single value or a list, not a table or a list of lists",

@@ -15,7 +15,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, opinions, refresh, stats};
+use super::{friends, goals, lists, manga, opinions, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
@@ -88,6 +88,8 @@ pub enum Reply {
     MangaList(Page<Manga>, Window),
     /// One series, already in its shape and shared with whoever asked before.
     MangaDetail(Arc<Encoded>),
+    /// What else is said of the catalogue.
+    Catalogue(manga::Reply),
     /// A library.
     Library(Page<(Progress, Manga)>),
     /// One row of progress.

@@ -21,22 +21,31 @@ pub enum MangaRef {
     Word(String),
 }
 
+/// Whose shape an answer has: what is made for one family can't be shown to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// The first family's.
+    First,
+    /// The second family's.
+    Second,
+}
+
 /// The series, by both their names.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     by_id: HashMap<MangaId, Arc<Series>>,
     by_slug: HashMap<Arc<str>, MangaId>,
     details: Details,
-    /// How often something that an answer shows has changed.
-    changes: u64,
 }
 
 /// Encoded answers, the oldest forgotten first.
 #[derive(Debug, Default)]
 struct Details {
-    by_id: HashMap<MangaId, Arc<Encoded>>,
-    order: VecDeque<MangaId>,
+    by_id: HashMap<(MangaId, Shape), Arc<Encoded>>,
+    order: VecDeque<(MangaId, Shape)>,
     bytes: usize,
+    /// How often something was forgotten because it was no longer true.
+    changes: u64,
 }
 
 impl Catalogue {
@@ -47,7 +56,15 @@ impl Catalogue {
             self.by_slug.remove(before.slug.as_str());
         }
         self.by_slug.insert(facts.slug.as_str().into(), manga.id);
-        self.forget_detail(manga.id);
+        self.forget_details(manga.id);
+    }
+
+    /// Takes a series out.
+    pub fn remove(&mut self, id: MangaId) {
+        if let Some(gone) = self.by_id.remove(&id) {
+            self.by_slug.remove(gone.slug.as_str());
+        }
+        self.forget_details(id);
     }
 
     /// The series that a client named.
@@ -69,27 +86,29 @@ impl Catalogue {
     }
 
     /// The answer that was made for a series before, if it is still kept.
-    pub fn detail(&self, id: MangaId) -> Option<Arc<Encoded>> {
-        self.details.by_id.get(&id).cloned()
+    pub fn detail(&self, id: MangaId, shape: Shape) -> Option<Arc<Encoded>> {
+        self.details.by_id.get(&(id, shape)).cloned()
     }
 
-    /// How often something has changed so far: to be noted before what an answer shows is read.
-    pub fn changes(&self) -> u64 {
-        self.changes
-    }
-
-    /// Keeps the answer that was made for a series, unless something has changed since it was read:
-    /// it could show what was there before.
-    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<Encoded>, changes_before: u64) {
-        if changes_before == self.changes {
-            self.details.keep(id, detail);
+    /// Keeps the answer that was made for a series, of what was read after [`changes`](Self::changes)
+    /// said this number. If something changed since, it could be out of date, and is not kept.
+    pub fn keep_detail(&mut self, id: MangaId, shape: Shape, detail: Arc<Encoded>, changes: u64) {
+        if changes == self.details.changes {
+            self.details.keep((id, shape), detail);
         }
     }
 
-    /// Forgets the answer that was made for a series, because something that it shows has changed.
-    pub fn forget_detail(&mut self, id: MangaId) {
-        self.changes += 1;
-        self.details.forget(id);
+    /// Forgets the answers made for a series: a fact has changed, or somebody rated it or began to
+    /// read it. Whoever stores such a thing calls this when it is committed.
+    pub fn forget_details(&mut self, id: MangaId) {
+        self.details.changes += 1;
+        self.details.forget((id, Shape::First));
+        self.details.forget((id, Shape::Second));
+    }
+
+    /// A number that grows when answers are forgotten.
+    pub fn changes(&self) -> u64 {
+        self.details.changes
     }
 
     /// How many series there are.
@@ -104,7 +123,7 @@ impl Catalogue {
 }
 
 impl Details {
-    fn keep(&mut self, id: MangaId, detail: Arc<Encoded>) {
+    fn keep(&mut self, id: (MangaId, Shape), detail: Arc<Encoded>) {
         if self.by_id.contains_key(&id) {
             self.forget(id);
         }
@@ -117,7 +136,7 @@ impl Details {
         }
     }
 
-    fn forget(&mut self, id: MangaId) {
+    fn forget(&mut self, id: (MangaId, Shape)) {
         if let Some(gone) = self.by_id.remove(&id) {
             self.bytes -= gone.plain().len();
             self.order.retain(|other| *other != id);
@@ -132,12 +151,12 @@ const DETAIL_BYTES_MAX: usize = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::model::MangaFacts;
+    use crate::store::model::{MangaFacts, Standing};
 
     fn manga(id: MangaId, slug: &str) -> Manga {
         let facts: MangaFacts =
             serde_json::from_value(serde_json::json!({"slug": slug, "title": slug, "status": "ongoing"})).unwrap();
-        Manga { id, facts, created_at: 0, updated_at: 0 }
+        Manga { id, facts, created_at: 0, updated_at: 0, standing: Standing::default() }
     }
 
     fn encoded(body: &[u8]) -> Arc<Encoded> {
@@ -163,36 +182,33 @@ mod tests {
     fn a_change_replaces_names_and_answers() {
         let mut catalogue = Catalogue::default();
         catalogue.put(&manga(1, "old"));
-        catalogue.keep_detail(1, encoded(b"x"), catalogue.changes());
+        catalogue.keep_detail(1, Shape::First, encoded(b"x"), catalogue.changes());
+        assert!(catalogue.detail(1, Shape::First).is_some() && catalogue.detail(1, Shape::Second).is_none());
         catalogue.put(&manga(1, "new"));
         assert!(catalogue.find(&MangaRef::Slug("old".into())).is_none());
         assert!(catalogue.find(&MangaRef::Slug("new".into())).is_some());
-        assert!(catalogue.detail(1).is_none());
+        assert!(catalogue.detail(1, Shape::First).is_none());
+        catalogue.remove(1);
+        assert!(catalogue.is_empty() && catalogue.find(&MangaRef::Slug("new".into())).is_none());
     }
 
-    /// What was read before a change and arrives after it is not kept; what was read since is, until
-    /// the next change.
+    /// An answer made of what was read before a change is not kept after it.
     #[test]
-    fn a_late_answer_is_not_kept() {
+    fn an_answer_out_of_date_is_not_kept() {
         let mut catalogue = Catalogue::default();
-        catalogue.put(&manga(1, "one"));
         let before = catalogue.changes();
-        catalogue.forget_detail(1);
-        catalogue.keep_detail(1, encoded(b"old"), before);
-        assert!(catalogue.detail(1).is_none());
-        catalogue.keep_detail(1, encoded(b"new"), catalogue.changes());
-        assert!(catalogue.detail(1).is_some());
-        catalogue.forget_detail(1);
-        assert!(catalogue.detail(1).is_none());
+        catalogue.forget_details(1);
+        catalogue.keep_detail(1, Shape::First, encoded(b"x"), before);
+        assert!(catalogue.detail(1, Shape::First).is_none());
     }
 
     /// The cache is bounded in bytes, and the oldest answers go first.
     #[test]
     fn the_cache_is_bounded() {
         let mut details = Details::default();
-        let big = Arc::new(Encoded::new(vec![0; DETAIL_BYTES_MAX / 2]));
-        (1..=3).for_each(|id| details.keep(id, big.clone()));
+        let big = encoded(&vec![0; DETAIL_BYTES_MAX / 2]);
+        (1..=3).for_each(|id| details.keep((id, Shape::First), big.clone()));
         assert!(details.bytes <= DETAIL_BYTES_MAX);
-        assert!(!details.by_id.contains_key(&1) && details.by_id.contains_key(&3));
+        assert!(!details.by_id.contains_key(&(1, Shape::First)) && details.by_id.contains_key(&(3, Shape::First)));
     }
 }

@@ -48,12 +48,15 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     ctx.run(
         Lane::Write,
         move |store| store.add_to_library(&change, args.status),
-        |added, _, ctx| {
-            added.map_err(|error| match error {
+        move |added, _, ctx| {
+            let added = added.map_err(|error| match error {
                 StoreError::Conflict => ApiError::new(ErrorKind::Conflict, "Manga already in library"),
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
+            if added.is_first {
+                ctx.state.catalogue.forget_details(series.id);
+            }
             ctx.reply(Reply::Created("Manga added to library"));
             Ok(())
         },

@@ -6,7 +6,7 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
+//! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
 //! `friends`, `lists`, `stats`, `recommend`, `monitor`.
 
 pub mod account;
@@ -14,6 +14,7 @@ pub mod api;
 pub mod auth;
 pub mod calendar;
 pub mod catalogue;
+pub mod curation;
 pub mod documents;
 pub mod effect;
 pub mod encoded;

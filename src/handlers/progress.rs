@@ -114,8 +114,8 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
-            if change.rating.is_some() {
-                ctx.state.catalogue.forget_detail(series.id);
+            if stored.is_first || change.rating.is_some() {
+                ctx.state.catalogue.forget_details(change.manga_id);
             }
             tell(stored, change, caller, series, ctx);
             ctx.reply(Reply::Done("Progress updated"));
@@ -138,7 +138,7 @@ pub fn check_chapter(chapter: Option<Chapter>, series: &Series) -> Result<(), Ap
 
 /// Tells a stored change to those who may hear of it.
 fn tell(stored: Stored, change: ProgressChange, caller: Caller, series: Arc<Series>, ctx: &mut Ctx<'_>) {
-    let Stored { progress, seq } = stored;
+    let Stored { progress, seq, .. } = stored;
     let private = progress.private;
     let event = ProgressEvent {
         seq,
@@ -236,6 +236,7 @@ fn delete(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Api
         move |store| store.delete_progress(&caller.id, id),
         move |deleted, _, ctx| {
             deleted.map_err(no_progress)?;
+            ctx.state.catalogue.forget_details(id);
             ctx.reply(Reply::ProgressDeleted(series));
             Ok(())
         },

@@ -59,6 +59,20 @@ impl<'a> Object<'a> {
         (value.get() != "null").then_some(value)
     }
 
+    /// Whether a member is there and is `null`: where that means to clear what it names.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.members.iter().any(|(member, value)| member == name && value.get() == "null")
+    }
+
+    /// A list of at most so many elements of one type, if there.
+    pub fn list<T: Deserialize<'a>>(&self, name: &str, of: &str, most: usize) -> Result<Option<Vec<T>>, ApiError> {
+        let list = self.read::<Vec<T>>(name, &format!("a list of {of}"))?;
+        match list.as_ref().is_some_and(|list| list.len() > most) {
+            true => Err(ApiError::invalid(format!("{name}: at most {most}"))),
+            false => Ok(list),
+        }
+    }
+
     /// A member of some type, or why it isn't.
     fn read<T: Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
         let Some(value) = self.raw(name) else { return Ok(None) };
@@ -198,6 +212,11 @@ mod tests {
         assert_eq!(object.text("z").unwrap(), None);
         assert_eq!(object.object("o").unwrap().integer("i", 0, 1).unwrap(), Some(1));
         assert!(object.object("absent").unwrap().raw("i").is_none());
+        assert!(object.is_null("z") && !object.is_null("a") && !object.is_null("absent"));
+        let list = Object::parse(br#"{"l":[1,2],"t":["a"]}"#).unwrap();
+        assert_eq!(list.list::<i64>("l", "numbers", 2).unwrap(), Some(vec![1, 2]));
+        assert_eq!(error(list.list::<i64>("l", "numbers", 1)), "l: at most 1");
+        assert_eq!(error(list.list::<i64>("t", "numbers", 1)), "t: expected a list of numbers");
     }
 
     /// Every error names its member.

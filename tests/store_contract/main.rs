@@ -3,11 +3,12 @@
 //! A case is a function of a [`Fixture`]: an opened store and how to open it once more. A new backend
 //! adds one line to `backends!`, and nothing else.
 
+mod accounts;
+mod catalogue;
 mod opinions;
 
-mod accounts;
-
 use accounts::*;
+use catalogue::*;
 use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
 use opinions::*;
@@ -90,6 +91,15 @@ contract!(
     deleted_users_are_gone_at_once,
     erasing_goes_on,
     own_rows_come_in_parts,
+    words_find_series,
+    words_are_taken_literally,
+    any_part_finds_its_title,
+    lists_have_orders,
+    genres_are_joined_by_and,
+    administrators_change_facts,
+    deleting_leaves_histories,
+    the_file_yields_to_administrators,
+    lists_follow_every_change,
 );
 
 // Users
@@ -177,8 +187,14 @@ fn catalogue_keeps_every_fact(mut fixture: Fixture) {
     let (full, bare) = (full_facts(), facts("bare"));
     assert_eq!(fixture.upsert(vec![full.clone(), bare.clone()], 7), 2);
     let series = fixture.reader().manga_after(0, 10).unwrap();
-    assert_eq!(series[0], Manga { id: series[0].id, facts: full, created_at: 7, updated_at: 7 });
-    assert_eq!(series[1], Manga { id: series[1].id, facts: bare, created_at: 7, updated_at: 7 });
+    assert_eq!(
+        series[0],
+        Manga { id: series[0].id, facts: full, created_at: 7, updated_at: 7, standing: Standing::default() }
+    );
+    assert_eq!(
+        series[1],
+        Manga { id: series[1].id, facts: bare, created_at: 7, updated_at: 7, standing: Standing::default() }
+    );
     assert_eq!(fixture.reader().manga(series[0].id), Ok(series[0].clone()));
 }
 
@@ -336,6 +352,7 @@ fn library_holds_what_was_added(mut fixture: Fixture) {
     assert_eq!(added.progress.status, ReadingStatus::PlanToRead);
     assert_eq!(added.progress.started_at, None);
     let page = fixture.reader().library(&ann, Window::default()).unwrap();
+    let series = Manga { standing: Standing { readers: 1, ..Standing::default() }, ..series };
     assert_eq!(page, Page { items: vec![(added.progress.clone(), series.clone())], total: 1 });
 
     assert_eq!(fixture.add(change(&ann, series.id), ReadingStatus::Reading), Err(StoreError::Conflict));

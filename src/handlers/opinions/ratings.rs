@@ -44,7 +44,7 @@ fn rate(args: Rate, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> 
         move |store| Ok((store.rate(&user, id, args.rating, now)?, store.rating_sums(id)?)),
         move |stored, _, ctx| {
             let (mine, sums) = stored.map_err(or_missing(GONE))?;
-            ctx.state.catalogue.forget_detail(id);
+            ctx.state.catalogue.forget_details(id);
             let standing = Standing { series, username: caller.username, mine: Some(mine), sums };
             ctx.reply(api::Reply::Opinion(Reply::Rated(mine, Box::new(standing))));
             Ok(())
@@ -60,7 +60,7 @@ fn delete(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Api
         move |store| store.delete_rating(&caller.id, id),
         move |deleted, _, ctx| {
             deleted.map_err(or_missing(NO_RATING))?;
-            ctx.state.catalogue.forget_detail(id);
+            ctx.state.catalogue.forget_details(id);
             ctx.reply(api::Reply::Done("Rating deleted successfully"));
             Ok(())
         },

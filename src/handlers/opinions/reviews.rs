@@ -104,7 +104,7 @@ fn put(args: Put, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         move |review, _, ctx| {
             let review = review.map_err(or_missing(GONE))?;
             if review.rating.is_some() {
-                ctx.state.catalogue.forget_detail(series.id);
+                ctx.state.catalogue.forget_details(series.id);
             }
             ctx.reply(api::Reply::Opinion(Reply::Review(Box::new(review), series)));
             Ok(())

@@ -6,6 +6,7 @@
 //! puts answers together. `docs/protocol.md` shows each shape.
 
 mod bounded;
+pub mod catalogue;
 pub mod export;
 mod friends;
 mod goals;
@@ -24,6 +25,7 @@ use show::detail_body;
 
 use super::http1::Method;
 use super::routes::{Family, HttpInput, Route};
+use crate::handlers::catalogue::Shape;
 use crate::handlers::manga::Detail;
 use crate::handlers::{account, auth, library, manga, monitor, password, progress};
 
@@ -46,12 +48,14 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
         Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
     ];
+    routes.extend(catalogue::routes());
     for (list, detail, library) in [
         ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
         ("/manga", "/manga/{manga}", "/users/library"),
     ] {
         routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search).kept());
-        let read_detail = |input: &HttpInput<'_>| Ok(Detail { manga: named(input), shape: detail_body });
+        let read_detail =
+            |input: &HttpInput<'_>| Ok(Detail { manga: named(input), shape: Shape::First, encode: detail_body });
         routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, read_detail).kept());
         routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));

@@ -52,15 +52,25 @@ pub(super) fn read_delete_account(input: &HttpInput<'_>) -> Result<String, ApiEr
 }
 
 pub(super) fn read_search(input: &HttpInput<'_>) -> Result<MangaQuery, ApiError> {
-    let text = |name| input.query(name).map(Cow::into_owned);
+    let text = |name| search_text(input, name);
     let status = input.query("status").map(|word| parse_word(&word, "status", Publication::parse, Publication::WORDS));
     Ok(MangaQuery {
-        title: text("title"),
-        author: text("author"),
-        genre: text("genre"),
+        title: text("title")?,
+        author: text("author")?,
+        genre: text("genre")?,
         status: status.transpose()?,
         window: read_window(input)?,
+        ..MangaQuery::default()
     })
+}
+
+/// A text to search for. No title is longer than the bound, and the index takes time for each character.
+pub(in crate::proto) fn search_text(input: &HttpInput<'_>, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(text) = input.query(name) else { return Ok(None) };
+    match text.chars().count() > SEARCH_CHARACTERS_MAX {
+        true => Err(ApiError::invalid(format!("{name}: at most {SEARCH_CHARACTERS_MAX} characters"))),
+        false => Ok(Some(text.into_owned())),
+    }
 }
 
 /// Every series: what can't be read in the query is as if it weren't there.
@@ -167,7 +177,7 @@ fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
     parse_word(word, "status", ReadingStatus::parse, ReadingStatus::WORDS)
 }
 
-pub(super) fn parse_word<T>(
+pub(in crate::proto) fn parse_word<T>(
     word: &str,
     name: &str,
     parse: fn(&str) -> Option<T>,
@@ -178,6 +188,9 @@ pub(super) fn parse_word<T>(
 
 /// The longest name this family's registration takes.
 const USERNAME_CHARACTERS_MAX: usize = 32;
+
+/// More than the longest title has.
+const SEARCH_CHARACTERS_MAX: usize = 300;
 
 /// No name or address is longer, so no longer one is looked for.
 const LOGIN_CHARACTERS_MAX: usize = 254;

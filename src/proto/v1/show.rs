@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{export, friends, goals, lists, opinions, recommend, stats};
+use super::{catalogue, export, friends, goals, lists, opinions, recommend, stats};
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
@@ -38,6 +38,7 @@ fn show(reply: Reply) -> Response {
         Reply::Account(user) => data(200, json!({"user": account(&user)})),
         Reply::MangaList(page, window) => manga_list(&page, window),
         Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
+        Reply::Catalogue(reply) => catalogue::show(reply),
         Reply::Document(document) => show_document(&document),
         Reply::Library(page) => library_list(&page),
         Reply::Progress(row, series) => data(200, json!({"progress": progress_row(&row, Some(&series))})),
@@ -115,7 +116,7 @@ fn show_document(document: &Document) -> Response {
     document.headers.iter().fold(response, |response, (name, value)| response.with_header(name, *value))
 }
 
-fn manga_list(page: &Page<Manga>, window: Window) -> Response {
+pub(super) fn manga_list(page: &Page<Manga>, window: Window) -> Response {
     #[derive(Serialize)]
     struct Items<'a> {
         items: Vec<MangaShape<'a>>,
@@ -151,7 +152,7 @@ fn library_list(page: &Page<(Progress, Manga)>) -> Response {
 
 /// A series as this family's clients know it. What they don't know stands beside it.
 #[derive(Serialize)]
-struct MangaShape<'a> {
+pub(super) struct MangaShape<'a> {
     id: &'a str,
     key: i64,
     title: &'a str,
@@ -171,11 +172,14 @@ struct MangaShape<'a> {
     latest_chapter: Option<Chapter>,
     description: &'a str,
     cover_image_url: &'a str,
+    average_rating: Option<f64>,
+    rating_count: i64,
+    readers: i64,
     created_at: String,
     updated_at: String,
 }
 
-fn manga_shape(manga: &Manga) -> MangaShape<'_> {
+pub(super) fn manga_shape(manga: &Manga) -> MangaShape<'_> {
     let facts = &manga.facts;
     MangaShape {
         id: &facts.slug,
@@ -198,6 +202,9 @@ fn manga_shape(manga: &Manga) -> MangaShape<'_> {
         latest_chapter: facts.latest_chapter,
         description: &facts.description,
         cover_image_url: facts.cover_url.as_deref().unwrap_or(""),
+        average_rating: manga.standing.average_rating(),
+        rating_count: manga.standing.rating_count,
+        readers: manga.standing.readers,
         created_at: rfc3339(manga.created_at),
         updated_at: rfc3339(manga.updated_at),
     }

@@ -1,14 +1,14 @@
 //! The second family over HTTP: `/auth/*`, `/api/*` beside `/api/v1`, `/check-conn` and `/db-ping`.
 //!
 //! Answers are bare objects and lists, refusals `{"error":…}`. Series are named by their integer key
-//! only. Here are its routes, some of them with all that belongs to them in a file of their own;
-//! [`read`] takes the other requests apart, [`show`] puts answers together.
+//! only. Each area has its routes, and all that belongs to them, in a file of its own; [`show`] puts
+//! answers together.
 //! `docs/protocol.md` shows each shape.
 
 mod auth;
+pub mod catalogue;
 mod opinions;
 mod parts;
-pub mod read;
 pub mod show;
 
 use super::routes::Route;
@@ -17,6 +17,7 @@ use super::routes::Route;
 pub fn routes() -> Vec<Route> {
     let mut routes = auth::routes();
     routes.extend(parts::routes());
+    routes.extend(catalogue::routes());
     routes.extend(opinions::routes());
     routes
 }

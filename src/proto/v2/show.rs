@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{auth, opinions, parts};
+use super::{auth, catalogue, opinions, parts};
 use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -53,6 +53,8 @@ fn show(reply: Reply) -> Response {
         Reply::Opinion(reply) => opinions::show(reply),
         Reply::Tokens(reply) => auth::show(&reply),
         Reply::Parts(parts) => parts::show(&parts),
+        Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
+        Reply::Catalogue(reply) => catalogue::show(reply),
         other => v1::show::respond(Ok(other)),
     }
 }

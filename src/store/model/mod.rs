@@ -36,6 +36,7 @@ mod progress;
 mod recommend;
 mod refresh;
 mod stats;
+mod text;
 mod user;
 
 pub use chapter::Chapter;
@@ -47,6 +48,7 @@ pub use progress::*;
 pub use recommend::*;
 pub use refresh::*;
 pub use stats::*;
+pub use text::{fold, fold_case, slugify};
 pub use user::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.

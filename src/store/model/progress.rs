@@ -106,6 +106,8 @@ pub struct Stored {
     pub progress: Progress,
     /// The id of the history row written in the same transaction.
     pub seq: i64,
+    /// There was no row before: the series has one reader more.
+    pub is_first: bool,
 }
 
 /// One line of a user's reading history. Appended, never changed.

@@ -130,9 +130,9 @@ mod tests {
         conn.execute_batch(
             "INSERT INTO users SELECT value, value, value, 'x', 'user', 0, 0 FROM json_each('[\"ann\", \"bob\", \"cay\"]');
              INSERT INTO friendships VALUES ('ann', 'bob', 1, 0, 2), ('ann', 'cay', 1, 0, 1);
-             INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+             INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');
+             VALUES (1, 'a', 'A', '[]', 'ongoing', 0, 0, '');
              INSERT INTO history (seq, user_id, manga_id, chapter_thousandths, status, recorded_at, previous_seq)
              VALUES (1, 'bob', 1, 1000, 'reading', 0, NULL), (2, 'cay', 1, 1000, 'reading', 0, NULL),
                     (3, 'bob', 1, 2000, 'reading', 0, 1), (4, 'cay', 1, 2000, 'reading', 0, 2);

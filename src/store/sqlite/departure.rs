@@ -189,9 +189,9 @@ mod tests {
         let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
-            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+            "INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, ''), (2, 'b', 'B', '[]', 'b', '', 'ongoing', 0, 0, '');",
+             VALUES (1, 'a', 'A', '[]', 'ongoing', 0, 0, ''), (2, 'b', 'B', '[]', 'ongoing', 0, 0, '');",
         )
         .unwrap();
         for user in users {

@@ -172,9 +172,9 @@ mod tests {
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
-             INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+             INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             SELECT value, value, 'A', '[]', 'a', '', 'ongoing', 0, 0, '' FROM json_each('[1, 2, 3]');",
+             SELECT value, value, 'A', '[]', 'ongoing', 0, 0, '' FROM json_each('[1, 2, 3]');",
         )
         .unwrap();
         (folder, conn)

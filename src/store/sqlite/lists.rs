@@ -221,9 +221,9 @@ mod tests {
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
-             INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+             INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             SELECT value, value, 'A', '[]', 'a', '', 'ongoing', 0, 0, '' FROM json_each('[1, 2]');
+             SELECT value, value, 'A', '[]', 'ongoing', 0, 0, '' FROM json_each('[1, 2]');
              INSERT INTO lists VALUES (1, 'ann', 'A', '', 'public', 0, 0), (2, 'bob', 'B', '', 'private', 0, 0);
              INSERT INTO list_items VALUES (1, 1, 0, NULL, 0), (2, 1, 0, NULL, 0), (2, 2, 1, NULL, 0);
              DELETE FROM users WHERE id = 'ann';

@@ -1,23 +1,28 @@
-//! The catalogue: facts in, series out, and the search.
+//! The catalogue: facts in, series out.
 //!
 //! A series' genres are rows of their own; here they are joined on and taken apart again. What a
-//! search looks into is folded when it is stored ([`fold`]), so SQL compares bytes and needs to know
-//! nothing of Unicode.
+//! search looks into is written along with the facts; how it is found again is `search`'s work, and
+//! what administrators do is `curation`'s.
 
 use std::ops::DerefMut;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::unknown_word;
-use super::{SqliteStore, in_one_snapshot};
+use super::{SqliteStore, curation, genres, in_one_snapshot, search};
 use crate::store::model::{
-    Chapter, Demographic, Manga, MangaFacts, MangaId, MangaQuery, Page, Publication, UnixMillis, Window,
+    Chapter, Demographic, Fact, Genre, Manga, MangaEvent, MangaFacts, MangaId, MangaQuery, Page, Publication, Standing,
+    UnixMillis, Window, fold_case,
 };
 use crate::store::{Catalogue, StoreError, UPSERTS_MAX};
 
 impl<C: DerefMut<Target = Connection>> Catalogue for SqliteStore<C> {
     fn upsert_manga(&mut self, facts: &[MangaFacts], now: UnixMillis) -> Result<usize, StoreError> {
         upsert(self.writable()?, facts, now)
+    }
+
+    fn index_manga(&mut self, after: MangaId) -> Result<Option<MangaId>, StoreError> {
+        search::index_next(self.writable()?, after)
     }
 
     fn manga(&mut self, id: MangaId) -> Result<Manga, StoreError> {
@@ -29,7 +34,36 @@ impl<C: DerefMut<Target = Connection>> Catalogue for SqliteStore<C> {
     }
 
     fn search_manga(&mut self, query: &MangaQuery) -> Result<Page<Manga>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| search(conn, query))
+        if !self.conn.is_autocommit() {
+            // In a transaction that may be undone, a version does not stand for one catalogue.
+            self.orders = search::Orders::default();
+        }
+        let orders = &mut self.orders;
+        in_one_snapshot(&mut self.conn, |conn| search::page(conn, orders, query))
+    }
+
+    fn create_manga(&mut self, facts: &MangaFacts, now: UnixMillis) -> Result<Manga, StoreError> {
+        curation::create(self.writable()?, facts, now)
+    }
+
+    fn change_manga(&mut self, id: MangaId, facts: &[Fact], now: UnixMillis) -> Result<Manga, StoreError> {
+        curation::change(self.writable()?, id, facts, now)
+    }
+
+    fn delete_manga(&mut self, id: MangaId, now: UnixMillis) -> Result<(), StoreError> {
+        curation::delete(self.writable()?, id, now)
+    }
+
+    fn manga_events(&mut self, after: i64, limit: u32) -> Result<Vec<MangaEvent>, StoreError> {
+        curation::events(&self.conn, after, limit)
+    }
+
+    fn genres(&mut self) -> Result<Vec<Genre>, StoreError> {
+        genres::all(&self.conn)
+    }
+
+    fn create_genre(&mut self, name: &str) -> Result<Genre, StoreError> {
+        genres::create(self.writable()?, name)
     }
 }
 
@@ -44,26 +78,63 @@ pub(super) fn upsert(conn: &Connection, facts: &[MangaFacts], now: UnixMillis) -
     Ok(written)
 }
 
-/// Whether a row was written: unchanged facts are not.
+/// Whether a row was written: unchanged facts are not, and neither is what an administrator touched.
+/// Their series may bear another slug by now, or be gone, or have taken this slug.
 fn upsert_one(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result<bool, StoreError> {
-    let genres = genre_names(facts);
-    let stored = by_slug(conn, &facts.slug).optional()?;
-    if stored.is_some_and(|stored| MangaFacts { genres: genres.clone(), ..facts.clone() } == stored.facts) {
-        return Ok(false);
-    }
-    let id = write_facts(conn, facts, now)?;
-    write_genres(conn, id, &genres)?;
+    let sql = concat!(
+        "SELECT ",
+        manga_columns!(),
+        ", edited_at IS NOT NULL OR deleted_at IS NOT NULL FROM manga WHERE loaded_slug = ?1"
+    );
+    let stored = conn
+        .prepare_cached(sql)?
+        .query_row([&facts.slug], |row| Ok((manga_at(row, 0)?, row.get::<_, bool>(MANGA_COLUMNS)?)))
+        .optional()?;
+    let id = match stored {
+        Some((_, true)) => return Ok(false),
+        Some((stored, false)) if is_same(facts, &stored.facts) => return Ok(false),
+        Some((stored, false)) => Some(stored.id),
+        None if slug_is_taken(conn, &facts.slug)? => return Ok(false),
+        None => None,
+    };
+    put(conn, id, facts, By::File, now)?;
     Ok(true)
 }
 
-fn write_facts(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result<MangaId, StoreError> {
+fn is_same(facts: &MangaFacts, stored: &MangaFacts) -> bool {
+    MangaFacts { genres: genre_names(facts), ..facts.clone() } == *stored
+}
+
+fn slug_is_taken(conn: &Connection, slug: &str) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached("SELECT 1 FROM manga WHERE slug = ?1")?.exists([slug])?)
+}
+
+/// Whose word facts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The catalogue file's.
+    File,
+    /// An administrator's: from then on the file leaves the series alone.
+    Administrator,
+}
+
+/// Writes all facts of a series, and its entry in the index. Without a key it is a new one.
+pub(super) fn put(
+    conn: &Connection,
+    id: Option<MangaId>,
+    facts: &MangaFacts,
+    by: By,
+    now: UnixMillis,
+) -> Result<MangaId, StoreError> {
     let mut statement = conn.prepare_cached(
-        "INSERT INTO manga (slug, title, title_english, title_romanised, title_native, alternative_titles,
-                            author, artist, search_titles, search_people, demographic, status, year,
-                            chapters_total_thousandths, volumes_total, latest_chapter_thousandths, cover_url,
-                            description, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?19)
-         ON CONFLICT (slug) DO UPDATE SET
+        "INSERT INTO manga (id, slug, title, title_english, title_romanised, title_native, alternative_titles,
+                            author, artist, demographic, status, year, chapters_total_thousandths, volumes_total,
+                            latest_chapter_thousandths, cover_url, description, created_at, updated_at, edited_at,
+                            loaded_slug, search_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18,
+                 iif(?19, ?18, NULL), iif(?19, NULL, ?2), ?20)
+         ON CONFLICT (id) DO UPDATE SET
+             slug = excluded.slug,
              title = excluded.title,
              title_english = excluded.title_english,
              title_romanised = excluded.title_romanised,
@@ -71,8 +142,6 @@ fn write_facts(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result
              alternative_titles = excluded.alternative_titles,
              author = excluded.author,
              artist = excluded.artist,
-             search_titles = excluded.search_titles,
-             search_people = excluded.search_people,
              demographic = excluded.demographic,
              status = excluded.status,
              year = excluded.year,
@@ -81,9 +150,12 @@ fn write_facts(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result
              latest_chapter_thousandths = excluded.latest_chapter_thousandths,
              cover_url = excluded.cover_url,
              description = excluded.description,
-             updated_at = max(updated_at, excluded.updated_at)",
+             updated_at = max(updated_at, excluded.updated_at),
+             edited_at = coalesce(excluded.edited_at, edited_at),
+             search_version = excluded.search_version",
     )?;
     statement.execute(params![
+        id,
         facts.slug,
         facts.title,
         facts.title_english,
@@ -92,8 +164,6 @@ fn write_facts(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result
         json_of(&facts.alternative_titles),
         facts.author,
         facts.artist,
-        search_titles(facts),
-        search_people(facts),
         facts.demographic.map(Demographic::as_str),
         facts.status.as_str(),
         facts.year,
@@ -102,9 +172,14 @@ fn write_facts(conn: &Connection, facts: &MangaFacts, now: UnixMillis) -> Result
         facts.latest_chapter.map(Chapter::thousandths),
         facts.cover_url,
         facts.description,
-        now
+        now,
+        by == By::Administrator,
+        search::VERSION
     ])?;
-    Ok(conn.prepare_cached("SELECT id FROM manga WHERE slug = ?1")?.query_row([&facts.slug], |row| row.get(0))?)
+    let id = id.unwrap_or_else(|| conn.last_insert_rowid());
+    write_genres(conn, id, &genre_names(facts))?;
+    search::index(conn, id, facts)?;
+    Ok(id)
 }
 
 fn write_genres(conn: &Connection, id: MangaId, genres: &[String]) -> Result<(), StoreError> {
@@ -121,47 +196,47 @@ fn write_genres(conn: &Connection, id: MangaId, genres: &[String]) -> Result<(),
 }
 
 pub(super) fn by_id(conn: &Connection, id: MangaId) -> Result<Manga, StoreError> {
-    let sql = concat!("SELECT ", manga_columns!(), " FROM manga WHERE id = ?1");
+    let sql = concat!("SELECT ", manga_columns!(), " FROM manga WHERE id = ?1 AND deleted_at IS NULL");
     Ok(conn.prepare_cached(sql)?.query_row([id], |row| manga_at(row, 0))?)
 }
 
-fn by_slug(conn: &Connection, slug: &str) -> Result<Manga, rusqlite::Error> {
-    let sql = concat!("SELECT ", manga_columns!(), " FROM manga WHERE slug = ?1");
-    conn.prepare_cached(sql)?.query_row([slug], |row| manga_at(row, 0))
-}
-
 pub(super) fn after(conn: &Connection, after: MangaId, limit: u32) -> Result<Vec<Manga>, StoreError> {
-    let sql = concat!("SELECT ", manga_columns!(), " FROM manga WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let sql =
+        concat!("SELECT ", manga_columns!(), " FROM manga WHERE id > ?1 AND deleted_at IS NULL ORDER BY id LIMIT ?2");
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([after, limit.into()], |row| manga_at(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A scan of the catalogue: 100,000 series take tens of milliseconds. When that is too slow, an FTS5
-/// trigram index over the search columns answers the same question.
-pub(super) fn search(conn: &Connection, query: &MangaQuery) -> Result<Page<Manga>, StoreError> {
-    let title = query.title.as_deref().map(fold);
-    let author = query.author.as_deref().map(fold);
-    let genre = query.genre.as_deref().map(fold);
-    let status = query.status.map(Publication::as_str);
-    let (limit, offset) = bounds(query.window);
-    let total = conn
-        .prepare_cached(concat!("SELECT count(*) FROM manga ", conditions!()))?
-        .query_row(params![title, author, genre, status], |row| row.get::<_, i64>(0))?;
+/// The next series after a key whose entry in the search index is not of this version.
+pub(super) fn facts_to_index(
+    conn: &Connection,
+    after: MangaId,
+    version: i64,
+    most: usize,
+) -> Result<Vec<(MangaId, MangaFacts)>, StoreError> {
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         manga_columns!(),
-        " FROM manga ",
-        conditions!(),
-        " ORDER BY title COLLATE NOCASE, id LIMIT ?5 OFFSET ?6"
+        " FROM manga WHERE id > ?1 AND search_version <> ?2 AND deleted_at IS NULL ORDER BY id LIMIT ?3"
     ))?;
-    let rows = statement.query_map(params![title, author, genre, status, limit, offset], |row| manga_at(row, 0))?;
-    Ok(Page { items: rows.collect::<Result<_, _>>()?, total: total.unsigned_abs() })
+    let rows = statement.query_map(params![after, version, most as i64], |row| {
+        let manga = manga_at(row, 0)?;
+        Ok((manga.id, manga.facts))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// `NotFound` when there is no such series. For verbs that found nothing and must say why.
+/// `NotFound` when there is no such series, or no longer. For verbs that found nothing and must say why.
 pub(super) fn must_exist(conn: &Connection, id: MangaId) -> Result<(), StoreError> {
-    Ok(conn.prepare_cached("SELECT 1 FROM manga WHERE id = ?1")?.query_row([id], |_| Ok(()))?)
+    Ok(conn.prepare_cached("SELECT 1 FROM manga WHERE id = ?1 AND deleted_at IS NULL")?.query_row([id], |_| Ok(()))?)
+}
+
+/// `NotFound` for a series that was deleted: nobody begins to read it, and who did is not told any more.
+/// One that never was is left to the foreign key.
+pub(super) fn refuse_deleted(conn: &Connection, id: MangaId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM manga WHERE id = ?1 AND deleted_at IS NOT NULL";
+    if conn.prepare_cached(sql)?.exists([id])? { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
 /// LIMIT and OFFSET of a window; to SQLite, -1 is no limit.
@@ -190,7 +265,13 @@ pub(super) fn manga_at(row: &Row<'_>, first: usize) -> Result<Manga, rusqlite::E
         description: row.get(first + 16)?,
         cover_url: row.get(first + 17)?,
     };
-    Ok(Manga { id: row.get(first)?, facts, created_at: row.get(first + 18)?, updated_at: row.get(first + 19)? })
+    let standing = Standing {
+        readers: row.get(first + 20)?,
+        rating_sum: row.get(first + 21)?,
+        rating_count: row.get(first + 22)?,
+    };
+    let (created_at, updated_at) = (row.get(first + 18)?, row.get(first + 19)?);
+    Ok(Manga { id: row.get(first)?, facts, created_at, updated_at, standing })
 }
 
 /// The columns that [`manga_at`] reads, in its order.
@@ -200,23 +281,13 @@ macro_rules! manga_columns {
          (SELECT json_group_array(name ORDER BY position)
           FROM manga_genres JOIN genres ON genres.id = genre_id WHERE manga_genres.manga_id = manga.id),
          demographic, manga.status, year, chapters_total_thousandths, volumes_total, latest_chapter_thousandths,
-         description, cover_url, manga.created_at, manga.updated_at"
+         description, cover_url, manga.created_at, manga.updated_at, readers, rating_sum, rating_count"
     };
 }
 pub(super) use manga_columns;
 
-/// Which series a search finds: ?1 title, ?2 person, ?3 genre, each folded, ?4 status; NULL is any.
-/// `instr` knows no wildcards.
-macro_rules! conditions {
-    () => {
-        "WHERE (?1 IS NULL OR instr(search_titles, ?1) > 0)
-           AND (?2 IS NULL OR instr(search_people, ?2) > 0)
-           AND (?3 IS NULL OR id IN (SELECT manga_id FROM manga_genres JOIN genres ON genres.id = genre_id
-                                     WHERE instr(name, ?3) > 0))
-           AND (?4 IS NULL OR status = ?4)"
-    };
-}
-use conditions;
+/// How many columns [`manga_columns`] names.
+const MANGA_COLUMNS: usize = 23;
 
 /// A word column, parsed; `None` for NULL.
 pub(super) fn word<T>(
@@ -245,52 +316,13 @@ fn json_of(strings: &[String]) -> String {
     serde_json::Value::from(strings).to_string()
 }
 
-/// The names under which the genres are kept: folded, each once, in the order given.
-fn genre_names(facts: &MangaFacts) -> Vec<String> {
+/// The names under which the genres are kept: without case, each once, in the order given.
+pub(super) fn genre_names(facts: &MangaFacts) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(facts.genres.len());
-    for name in facts.genres.iter().map(|name| fold(name)) {
+    for name in facts.genres.iter().map(|name| fold_case(name)) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     names
-}
-
-fn search_titles(facts: &MangaFacts) -> String {
-    let known = [&facts.title_english, &facts.title_romanised, &facts.title_native];
-    let titles = std::iter::once(&facts.title).chain(known.into_iter().flatten()).chain(&facts.alternative_titles);
-    lines(titles)
-}
-
-fn search_people(facts: &MangaFacts) -> String {
-    lines([&facts.author, &facts.artist].into_iter().flatten())
-}
-
-/// Folded and one to a line; since folded text has no line break, no match reaches over two.
-fn lines<'a>(texts: impl Iterator<Item = &'a String>) -> String {
-    texts.map(|text| fold(text)).collect::<Vec<_>>().join("\n")
-}
-
-/// Text with case taken out of it, the same for what is stored and what is looked for.
-///
-/// Character by character, up and down again: that makes one of `ß` and `SS`, of `ς` and `Σ`.
-/// Composed and decomposed accents stay different; both sides come from keyboards, which compose.
-fn fold(text: &str) -> String {
-    let one_case = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    one_case.map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Shows that folding ignores case in scripts that have it and leaves the others alone.
-    #[test]
-    fn folding() {
-        assert_eq!(fold("ONE Piece"), "one piece");
-        assert_eq!(fold("ÉÀ Straße ΟΔΟΣ οδος"), "éà strasse οδοσ οδοσ");
-        assert_eq!(fold("進撃の巨人 🏴‍☠️"), "進撃の巨人 🏴‍☠️");
-        assert_eq!(fold("a\nb\0c"), "a b c");
-        assert_eq!(fold(&fold("İstanbul ǅ")), fold("İstanbul ǅ"));
-    }
 }

@@ -11,6 +11,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_counts.sql"),
     include_str!("migrations/0003_refresh_tokens.sql"),
+    include_str!("migrations/0004_search.sql"),
     include_str!("migrations/0006_opinions.sql"),
     include_str!("migrations/0007_social.sql"),
 ];
@@ -120,6 +121,7 @@ mod tests {
             "785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56",
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
             "16f33f566c8b7bbf0ff4f21f0e7c904f85887042f3e341bf2aaee48ea4fbfd84",
+            "a146ef94ccfb8eb0bd2b0ae3b7d7b7b46da59fe2b7e782d5a30b48850bc113fd",
             "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
             "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
         ];

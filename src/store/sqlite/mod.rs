@@ -6,10 +6,12 @@
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
 mod activity;
+mod curation;
 mod departure;
 mod error;
 mod file;
 mod friends;
+mod genres;
 mod goals;
 mod history;
 mod list_items;
@@ -21,6 +23,7 @@ mod progress;
 mod readings;
 mod recommend;
 mod refresh;
+mod search;
 mod stats;
 mod users;
 mod writer;
@@ -57,6 +60,13 @@ pub fn open(path: &str, options: &StoreOptions) -> Result<OpenStore, OpenError> 
 /// The verbs over one connection, whoever owns it: the writer itself, or the pool of the readers.
 struct SqliteStore<C> {
     conn: C,
+    orders: search::Orders,
+}
+
+impl<C> SqliteStore<C> {
+    fn new(conn: C) -> Self {
+        Self { conn, orders: search::Orders::default() }
+    }
 }
 
 impl<C: Deref<Target = Connection>> SqliteStore<C> {
@@ -130,7 +140,7 @@ fn connect_readers(file: &Path, options: &StoreOptions) -> Result<Vec<Box<dyn St
         .test_on_check_out(false)
         .connection_timeout(BUSY_TIMEOUT)
         .build(Readers { file: file.to_owned(), full_sync: options.full_sync })?;
-    let reader = |_| Ok(Box::new(SqliteStore { conn: pool.get()? }) as Box<dyn Store + Send>);
+    let reader = |_| Ok(Box::new(SqliteStore::new(pool.get()?)) as Box<dyn Store + Send>);
     (0..count).map(reader).collect()
 }
 

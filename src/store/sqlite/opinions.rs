@@ -387,9 +387,9 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
-            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+            "INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');
+             VALUES (1, 'a', 'A', '[]', 'ongoing', 0, 0, '');
              INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
              INSERT INTO ratings VALUES ('ann', 1, 4, 0, 0), ('bob', 1, 9, 0, 0);
              INSERT INTO comments (manga_id, user_id, created_at, updated_at, content)

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::unknown_word;
 use super::history::{self, Link};
-use super::manga::{bounds, chapter, manga_at, manga_columns, word};
+use super::manga::{bounds, chapter, manga_at, manga_columns, refuse_deleted, word};
 use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
@@ -80,13 +80,14 @@ fn store(
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<Stored, StoreError> {
+    refuse_deleted(conn, change.manga_id)?;
     let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
     if let Some(rating) = change.rating {
         rate(conn, &change.user_id, change.manga_id, rating, change.received_at)?;
         progress.rating = change.rating;
     }
-    Ok(Stored { progress, seq: link.seq })
+    Ok(Stored { progress, seq: link.seq, is_first: link.previous_seq.is_none() })
 }
 
 /// Inserts or changes the row and returns it as it now is, with the place of the history line that
@@ -191,7 +192,12 @@ pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<P
 }
 
 pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
-    let total = count(conn, user, "SELECT count(*) FROM progress WHERE user_id = ?1 AND in_library")?;
+    let total = count(
+        conn,
+        user,
+        "SELECT count(*) FROM progress JOIN manga ON manga.id = manga_id
+         WHERE user_id = ?1 AND in_library AND deleted_at IS NULL",
+    )?;
     let (limit, offset) = bounds(window);
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
@@ -199,7 +205,7 @@ pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Resul
         ", ",
         manga_columns!(),
         " FROM progress JOIN manga ON manga.id = progress.manga_id
-         WHERE user_id = ?1 AND in_library
+         WHERE user_id = ?1 AND in_library AND deleted_at IS NULL
          ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?2 OFFSET ?3"
     ))?;
     let rows = statement.query_map(params![user.as_str(), limit, offset], |row| {

@@ -96,9 +96,9 @@ mod tests {
         migrations::run(&mut conn, migrations::LANDED).unwrap();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0);
-             INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+             INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
-             SELECT value, value, 'A', '[]', 'a', '', 'ongoing', 0, 0, '' FROM json_each('[1, 2]');
+             SELECT value, value, 'A', '[]', 'ongoing', 0, 0, '' FROM json_each('[1, 2]');
              INSERT INTO history (seq, user_id, manga_id, chapter_thousandths, status, recorded_at, previous_seq)
              VALUES (1, 'ann', 1, 10000, 'reading', 100, NULL), (2, 'ann', 2, 20000, 'reading', 200, NULL),
                     (3, 'ann', 1, 11000, 'reading', 300, 1), (4, 'ann', 2, 22000, 'reading', 400, 2),

@@ -24,7 +24,7 @@ pub(super) struct SqliteWriter {
 
 impl SqliteWriter {
     pub(super) fn new(conn: Connection, file: DatabaseFile) -> Self {
-        Self { store: SqliteStore { conn: Box::new(conn) }, file }
+        Self { store: SqliteStore::new(Box::new(conn)), file }
     }
 
     /// Runs jobs from the front in one transaction, and returns how many now have their final result:

@@ -1,1 +1,0 @@
-//! What the second family's clients send, read into the calls' arguments.
