@@ -11,6 +11,7 @@
 pub mod api;
 pub mod auth;
 pub mod catalogue;
+pub mod conflict;
 pub mod effect;
 pub mod hub;
 pub mod key;
@@ -38,7 +39,7 @@ use session::{Addresses, Member, Members, Session};
 use token::{Keys, Revocations};
 use work::Work;
 
-use crate::store::model::{Role, UserId};
+use crate::store::model::{Behind, Role, UserId};
 use crate::store::{Store, StoreError};
 
 /// One thing that the system does. `A` is what it needs to be told.
@@ -154,6 +155,8 @@ pub struct Settings {
     pub http_timeouts_ms: (u32, u32, u32),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
+    /// What becomes of a change of progress that is behind what is stored.
+    pub behind: Behind,
 }
 
 impl State {

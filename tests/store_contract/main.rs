@@ -104,8 +104,8 @@ fn unknown_names_are_not_found(mut fixture: Fixture) {
     missing(reader.manga(series + 1));
     missing(reader.progress(&ann, series));
     missing(reader.progress(&nobody, series));
-    missing(reader.library(&nobody, Window::default()));
-    missing(reader.progress_page(&nobody, Window::default()));
+    missing(reader.library(&nobody, None, Window::default()));
+    missing(reader.progress_page(&nobody, None, Window::default()));
     missing(reader.history(&nobody, None, None, 9));
     missing(reader.history(&nobody, Some(series), None, 9));
     missing(reader.history(&ann, Some(series + 1), None, 9));
@@ -113,7 +113,7 @@ fn unknown_names_are_not_found(mut fixture: Fixture) {
         let change = change(who, what);
         let twin = ProgressChange { rating: Some(5), ..change.clone() };
         missing(fixture.write(move |store| store.update_progress(&change)));
-        missing(fixture.write(move |store| store.add_to_library(&twin, ReadingStatus::Reading)));
+        missing(fixture.write(move |store| store.add_to_library(&twin)));
     }
     let (who, whom) = (nobody.clone(), nobody.clone());
     missing(fixture.write(move |store| store.set_password(&who, "x", 1)));
@@ -298,13 +298,13 @@ fn library_holds_what_was_added(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     fixture.upsert(vec![full_facts()], 7);
     let series = fixture.reader().manga_after(0, 1).unwrap().remove(0);
-    assert_eq!(fixture.reader().library(&ann, Window::default()), Ok(Page { items: vec![], total: 0 }));
+    assert_eq!(fixture.reader().library(&ann, None, Window::default()), Ok(Page { items: vec![], total: 0 }));
 
     let added = fixture.add(change(&ann, series.id), ReadingStatus::PlanToRead).unwrap();
     assert!(added.progress.in_library);
     assert_eq!(added.progress.status, ReadingStatus::PlanToRead);
     assert_eq!(added.progress.started_at, None);
-    let page = fixture.reader().library(&ann, Window::default()).unwrap();
+    let page = fixture.reader().library(&ann, None, Window::default()).unwrap();
     assert_eq!(page, Page { items: vec![(added.progress.clone(), series.clone())], total: 1 });
 
     assert_eq!(fixture.add(change(&ann, series.id), ReadingStatus::Reading), Err(StoreError::Conflict));
@@ -338,13 +338,13 @@ fn library_shows_the_last_change_first(mut fixture: Fixture) {
     fixture.update(ProgressChange { received_at: 200, ..change(&ann, series[0]) }).unwrap();
     fixture.update(ProgressChange { received_at: 300, ..change(&ann, series[3]) }).unwrap();
     let mut library = |limit, offset| {
-        let page = fixture.reader().library(&ann, Window { limit, offset }).unwrap();
+        let page = fixture.reader().library(&ann, None, Window { limit, offset }).unwrap();
         (page.items.into_iter().map(|(_, manga)| manga.facts.slug).collect::<String>(), page.total)
     };
     assert_eq!(library(None, 0), ("acb".into(), 3));
     assert_eq!(library(Some(1), 1), ("c".into(), 3));
     assert_eq!(library(Some(5), 3), (String::new(), 3));
-    let page = fixture.reader().progress_page(&ann, Window { limit: Some(2), offset: 0 }).unwrap();
+    let page = fixture.reader().progress_page(&ann, None, Window { limit: Some(2), offset: 0 }).unwrap();
     assert_eq!(page.items.iter().map(|row| row.manga_id).collect::<Vec<_>>(), [series[3], series[0]]);
     assert_eq!(page.total, 4);
 }
@@ -371,6 +371,7 @@ fn progress_begins_outside_the_library(mut fixture: Fixture) {
         note: None,
         rating: None,
         updated_at: 42,
+        added_at: None,
     };
     assert_eq!(stored.progress, expected);
     assert_eq!(fixture.reader().progress(&ann, series), Ok(expected));
@@ -379,7 +380,7 @@ fn progress_begins_outside_the_library(mut fixture: Fixture) {
 /// Shows that a change that must find a row is refused without one, and stored with one.
 fn progress_must_exist_when_asked(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
-    let strict = ProgressChange { must_exist: true, chapter: Chapter::whole(3), ..change(&ann, series) };
+    let strict = ProgressChange { needs: Needs::Row, chapter: Chapter::whole(3), ..change(&ann, series) };
     assert_eq!(fixture.update(strict.clone()), Err(StoreError::NotFound));
     fixture.update(change(&ann, series)).unwrap();
     assert_eq!(fixture.update(strict).unwrap().progress.chapter, Chapter::whole(3).unwrap());
@@ -492,7 +493,7 @@ fn ratings_travel_with_progress(mut fixture: Fixture) {
     }
     let added = fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
     assert_eq!(added.progress.rating, Some(10));
-    assert_eq!(fixture.reader().library(&ann, Window::default()).unwrap().items[0].0.rating, Some(10));
+    assert_eq!(fixture.reader().library(&ann, None, Window::default()).unwrap().items[0].0.rating, Some(10));
 }
 
 /// Shows that what one user does changes nothing of another's.
@@ -517,7 +518,7 @@ fn deleted_progress_leaves_history(mut fixture: Fixture) {
     }
     let reader = fixture.reader();
     assert_eq!(reader.progress(&ann, series), Err(StoreError::NotFound));
-    assert_eq!(reader.library(&ann, Window::default()).unwrap().total, 0);
+    assert_eq!(reader.library(&ann, None, Window::default()).unwrap().total, 0);
     assert_eq!(reader.history(&ann, Some(series), None, 9).unwrap().len(), 1);
     fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
 }
@@ -673,7 +674,7 @@ fn readers_refuse_to_write(mut fixture: Fixture) {
     assert_eq!(reader.set_password(&ann, "x", 9), refused);
     assert_eq!(reader.set_valid_from(&ann, 9), refused);
     assert_eq!(reader.upsert_manga(&[facts("new")], 9), Err(StoreError::Unavailable));
-    assert_eq!(reader.add_to_library(&change(&ann, series), ReadingStatus::Reading), Err(StoreError::Unavailable));
+    assert_eq!(reader.add_to_library(&change(&ann, series)), Err(StoreError::Unavailable));
     assert_eq!(reader.update_progress(&change(&ann, series)), Err(StoreError::Unavailable));
     assert_eq!(reader.delete_progress(&ann, series), refused);
     assert_eq!(reader.ping(), Ok(()));
@@ -917,7 +918,8 @@ impl Fixture {
     }
 
     fn add(&mut self, change: ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
-        self.write(move |store| store.add_to_library(&change, status))
+        let change = ProgressChange { status: Some(status), ..change };
+        self.write(move |store| store.add_to_library(&change))
     }
 
     fn upsert(&mut self, facts: Vec<MangaFacts>, now: UnixMillis) -> usize {
@@ -1065,7 +1067,8 @@ fn change(user: &UserId, manga: MangaId) -> ProgressChange {
         device: None,
         read_at: None,
         received_at: 1,
-        must_exist: false,
+        needs: Needs::Nothing,
+        behind: Behind::Store,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::handlers::api::ApiError;
 use crate::handlers::auth::{self, ChangePassword, Login, PasswordRule, Register};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::library::Add;
-use crate::handlers::progress::{History, Unknown, Update};
+use crate::handlers::progress::{History, List, Unknown, Update};
 use crate::proto::json::{Object, missing};
 use crate::proto::routes::HttpInput;
 use crate::proto::time::parse_rfc3339;
@@ -74,19 +74,30 @@ pub(super) fn read_window(input: &HttpInput<'_>) -> Result<Window, ApiError> {
     })
 }
 
+/// A part of a list of progress, of one status or all.
+pub(super) fn read_list(input: &HttpInput<'_>) -> Result<List, ApiError> {
+    let status = input.query("status").map(|word| parse_status(&word)).transpose()?;
+    Ok(List { status, window: read_window(input)? })
+}
+
 pub(super) fn read_add(input: &HttpInput<'_>) -> Result<Add, ApiError> {
     let body = input.body()?;
     let status = body.text("status")?.filter(|word| !word.is_empty()).ok_or_else(|| missing("status"))?;
     Ok(Add {
         manga: read_manga(&body)?,
-        status: parse_status(&status)?,
+        status: Some(parse_status(&status)?),
         chapter: read_chapter(&body)?.unwrap_or_default(),
         private: body.boolean("private")?,
+        force: body.boolean("force")?.unwrap_or(false),
     })
 }
 
 pub(super) fn read_update(input: &HttpInput<'_>) -> Result<Update, ApiError> {
     read_update_of(named(input), &input.body()?)
+}
+
+pub(super) fn read_edit(input: &HttpInput<'_>) -> Result<Update, ApiError> {
+    Ok(Update { manga: named(input), unknown: Unknown::EntryMustExist, ..read_change(&input.body()?)? })
 }
 
 pub(super) fn read_update_with_id(input: &HttpInput<'_>) -> Result<Update, ApiError> {
@@ -118,6 +129,7 @@ pub fn read_change(body: &Object<'_>) -> Result<Update, ApiError> {
         private: body.boolean("private")?,
         note: body.short_text("note", NOTE_CHARACTERS_MAX)?.map(Cow::into_owned),
         read_at: read_at.transpose()?,
+        force: body.boolean("force")?.unwrap_or(false),
         unknown: Unknown::SeriesMustExist,
     })
 }
@@ -156,7 +168,8 @@ fn read_manga(body: &Object<'_>) -> Result<MangaRef, ApiError> {
     }
 }
 
-fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
+/// A reading status by its word, the same on every wire.
+pub fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
     parse_word(word, "status", ReadingStatus::parse, ReadingStatus::WORDS)
 }
 

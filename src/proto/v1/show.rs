@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
+use crate::handlers::conflict::Conflict;
+use crate::handlers::progress::Changed;
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
-use crate::store::model::{Chapter, HistoryEntry, Manga, Page, Progress, Publication, User, Window};
+use crate::store::model::{Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, User, Window};
 
 /// An answer in this family's shape.
 pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
@@ -19,7 +21,10 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
     let (status, code, _) = error.kind.codes();
-    let body = json!({"success": false, "error": {"code": code, "message": error.message}});
+    let mut body = json!({"success": false, "error": {"code": code, "message": error.message}});
+    if let Some(conflict) = &error.conflict {
+        body["error"]["details"] = conflict_details(conflict);
+    }
     let response = Response::json(status, body.to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
@@ -45,6 +50,9 @@ fn show(reply: Reply) -> Response {
             list(items, meta(page.total, window))
         }
         Reply::ProgressDeleted(_) => data(200, json!({"message": "Progress deleted"})),
+        Reply::Changed(Changed::Added) => data(201, json!({"message": "Manga added to library"})),
+        Reply::Changed(Changed::Removed) => data(200, json!({"message": "Manga removed from library"})),
+        Reply::Changed(Changed::Updated(..)) => data(200, json!({"message": "Progress updated"})),
         Reply::History(entries) => {
             let items: Vec<Value> =
                 entries.iter().map(|(entry, series)| history_entry(entry, series.as_deref())).collect();
@@ -119,9 +127,7 @@ pub(super) fn detail_body(manga: &Manga) -> Vec<u8> {
 fn library_list(page: &Page<(Progress, Manga)>) -> Response {
     let items = page.items.iter().map(|(row, manga)| {
         let mut item = progress_row(row, None);
-        item["manga_id"] = json!(manga.facts.slug);
-        item["manga_key"] = json!(manga.id);
-        item["manga_title"] = json!(manga.facts.title);
+        name_series(&mut item, manga.id, Some((&manga.facts.slug, &manga.facts.title)));
         item["manga"] = json!(manga_shape(manga));
         item
     });
@@ -186,11 +192,8 @@ fn manga_shape(manga: &Manga) -> MangaShape<'_> {
 
 /// A row of progress, with its series named where it is known.
 pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
-    json!({
+    let mut shape = json!({
         "user_id": row.user_id,
-        "manga_id": series.map(|series| series.slug.as_str()),
-        "manga_key": row.manga_id,
-        "manga_title": series.map(|series| series.title.as_str()),
         "current_chapter": row.chapter.floor(),
         "chapter_exact": row.chapter,
         "volume": row.volume,
@@ -204,15 +207,15 @@ pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
         "started_at": row.started_at.map(rfc3339),
         "completed_at": row.completed_at.map(rfc3339),
         "updated_at": rfc3339(row.updated_at),
-    })
+        "added_at": row.added_at.map(rfc3339),
+    });
+    name_series(&mut shape, row.manga_id, series.map(names));
+    shape
 }
 
 fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
-    json!({
+    let mut shape = json!({
         "id": entry.seq,
-        "manga_id": series.map(|series| series.slug.as_str()),
-        "manga_key": entry.manga_id,
-        "manga_title": series.map(|series| series.title.as_str()),
         "chapter": entry.chapter.floor(),
         "chapter_exact": entry.chapter,
         "volume": entry.volume,
@@ -221,7 +224,33 @@ fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
         "device": entry.device,
         "read_at": entry.read_at.map(rfc3339),
         "recorded_at": rfc3339(entry.recorded_at),
-    })
+    });
+    name_series(&mut shape, entry.manga_id, series.map(names));
+    shape
+}
+
+/// What a device is told whose change is behind: new to every client, so its chapters are exact.
+pub fn conflict_details(conflict: &Conflict) -> Value {
+    let mut shape = json!({
+        "sent_chapter": conflict.sent,
+        "stored_chapter": conflict.stored,
+        "stored_status": conflict.status,
+        "updated_at": rfc3339(conflict.updated_at),
+        "device": conflict.device,
+    });
+    name_series(&mut shape, conflict.series.id, Some(names(&conflict.series)));
+    shape
+}
+
+/// Says which series something is about; its slug and title are null when it has left the catalogue.
+fn name_series(shape: &mut Value, key: MangaId, names: Option<(&str, &str)>) {
+    shape["manga_id"] = json!(names.map(|(slug, _)| slug));
+    shape["manga_key"] = json!(key);
+    shape["manga_title"] = json!(names.map(|(_, title)| title));
+}
+
+fn names(series: &Series) -> (&str, &str) {
+    (&series.slug, &series.title)
 }
 
 /// How a part of a list stands to the whole, as this family says it: zero and false are left out,

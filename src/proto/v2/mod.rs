@@ -1,17 +1,20 @@
 //! The second family over HTTP: `/auth/*`, `/api/*` beside `/api/v1`, `/check-conn` and `/db-ping`.
 //!
 //! Answers are bare objects and lists, refusals `{"error":…}`. Series are named by their integer key
-//! only. Here are its routes; [`read`] takes requests apart, [`show`] puts answers together.
+//! only. Here are its routes, some of them with all that belongs to them in a file of their own;
+//! [`read`] takes the other requests apart, [`show`] puts answers together.
 //! `docs/protocol.md` shows each shape.
 
 pub mod read;
+pub mod reading;
+pub mod shape;
 pub mod show;
 
 use super::routes::Route;
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    reading::routes()
 }
 
 /// Whether a path is this family's: refusals have its shape there, whether a route is found or not.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::reading;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -16,7 +17,11 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
-    let response = Response::json(error.kind.codes().0, json!({"error": error.message}).to_string());
+    let mut body = json!({"error": said(error)});
+    if let Some(conflict) = &error.conflict {
+        body["conflict"] = json!(reading::conflict(conflict));
+    }
+    let response = Response::json(error.kind.codes().0, body.to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
         (ErrorKind::Unauthorized, _) => response.with_header("WWW-Authenticate", "Bearer"),
@@ -24,10 +29,25 @@ fn refuse(error: &ApiError) -> Response {
     }
 }
 
+/// What is not there, or there already, this family says in small letters: `manga not found`.
+fn said(error: &ApiError) -> String {
+    let mut letters = error.message.chars();
+    let small = error.kind == ErrorKind::NotFound || error.message.starts_with("Manga ");
+    match letters.next() {
+        Some(first) if small => first.to_lowercase().chain(letters).collect(),
+        _ => error.message.to_string(),
+    }
+}
+
 fn show(reply: Reply) -> Response {
     match reply {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
+        Reply::Changed(changed) => reading::changed(&changed),
+        Reply::Library(page) => reading::library(&page),
+        Reply::Progress(row, series) => reading::progress(&row, Some(&series)),
+        Reply::ProgressList(page, _) => reading::progress_list(&page),
+        Reply::ProgressDeleted(_) => Response::json(200, json!({"message": "progress deleted"}).to_string()),
         other => v1::show::respond(Ok(other)),
     }
 }

@@ -7,8 +7,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Every step, in order.
-pub(super) const LANDED: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_counts.sql")];
+pub(super) const LANDED: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_counts.sql"),
+    include_str!("migrations/0005_library_dates.sql"),
+];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,7 @@ mod tests {
         let landed_with = [
             "785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56",
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
+            "b7c2d3bdf507a1f5ca5795b5334c2c4c7f2eeb87f9439d1ec3fb22e7b74f778f",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);

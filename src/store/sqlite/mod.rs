@@ -259,7 +259,7 @@ mod tests {
         for user in ["ann", "bob"] {
             conn.execute("INSERT INTO users VALUES (?1, ?1, ?1, 'x', 'user', 0, 0)", [user]).unwrap();
             conn.execute(
-                "INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, 1, NULL)",
+                "INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, 1, NULL, NULL)",
                 [user],
             )
             .unwrap();
