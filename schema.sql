@@ -5,14 +5,14 @@
 -- because it is compared with a token's `iat`. Chapters are thousandths: 5500 is chapter 5.5, exact
 -- for ever. Booleans are 0 or 1. Every connection has foreign keys switched on.
 
--- People. Deleting one deletes everything that is theirs.
+-- People. Deleting one deletes everything that is theirs; the history, which is long, goes before.
 CREATE TABLE users (
     -- The same text on every wire: a UUID, or what an import brought along.
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
     -- Both unique, ASCII case ignored; as the user wrote them.
     username TEXT NOT NULL COLLATE NOCASE UNIQUE,
     email TEXT NOT NULL COLLATE NOCASE UNIQUE,
-    -- bcrypt.
+    -- bcrypt; empty while the account is being erased: nobody can log in.
     password_hash TEXT NOT NULL,
     role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
     -- Tokens issued before this second are void; 0 when none ever was. Only ever grows.
@@ -22,6 +22,46 @@ CREATE TABLE users (
 
 -- Whose tokens were voided lately: the few who ever had any voided.
 CREATE INDEX users_by_valid_from ON users (valid_from) WHERE valid_from > 0;
+
+-- What the second family's clients stay logged in with. Each login begins a family of tokens, in which
+-- every use of one makes the next: one row, with the token that is alive. Whatever else is shown of the
+-- family was spent; using it ends the family. Bounded: at most 100 rows of a user, and those that
+-- expired go a day later.
+CREATE TABLE refresh_tokens (
+    -- SHA-256 of what the family's tokens have in common.
+    family BLOB NOT NULL PRIMARY KEY CHECK (length(family) = 32),
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- SHA-256 of what the living token alone has.
+    token BLOB NOT NULL CHECK (length(token) = 32),
+    -- The login, then the last use: when the token before was spent and this one was issued.
+    begun_at INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    -- When the family ended; NULL while it is alive.
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
+
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
+
+-- Whatever voids a user's tokens voids these too, in the same transaction.
+CREATE TRIGGER refresh_tokens_are_voided AFTER UPDATE OF valid_from ON users
+BEGIN
+    UPDATE refresh_tokens SET revoked_at = new.valid_from * 1000 WHERE user_id = new.id AND revoked_at IS NULL;
+END;
+
+-- Who deleted their account, for as long as a token of theirs could still be shown: their id and
+-- nothing else.
+CREATE TABLE deleted_users (
+    id TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
+    -- As in `users`.
+    valid_from INTEGER NOT NULL CHECK (valid_from >= 0),
+    -- 0 while something of theirs is left to erase.
+    erased INTEGER NOT NULL CHECK (erased IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deleted_users_by_valid_from ON deleted_users (erased, valid_from);
 
 -- The catalogue: one row for each series. NULL is "not known".
 CREATE TABLE manga (
@@ -142,6 +182,10 @@ CREATE TABLE ratings (
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Who rated a series, in the order in which they first did: a rating that changes keeps its place, so
+-- no entry ever moves.
+CREATE INDEX ratings_by_manga ON ratings (manga_id, created_at);
+
 CREATE TRIGGER ratings_come AFTER INSERT ON ratings
 BEGIN
     UPDATE manga SET rating_sum = rating_sum + new.rating, rating_count = rating_count + 1 WHERE id = new.manga_id;
@@ -157,6 +201,65 @@ BEGIN
     UPDATE manga SET rating_sum = rating_sum - old.rating, rating_count = rating_count - 1 WHERE id = old.manga_id;
 END;
 
+-- What readers say below a series. Ids grow in the order of arrival, which is the order of lists, and
+-- are never given twice: an old link shows nothing rather than something else.
+CREATE TABLE comments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    -- As it was sent, line ends included. Long texts stand last, so that what is before them is read alone.
+    content TEXT NOT NULL CHECK (length(content) BETWEEN 1 AND 5000)
+) STRICT;
+
+-- Each entry ends with the id, so both lists come newest first without sorting.
+CREATE INDEX comments_by_manga ON comments (manga_id);
+CREATE INDEX comments_by_user ON comments (user_id);
+
+-- What a reader says about a series at length: one for each pair.
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- What the review itself gives; NULL when it gives none. It is written to `ratings` too, and stays
+    -- as it was published when the reader rates otherwise later.
+    rating INTEGER CHECK (rating BETWEEN 1 AND 10),
+    -- It tells how the story goes on.
+    spoiler INTEGER NOT NULL CHECK (spoiler IN (0, 1)),
+    -- How many votes it has: kept by triggers, so that lists can be sorted without counting.
+    helpful INTEGER NOT NULL DEFAULT 0 CHECK (helpful >= 0),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    text TEXT NOT NULL CHECK (length(text) BETWEEN 1 AND 10000),
+    UNIQUE (user_id, manga_id)
+) STRICT;
+
+-- One for each order in which reviews are shown.
+CREATE INDEX reviews_by_manga ON reviews (manga_id);
+CREATE INDEX reviews_by_helpful ON reviews (manga_id, helpful);
+CREATE INDEX reviews_by_rating ON reviews (manga_id, rating);
+
+-- Who found which review helpful.
+CREATE TABLE review_votes (
+    review_id INTEGER NOT NULL REFERENCES reviews (id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (review_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+-- For the deletion of a user.
+CREATE INDEX review_votes_by_user ON review_votes (user_id);
+
+CREATE TRIGGER review_votes_come AFTER INSERT ON review_votes
+BEGIN
+    UPDATE reviews SET helpful = helpful + 1 WHERE id = new.review_id;
+END;
+
+CREATE TRIGGER review_votes_go AFTER DELETE ON review_votes
+BEGIN
+    UPDATE reviews SET helpful = helpful - 1 WHERE id = old.review_id;
+END;
+
 -- Every change of progress, in the order in which it happened, as the row stood after it. Appended
 -- and, with its user or by age, deleted; never changed. By age means every row up to some `seq`.
 --
@@ -167,11 +270,13 @@ END;
 -- a thousand of them fill some twenty pages. Their index entries would go to a thousand places, one
 -- page each; once the index is large, a commit would write fifty times what it has to say. A chain
 -- costs two numbers a row and no page. What it costs is paid by readers: page n of a history walks
--- over the pages before it, one look-up a row, and whoever deletes a user scans the whole table.
+-- over the pages before it, one look-up a row.
 CREATE TABLE history (
     -- AUTOINCREMENT, so that a number is never given twice, even after the newest row went.
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- No reference: to look for the rows of a user who goes, SQLite would read the whole table. They are
+    -- erased along their chains, before the user.
+    user_id TEXT NOT NULL,
     manga_id INTEGER NOT NULL REFERENCES manga (id),
     chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
     volume INTEGER,

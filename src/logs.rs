@@ -5,8 +5,9 @@
 //! terminal. Tokens, passwords and secrets are never passed to an event; a value that might be
 //! formatted by accident is kept in [`Redacted`].
 //!
-//! Known weakness: standard error is written by the thread that logs. Should its reader stall
-//! (a paused pager), so does the server; revisit when logs are more than a few lines a second.
+//! A thread of its own writes the lines, so that a reader who stalls (a paused pager, a full pipe)
+//! never stalls the server. [`LINES_MAX`] of them may wait; beyond it new ones are dropped, and how
+//! many is said when the server ends.
 
 use std::{
     borrow::Cow,
@@ -15,6 +16,7 @@ use std::{
 };
 
 use tracing::{Event, Subscriber, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     field::RecordFields,
@@ -85,13 +87,33 @@ impl<T> fmt::Display for Redacted<T> {
     }
 }
 
+/// Keeps the log's thread running. What still waits is written when it is dropped, for up to a second.
+#[must_use]
+pub struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        match self.dropped.dropped_lines() {
+            0 => {}
+            lines => tracing::warn!(lines, "the reader of the log was too slow: lines were dropped"),
+        }
+    }
+}
+
 /// Sends every event of the process to standard error. Fails when someone else did so before.
-pub fn init(log: &Log) -> Result<(), TryInitError> {
+pub fn init(log: &Log) -> Result<Logs, TryInitError> {
     let no_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let format = Format::choose(log.format, io::stderr().is_terminal(), no_colour);
     // The configuration has checked the filter; only a hand-made one can be wrong, and gets the default.
     let filter = filter(&log.level).unwrap_or_else(|_| EnvFilter::default().add_directive(LevelFilter::INFO.into()));
-    make_subscriber(io::stderr, format, filter).try_init()
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(io::stderr());
+    let dropped = writer.error_counter();
+    make_subscriber(writer, format, filter).try_init()?;
+    Ok(Logs { dropped, _writer: guard })
 }
 
 /// The subscriber behind [`init`], for any writer.
@@ -180,6 +202,9 @@ where
         writeln!(writer, "{safe}")
     }
 }
+
+/// Lines that may wait for the reader of the log: some three megabytes, and minutes of a busy server.
+const LINES_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -30,12 +30,15 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
             let config = global.load(cli::environment())?;
             admin::create_user(&config, arguments.complete(&mut io::stdin().lock())?, &mut io::stdout())
         }
+        Command::Admin(AdminCommand::DeleteUser(arguments)) => {
+            admin::delete_user(&global.load(cli::environment())?, &arguments.login, &mut io::stdout())
+        }
     }
 }
 
 fn serve(global: &Global) -> Result<(), Failure> {
     let config = global.load(cli::environment())?;
-    logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let _logs = logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
     let running = mangahub::serve(config)?;
     cli::serve::stop_on_signals(running.handle().remote())?;
     let services = cli::serve::describe(running.addresses());

@@ -301,7 +301,8 @@ fn connection_bound(configured: usize) -> usize {
 
 // ---- the operator's choices, as each part needs them
 
-fn settings(config: &Config) -> Settings {
+/// What handlers need to know of the configuration.
+pub fn settings(config: &Config) -> Settings {
     let (scope, narrowed) = config.effective_broadcast_scope();
     if narrowed {
         tracing::warn!("a listener is not on loopback, so tcp.broadcast_scope is \"user\"; set the key to choose");
@@ -311,6 +312,8 @@ fn settings(config: &Config) -> Settings {
         registration: config.auth.registration == Registration::Open,
         bcrypt_cost: config.auth.bcrypt_cost,
         v1_token_s: i64::from(config.auth.v1_token_days) * 86_400,
+        v2_access_s: i64::from(config.auth.v2_access_minutes) * 60,
+        v2_refresh_s: i64::from(config.auth.v2_refresh_days) * 86_400,
         token_s_max: token_s_max(config),
         broadcast_all: scope == BroadcastScope::All,
         broadcasts: Rate { per_second: config.tcp.broadcasts_per_second, burst: config.tcp.broadcasts_per_second },
@@ -339,8 +342,10 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn token_s_max(config: &Config) -> i64 {
-    i64::from(config.auth.v1_token_days.max(config.auth.v2_refresh_days)) * 86_400
+/// The longest life of any token that is not looked up, in seconds.
+pub fn token_s_max(config: &Config) -> i64 {
+    // Refresh tokens are not among them: the store itself says whether one counts.
+    i64::from(config.auth.v1_token_days * 86_400).max(i64::from(config.auth.v2_access_minutes * 60))
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

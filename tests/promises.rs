@@ -1,7 +1,7 @@
 //! What the real program does when its files are not as it would like them.
 //!
 //! It says so in one line and ends; or, when the disk fails under a running server, it promises nothing
-//! that it can't keep. Two servers on one folder are allowed, and each hears what the other revoked.
+//! that it can't keep. A log that nobody reads stops nothing. Two servers on one folder are allowed, and each hears what the other revoked.
 
 mod process;
 
@@ -12,6 +12,22 @@ use std::time::{Duration, Instant};
 
 use process::{Http, Line, Server, arguments, command, configure, register, until};
 use serde_json::{Value, json};
+
+/// A reader of the log who stalls (here: one who reads nothing at all) stalls nobody else: far more is
+/// logged than a pipe holds, every request is answered, and the server still ends when it is told to.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (unread, stderr) = std::io::pipe().unwrap();
+    let command = command(folder.path(), &[("MANGAHUB_LOG_LEVEL", "debug"), ("MANGAHUB_LOG_FORMAT", "json")]);
+    let server = Server::spawn_with(command, folder.path(), stderr.into()).until_ready();
+    let mut client = Http::connect(server.address("http"), "").unwrap();
+    for _ in 0..2000 {
+        assert_eq!(client.call("GET", "/health", None).unwrap().0, 200);
+    }
+    assert!(server.terminate().success());
+    drop(unread);
+}
 
 /// A data folder that can't be made or written, a database that is none: one line that names the thing,
 /// and exit status 1.

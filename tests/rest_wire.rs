@@ -39,6 +39,32 @@ fn pipelined_requests_are_answered_in_order() {
     http.get("/health", None);
 }
 
+/// A client that pipelines more than it reads is read no further, in the middle of a request too. That
+/// is not its fault: however long it takes for the answers, the rest of the request is then waited for.
+#[test]
+fn a_paused_request_is_not_overdue() {
+    const REQUESTS: usize = 400;
+    // A quarter of what a connection may be owed.
+    const PAUSED_FROM: u64 = 256 << 10;
+    let server = TestServer::with(|config| config.http.head_timeout_ms = 300);
+    let mut http = server.http();
+    let whole = request("GET", "/api/v1/manga/all", &[], b"");
+    let (start, end) = whole.split_at(20);
+    let mut bytes = whole.repeat(REQUESTS);
+    bytes.extend(start);
+    http.send(&bytes);
+    let mut turns = std::iter::repeat_with(|| server.varz());
+    let owes_much = |varz: &Value| varz["held_bytes"]["send"].as_u64() >= Some(PAUSED_FROM);
+    let paused = common::await_true("the server to read no further", || turns.next().filter(owes_much));
+    let later = paused["uptime_seconds"].as_u64().unwrap() + 2;
+    server.await_varz("several deadlines to pass", |varz| varz["uptime_seconds"].as_u64() >= Some(later));
+    for _ in 0..REQUESTS {
+        assert_eq!(http.reply().status, 200);
+    }
+    http.send(end);
+    assert_eq!(http.reply().status, 200);
+}
+
 /// HEAD is GET without the body: the same head, and the connection is free for the next request.
 #[test]
 fn head_is_get_without_a_body() {

@@ -106,15 +106,16 @@ fn replies_stay_behind_what_was_caused_before() {
     assert!(desk.net.has_ended(teller));
 }
 
-/// A panic in a call, in what follows a job and in the refusal of a job is answered, ends its own
+/// A panic in a call, in what follows a job, in the refusal of a job and in a look inside is answered, ends its own
 /// connection, and nobody else's.
 #[test]
 fn a_panic_ends_one_connection_only() {
     let mut desk = Desk::new(ReactorLimits::default(), LaneBounds { write: 1, ..LaneBounds::SMALL });
-    let (bystander, clients) = (desk.client(), [desk.client(), desk.client(), desk.client()]);
+    let (bystander, clients) = (desk.client(), [desk.client(), desk.client(), desk.client(), desk.client()]);
     desk.send(clients[0], "panic");
     desk.send(clients[1], "write panic");
     desk.send(clients[2], "write panic");
+    desk.send(clients[3], "ask panic");
     desk.work();
     for client in clients {
         assert_eq!(desk.lines(client), ["our fault"]);
@@ -122,9 +123,9 @@ fn a_panic_ends_one_connection_only() {
     }
     desk.send(bystander, "say well");
     assert_eq!(desk.lines(bystander), ["well"]);
-    assert_eq!((desk.closes(CloseReason::Internal), desk.reactor.stats().panics), (0, 3));
+    assert_eq!((desk.closes(CloseReason::Internal), desk.reactor.stats().panics), (0, 4));
     desk.pass(LINGER_MS);
-    assert_eq!((desk.closes(CloseReason::Internal), desk.reactor.connections()), (3, 1));
+    assert_eq!((desk.closes(CloseReason::Internal), desk.reactor.connections()), (4, 1));
 }
 
 /// What was stored is told although the one who asked for it has gone, and its slot is another's.

@@ -45,6 +45,9 @@ fn only_the_second_dialect_takes_a_token_at_the_top() {
     v1.send(&auth);
     assert!(v1.expect("auth_failed")["data"]["reason"].is_string());
     v1.expect_end();
+    let mut beside_empty_data = server.v2();
+    beside_empty_data.send(&json!({"type": "auth", "token": account.token, "data": {}}));
+    beside_empty_data.expect("auth_success");
 }
 
 /// A token that does not count is refused in each dialect's own shape, and the connection ends.

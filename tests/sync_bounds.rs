@@ -91,6 +91,26 @@ fn the_rate_is_counted_per_user() {
     (0..10).for_each(|_| drop(other.expect("pong")));
 }
 
+/// Whoever has no user is counted by address: a flood of first messages that are none is told so, and
+/// a session that begins properly is not held up by it.
+#[test]
+fn strangers_are_counted_per_address() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 1;
+        config.limits.messages_burst = 3;
+    });
+    let alice = server.register("alice");
+    let refused = (0..6).map(|_| {
+        let mut stranger = server.v1();
+        stranger.say("ping", json!({}));
+        stranger.expect("auth_failed")["data"]["reason"].as_str().unwrap().to_owned()
+    });
+    let reasons: Vec<String> = refused.collect();
+    assert_eq!(reasons[..3], ["Authentication required"; 3]);
+    assert_eq!(reasons[5], "Rate limit exceeded");
+    server.session_v1(&alice);
+}
+
 /// Heartbeats do not count.
 #[test]
 fn heartbeats_are_free() {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::MangaHub;
-use crate::handlers::api::{Answer, ApiError, ErrorKind, Reply, Via};
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Lack, Reply, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
@@ -152,46 +152,57 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
     ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
-    let claims = check_access(request, route, ctx)?;
-    let call = route.prepare(&Input::Http(request, &params))?;
+    let claims = authenticate(request, route, ctx)?;
     match claims {
+        // The token of some tool: what its user may do is looked up with the user.
         Some(claims) if claims.issued_at.is_none() => {
-            run_if_user_exists(claims, call, ctx);
+            let call = route.prepare(&Input::Http(request, &params))?;
+            run_if_user_exists(claims, route, call, ctx);
             Ok(())
         }
         claims => {
+            claims.as_ref().map_or(Ok(()), |claims| authorize(claims, route.access))?;
+            let call = route.prepare(&Input::Http(request, &params))?;
             ctx.set_caller(claims.map(Caller::from));
             call(session, ctx)
         }
     }
 }
 
-/// The claims of the request's token, where the route needs one.
-fn check_access(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
+/// The claims of the request's token, where the route needs one or makes a difference for one.
+fn authenticate(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<Option<Claims>, ApiError> {
     if route.access == Access::Public {
         return Ok(None);
     }
+    let [no_header, bad_header, bad_token] = route.family.unauthorized();
     let unauthorized = |message| ApiError::new(ErrorKind::Unauthorized, message);
     let token = match (request.bearer(), request.has_header("authorization")) {
         (Some(token), _) => token,
-        (None, false) => return Err(unauthorized("Authorization header required")),
-        (None, true) => return Err(unauthorized("Invalid authorization header format")),
+        (None, false) if route.access == Access::Guest => return Ok(None),
+        (None, false) => return Err(unauthorized(no_header)),
+        (None, true) => return Err(unauthorized(bad_header)),
     };
-    let claims = auth::check_token(token, ctx)?;
-    match route.access {
-        Access::Admin if claims.role != Role::Admin => {
-            Err(ApiError::new(ErrorKind::Forbidden, "Only an administrator may do this"))
+    auth::check_token(token, ctx).map(Some).map_err(|_| unauthorized(bad_token))
+}
+
+/// Whether a token is enough for a route.
+fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
+    let (role, own) = (claims.role, claims.scopes.as_deref());
+    let (message, lack) = match access {
+        Access::Admin if role != Role::Admin || !scope::allows(role, own, "admin:*") => {
+            ("Only an administrator may do this", Lack::Role(role))
         }
-        Access::Scope(wanted) if !scope::allows(claims.role, wanted) => {
-            Err(ApiError::new(ErrorKind::Forbidden, "Insufficient scopes"))
+        Access::Scope(required) if !scope::allows(role, own, required) => {
+            ("Insufficient scopes", Lack::Scopes { required, granted: scope::granted(role, own) })
         }
-        _ => Ok(Some(claims)),
-    }
+        _ => return Ok(()),
+    };
+    Err(ApiError { lack: Some(Box::new(lack)), ..ApiError::new(ErrorKind::Forbidden, message) })
 }
 
 /// A token that some tool made, without the time of issue, is believed if its user exists and has
 /// never logged out everywhere.
-fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
+fn run_if_user_exists(claims: Claims, route: &'static Route, call: Prepared, ctx: &mut Ctx<'_>) {
     let id = claims.user_id.clone();
     ctx.run(
         Lane::Read,
@@ -199,11 +210,14 @@ fn run_if_user_exists(claims: Claims, call: Prepared, ctx: &mut Ctx<'_>) {
         move |user, session, ctx| match user {
             Ok(user) if user.valid_from == 0 => {
                 // Such a token proves who it is for, and nothing else it says.
-                ctx.set_caller(Some(Caller { id: user.id, username: user.username.into(), role: user.role }));
+                let claims = Claims { username: user.username, role: user.role, ..claims };
+                authorize(&claims, route.access)?;
+                ctx.set_caller(Some(Caller::from(claims)));
                 call(session, ctx)
             }
             Ok(_) | Err(StoreError::NotFound) => {
-                Err(ApiError::new(ErrorKind::Unauthorized, "Invalid or expired token"))
+                let [.., bad_token] = route.family.unauthorized();
+                Err(ApiError::new(ErrorKind::Unauthorized, bad_token))
             }
             Err(error) => Err(error.into()),
         },
@@ -232,6 +246,36 @@ fn family(via: Via, session: &Session) -> Family {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A role opens its routes, and a token's own scopes close some of them again, an administrator's too.
+    #[test]
+    fn scopes_open_routes() {
+        let claims = |role, scopes: Option<&[&str]>| Claims {
+            user_id: crate::store::model::UserId::parse("a").unwrap(),
+            username: "a".into(),
+            role,
+            scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
+            issued_at: None,
+        };
+        let write = Access::Scope("write:manga");
+        assert_eq!(authorize(&claims(Role::User, Some(&[])), Access::User), Ok(()));
+        assert_eq!(authorize(&claims(Role::Admin, None), Access::Admin), Ok(()));
+        assert_eq!(authorize(&claims(Role::Admin, None), write), Ok(()));
+        let refused = |claims: Claims, access| {
+            let error = authorize(&claims, access).unwrap_err();
+            (error.message.into_owned(), *error.lack.unwrap())
+        };
+        let lacks = |granted: &[&str]| {
+            let granted = granted.iter().map(|scope| (*scope).to_owned()).collect();
+            ("Insufficient scopes".to_owned(), Lack::Scopes { required: "write:manga", granted })
+        };
+        assert_eq!(refused(claims(Role::User, None), write), lacks(scope::of(Role::User)));
+        assert_eq!(refused(claims(Role::User, Some(&["write:manga", "read:manga"])), write), lacks(&["read:manga"]));
+        assert_eq!(refused(claims(Role::Admin, Some(&["read:manga"])), write), lacks(&["read:manga"]));
+        let role = |role| ("Only an administrator may do this".to_owned(), Lack::Role(role));
+        assert_eq!(refused(claims(Role::User, Some(&["admin:*"])), Access::Admin), role(Role::User));
+        assert_eq!(refused(claims(Role::Admin, Some(&["read:*"])), Access::Admin), role(Role::Admin));
+    }
 
     /// Loopback names, addresses and listed hosts are ours; any other name could be a trap.
     #[test]

@@ -8,7 +8,7 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Caller, Ctx, auth};
+use crate::handlers::{Caller, Ctx, sync_auth};
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
 use crate::reactor::service::{Flow, Io};
@@ -67,7 +67,8 @@ impl MangaHub {
                 ctx.state.counts.call(usize::from(via.0));
                 route.prepare(&Input::Line(&message.data)).and_then(|run| run(session, &mut ctx))
             }
-            _ => Err(ApiError::new(ErrorKind::Unauthorized, "Authentication required")),
+            // It is refused anyway; an address that sends many of them hears that instead.
+            _ => spend(session, &mut ctx).and(Err(ApiError::new(ErrorKind::Unauthorized, "Authentication required"))),
         };
         if let Err(error) = outcome {
             refuse_session(error, &mut ctx);
@@ -78,7 +79,7 @@ impl MangaHub {
 
 /// A session that can't begin: says why, and closes.
 pub(super) fn refuse_session(error: ApiError, ctx: &mut Ctx<'_>) {
-    let reason = auth::close_reason(error.kind);
+    let reason = sync_auth::close_reason(error.kind);
     ctx.refuse(error);
     ctx.close(reason);
 }
@@ -104,9 +105,13 @@ fn find(message: &Message<'_>, service: ServiceKind) -> Result<Found, ApiError> 
     })
 }
 
+/// Takes a message from what its user may send, or its address where there is no user.
 fn spend(session: &Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let (Some(member), rate) = (session.member, ctx.state.settings.messages) else { return Ok(()) };
-    let spent = ctx.state.members.spend(member, rate, ctx.now.mono_ms);
+    let (rate, now_ms) = (ctx.state.settings.messages, ctx.now.mono_ms);
+    let spent = match session.member {
+        Some(member) => ctx.state.members.spend(member, rate, now_ms),
+        None => ctx.state.strangers.take(ctx.peer.ip(), rate, now_ms),
+    };
     spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
 }
 

@@ -1,4 +1,4 @@
-//! `mangahub admin`: accounts made by the operator, who needs no server for it.
+//! `mangahub admin`: accounts made and deleted by the operator, who needs no server for it.
 //!
 //! Here are the arguments and the reading of a password; passwords come from standard input only,
 //! since arguments show up in process lists and histories.
@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::{Exit, Failure};
 use crate::config::Config;
 use crate::handlers::api::ApiError;
-use crate::handlers::auth;
+use crate::handlers::{account, password};
 use crate::logs::Redacted;
 use crate::serve;
 use crate::store::model::{self, User, UserId};
-use crate::store::{self, StoreError, StoreOptions};
+use crate::store::{self, ERASED_ROWS_MAX, Store, StoreError, StoreOptions};
 
 /// The commands about accounts.
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,9 @@ pub enum AdminCommand {
     /// Make an account; the first admin is made this way
     #[command(after_help = EXAMPLE)]
     CreateUser(CreateUserArguments),
+    /// Delete an account and everything of its user's, for good
+    #[command(after_help = DELETE_EXAMPLE)]
+    DeleteUser(DeleteUserArguments),
 }
 
 /// What `create-user` takes.
@@ -39,6 +42,16 @@ pub struct CreateUserArguments {
     /// Read the password from standard input, one line
     #[arg(long, required = true)]
     pub password_stdin: bool,
+}
+
+/// What `delete-user` takes.
+#[derive(Debug, Args)]
+pub struct DeleteUserArguments {
+    /// The name or the e-mail address
+    pub login: String,
+    /// Yes, all of it: nothing brings it back
+    #[arg(long, required = true)]
+    pub yes: bool,
 }
 
 /// What an account may do.
@@ -121,6 +134,10 @@ const EXAMPLE: &str = "\
 Example:
   mangahub admin create-user ann --email ann@example.org --role admin --password-stdin < password.txt";
 
+const DELETE_EXAMPLE: &str = "\
+Example:
+  mangahub admin delete-user ann --yes";
+
 /// Shorter ones are guessed; refused.
 const PASSWORD_CHARS_MIN: usize = 8;
 
@@ -133,8 +150,8 @@ const LINE_BYTES_MAX: u64 = PASSWORD_BYTES_MAX as u64 + 3;
 /// Makes an account in the store, with a server running on it or not.
 pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Result<(), Failure> {
     let wrong = |error: ApiError| Failure::new(Exit::Usage, error);
-    let username = auth::check_username(user.name, USERNAME_CHARACTERS_MAX).map_err(wrong)?;
-    let email = auth::check_email(user.email).map_err(wrong)?;
+    let username = account::check_username(user.name, USERNAME_CHARACTERS_MAX).map_err(wrong)?;
+    let email = account::check_email(user.email).map_err(wrong)?;
     let failed = |error: StoreError| match error {
         StoreError::Conflict => Failure::new(Exit::Conflict, "that name or e-mail address is taken; choose another"),
         other => Failure::new(Exit::Failure, other),
@@ -143,7 +160,7 @@ pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Re
         id: UserId::from(Uuid::new_v4()),
         username,
         email,
-        password_hash: auth::hash(user.password.expose(), config.auth.bcrypt_cost).map_err(failed)?,
+        password_hash: password::hash(user.password.expose(), config.auth.bcrypt_cost).map_err(failed)?,
         role: match user.role {
             Role::Admin => model::Role::Admin,
             Role::User => model::Role::User,
@@ -155,6 +172,28 @@ pub fn create_user(config: &Config, user: CreateUser, out: &mut dyn Write) -> Re
     let mut open = store::open(&options).map_err(|error| Failure::new(Exit::Failure, error))?;
     serve::at_once(&mut *open.writer, |store| store.create_user(&account)).map_err(failed)?;
     writeln!(out, "✓ {} {} ({}) can log in now", account.role.as_str(), account.username, account.id)?;
+    Ok(())
+}
+
+/// Deletes an account, with a server running on the store or not. A server ends the user's sessions within
+/// a second.
+pub fn delete_user(config: &Config, login: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let failed = |error: StoreError| match error {
+        StoreError::NotFound => Failure::new(Exit::NotFound, "there is no such account"),
+        other => Failure::new(Exit::Failure, other),
+    };
+    let options = StoreOptions { readers: 1, ..serve::store_options(config) };
+    let mut open = store::open(&options).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let now_s = jiff::Timestamp::now().as_second();
+    let oldest_s = now_s - serve::token_s_max(config);
+    let delete = |store: &mut dyn Store| {
+        let user = store.user_by_login(login)?;
+        store.delete_user(&user.id, (now_s + 1).max(user.valid_from + 1), oldest_s)?;
+        Ok(user)
+    };
+    let user = serve::at_once(&mut *open.writer, delete).map_err(failed)?;
+    while serve::at_once(&mut *open.writer, |store| store.erase_deleted(ERASED_ROWS_MAX)).map_err(failed)? {}
+    writeln!(out, "✓ {} ({}) is gone, with everything that was theirs", user.username, user.id)?;
     Ok(())
 }
 

@@ -11,12 +11,16 @@ use serde_json::value::RawValue;
 use super::conflict::Conflict;
 use super::effect::Vocabulary;
 use super::key::ConnKey;
+use super::monitor::Parts;
+use super::opinions;
 use super::progress;
+use super::refresh;
 use super::session::MemberId;
 use super::work::Work;
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, UnixMillis, User, UserId, Window,
+    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
+    Window,
 };
 
 /// The product's nouns for the reactor.
@@ -77,6 +81,10 @@ pub enum Reply {
     LoggedIn(Box<User>, String),
     /// A user's own account.
     Account(Box<User>),
+    /// What the second family's logins answer.
+    Tokens(refresh::Reply),
+    /// Everything of a user's, already in its shape.
+    Export(Vec<u8>),
     /// Part of the catalogue.
     MangaList(Page<Manga>, Window),
     /// One series, already in its shape and shared with whoever asked before.
@@ -93,6 +101,8 @@ pub enum Reply {
     Changed(progress::Changed),
     /// A reading history.
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
+    /// About ratings, comments and reviews.
+    Opinion(opinions::Reply),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.
@@ -120,6 +130,8 @@ pub enum Reply {
         /// The store answers.
         store: bool,
     },
+    /// How each part of the server is.
+    Parts(Parts),
     /// A page for an operator.
     Page(&'static str, Vec<u8>),
     /// Goodbye to a session, with the pause before its client should come back.
@@ -200,6 +212,21 @@ pub struct Series {
     pub latest_chapter: Option<Chapter>,
 }
 
+/// What is remembered of a row.
+impl From<&Manga> for Series {
+    fn from(manga: &Manga) -> Self {
+        let facts = &manga.facts;
+        Self {
+            id: manga.id,
+            slug: facts.slug.clone(),
+            title: facts.title.clone(),
+            status: facts.status,
+            chapters_total: facts.chapters_total,
+            latest_chapter: facts.latest_chapter,
+        }
+    }
+}
+
 /// Who hears of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -253,6 +280,22 @@ pub struct ApiError {
     pub detail: Option<String>,
     /// What stands in the way of a change that is behind.
     pub conflict: Option<Box<Conflict>>,
+    /// What the caller's token lacks.
+    pub lack: Option<Box<Lack>>,
+}
+
+/// What a good token lacks for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// A scope.
+    Scopes {
+        /// The one that the call needs.
+        required: &'static str,
+        /// Those that the token has.
+        granted: Vec<String>,
+    },
+    /// The role of an administrator; it has this one.
+    Role(Role),
 }
 
 /// What a client can do about a refusal.
@@ -325,7 +368,7 @@ impl ErrorKind {
 impl ApiError {
     /// A refusal of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after_s: 0, detail: None, conflict: None }
+        Self { kind, message: message.into(), retry_after_s: 0, detail: None, conflict: None, lack: None }
     }
 
     /// A member is missing or wrong.

@@ -26,6 +26,8 @@ pub struct Catalogue {
     by_id: HashMap<MangaId, Arc<Series>>,
     by_slug: HashMap<Arc<str>, MangaId>,
     details: Details,
+    /// How often something that an answer shows has changed.
+    changes: u64,
 }
 
 /// Encoded answers, the oldest forgotten first.
@@ -40,19 +42,11 @@ impl Catalogue {
     /// Adds a series or replaces what was known of it.
     pub fn put(&mut self, manga: &Manga) {
         let facts = &manga.facts;
-        let series = Series {
-            id: manga.id,
-            slug: facts.slug.clone(),
-            title: facts.title.clone(),
-            status: facts.status,
-            chapters_total: facts.chapters_total,
-            latest_chapter: facts.latest_chapter,
-        };
-        if let Some(before) = self.by_id.insert(manga.id, Arc::new(series)) {
+        if let Some(before) = self.by_id.insert(manga.id, Arc::new(Series::from(manga))) {
             self.by_slug.remove(before.slug.as_str());
         }
         self.by_slug.insert(facts.slug.as_str().into(), manga.id);
-        self.details.forget(manga.id);
+        self.forget_detail(manga.id);
     }
 
     /// The series that a client named.
@@ -78,9 +72,23 @@ impl Catalogue {
         self.details.by_id.get(&id).cloned()
     }
 
-    /// Keeps the answer that was made for a series.
-    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<[u8]>) {
-        self.details.keep(id, detail);
+    /// How often something has changed so far: to be noted before what an answer shows is read.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Keeps the answer that was made for a series, unless something has changed since it was read:
+    /// it could show what was there before.
+    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<[u8]>, changes_before: u64) {
+        if changes_before == self.changes {
+            self.details.keep(id, detail);
+        }
+    }
+
+    /// Forgets the answer that was made for a series, because something that it shows has changed.
+    pub fn forget_detail(&mut self, id: MangaId) {
+        self.changes += 1;
+        self.details.forget(id);
     }
 
     /// How many series there are.
@@ -149,10 +157,26 @@ mod tests {
     fn a_change_replaces_names_and_answers() {
         let mut catalogue = Catalogue::default();
         catalogue.put(&manga(1, "old"));
-        catalogue.keep_detail(1, Arc::from(&b"x"[..]));
+        catalogue.keep_detail(1, Arc::from(&b"x"[..]), catalogue.changes());
         catalogue.put(&manga(1, "new"));
         assert!(catalogue.find(&MangaRef::Slug("old".into())).is_none());
         assert!(catalogue.find(&MangaRef::Slug("new".into())).is_some());
+        assert!(catalogue.detail(1).is_none());
+    }
+
+    /// What was read before a change and arrives after it is not kept; what was read since is, until
+    /// the next change.
+    #[test]
+    fn a_late_answer_is_not_kept() {
+        let mut catalogue = Catalogue::default();
+        catalogue.put(&manga(1, "one"));
+        let before = catalogue.changes();
+        catalogue.forget_detail(1);
+        catalogue.keep_detail(1, Arc::from(&b"old"[..]), before);
+        assert!(catalogue.detail(1).is_none());
+        catalogue.keep_detail(1, Arc::from(&b"new"[..]), catalogue.changes());
+        assert!(catalogue.detail(1).is_some());
+        catalogue.forget_detail(1);
         assert!(catalogue.detail(1).is_none());
     }
 

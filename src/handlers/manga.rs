@@ -42,6 +42,7 @@ fn detail(args: Detail, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         ctx.reply(Reply::MangaDetail(made));
         return Ok(());
     }
+    let changes = ctx.state.catalogue.changes();
     ctx.run(
         Lane::Read,
         move |store| store.manga(id),
@@ -51,7 +52,7 @@ fn detail(args: Detail, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
                 other => other.into(),
             })?;
             let made: std::sync::Arc<[u8]> = (args.shape)(&manga).into();
-            ctx.state.catalogue.keep_detail(id, made.clone());
+            ctx.state.catalogue.keep_detail(id, made.clone(), changes);
             ctx.reply(Reply::MangaDetail(made));
             Ok(())
         },

@@ -6,22 +6,29 @@
 //! reply into bytes.
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
-//! then an area: `progress`, `library`, `manga`, `auth`, `monitor`.
+//! then an area: `progress`, `library`, `manga`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
+//! `monitor`.
 
+pub mod account;
 pub mod api;
 pub mod auth;
 pub mod catalogue;
 pub mod conflict;
 pub mod effect;
+pub mod export;
 pub mod hub;
 pub mod key;
 pub mod library;
 pub mod manga;
 pub mod monitor;
+pub mod opinions;
+pub mod password;
 pub mod progress;
 pub mod rate;
+pub mod refresh;
 pub mod scope;
 pub mod session;
+pub mod sync_auth;
 pub mod token;
 pub mod work;
 
@@ -34,7 +41,7 @@ use rand_chacha::rand_core::Rng;
 use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic};
 use catalogue::Catalogue;
 use effect::{CloseReason, Effect, Lane, Now};
-use rate::{Backoff, Bucket, Rate};
+use rate::{Backoff, Bucket, Buckets, Rate};
 use session::{Addresses, Member, Members, Session};
 use token::{Keys, Revocations};
 use work::Work;
@@ -60,6 +67,8 @@ pub struct Call<A> {
 pub enum Access {
     /// Anyone.
     Public,
+    /// Anyone too, and whoever shows a token is known by it; one that is no good is refused.
+    Guest,
     /// Whoever has a good token.
     User,
     /// Whoever has a token whose role grants this scope; see [`scope`].
@@ -93,6 +102,8 @@ pub struct State {
     pub revocations: Revocations,
     /// What tokens are signed with.
     pub keys: Keys,
+    /// What those without a user send, by address.
+    pub strangers: Buckets<IpAddr>,
     /// Failed logins by account and address.
     pub login_pauses: Backoff<(IpAddr, String)>,
     /// Failed logins by address.
@@ -105,6 +116,8 @@ pub struct State {
     pub data_version: i64,
     /// Whether the writer could work at the last look: readers don't notice when it can't.
     pub writer_works: bool,
+    /// What is left of users who were deleted.
+    pub erasing: account::Erasing,
     /// What was counted by name.
     pub counts: monitor::Counts,
     /// The server is on its way out.
@@ -123,13 +136,17 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// How long a token from the first family's login lives, in seconds.
     pub v1_token_s: i64,
-    /// The longest life of any token, in seconds.
+    /// How long an access token from the second family's login lives, in seconds.
+    pub v2_access_s: i64,
+    /// How long a refresh token lives, in seconds.
+    pub v2_refresh_s: i64,
+    /// The longest life of any token but refresh tokens, in seconds.
     pub token_s_max: i64,
     /// Everyone hears of public progress; else only its user.
     pub broadcast_all: bool,
     /// How often everyone may be told something.
     pub broadcasts: Rate,
-    /// How many messages a user may send.
+    /// How many messages a user may send, and an address on behalf of nobody.
     pub messages: Rate,
     /// Connections a user may have; 0 for any number.
     pub connections_per_user: u32,
@@ -169,6 +186,7 @@ impl State {
             members: Members::default(),
             addresses: Addresses::default(),
             revocations: Revocations::default(),
+            strangers: Buckets::default(),
             login_pauses: Backoff::new(5, 30_000),
             // Many people can share an address, so it is slowed down and never shut out.
             address_pauses: Backoff::new(50, 1000),
@@ -176,6 +194,7 @@ impl State {
             broadcast_ms: 0,
             data_version: 0,
             writer_works: true,
+            erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
             draining: false,
             started_ms,
@@ -185,9 +204,14 @@ impl State {
 
     /// An id like no other.
     pub fn fresh_id(&mut self) -> uuid::Uuid {
-        let mut bytes = [0; 16];
+        uuid::Builder::from_random_bytes(self.random_bytes()).into_uuid()
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random_bytes<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
         self.random.fill_bytes(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
+        bytes
     }
 }
 

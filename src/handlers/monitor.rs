@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, auth};
+use super::{Access, Call, Ctx, account, auth};
 use crate::store::StoreError;
 
 /// Whether the server is well.
 pub const HEALTH: Call<()> = Call { name: "health", access: Access::Public, lane: Lane::Read, run: health };
 /// Whether it should be sent new clients.
 pub const READY: Call<()> = Call { name: "ready", access: Access::Public, lane: Lane::Read, run: ready };
+/// How each part of the server is.
+pub const PARTS: Call<Asked> = Call { name: "parts", access: Access::Public, lane: Lane::Read, run: parts };
 /// Metrics for Prometheus.
 pub const METRICS: Call<()> = Call {
     name: "metrics",
@@ -49,6 +51,28 @@ pub const PING: Call<Option<Box<serde_json::value::RawValue>>> =
 /// Ends the session.
 pub const DISCONNECT: Call<()> =
     Call { name: "sync.disconnect", access: Access::User, lane: Lane::Reactor, run: disconnect };
+
+/// Which part somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// The server, which answers and so is well.
+    Server,
+    /// The store, to read and to write.
+    Store,
+}
+
+/// How each part of the server is, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Which one was asked for.
+    pub asked: Asked,
+    /// Whether it can be read.
+    pub store: &'static str,
+    /// Whether it could be written to at the last look.
+    pub writer: &'static str,
+    /// Whether the loop takes new connections.
+    pub reactor: &'static str,
+}
 
 /// What was counted by name since the start.
 #[derive(Debug, Default)]
@@ -86,6 +110,25 @@ fn health(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         |alive, _, ctx| {
             let (draining, writes) = (ctx.state.draining, ctx.state.writer_works);
             ctx.reply(Reply::Health { draining, store: alive.is_ok() && writes });
+            Ok(())
+        },
+    );
+    Ok(())
+}
+
+fn parts(asked: Asked, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    ctx.run(
+        Lane::Read,
+        |store| store.ping(),
+        move |alive, _, ctx| {
+            let store = match alive {
+                Ok(()) => "ok",
+                Err(StoreError::Busy) => "busy",
+                Err(_) => "down",
+            };
+            let writer = if ctx.state.writer_works { "ok" } else { "down" };
+            let reactor = if ctx.state.draining { "draining" } else { "ok" };
+            ctx.reply(Reply::Parts(Parts { asked, store, writer, reactor }));
             Ok(())
         },
     );
@@ -133,7 +176,9 @@ fn disconnect(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError>
 pub fn tick(ctx: &mut Ctx<'_>) {
     let now_ms = ctx.now.mono_ms;
     ctx.state.members.sweep(now_ms);
+    ctx.state.strangers.sweep(now_ms);
     auth::sweep(ctx);
+    account::erase_if_due(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;
@@ -148,6 +193,8 @@ pub fn tick(ctx: &mut Ctx<'_>) {
             ctx.state.writer_works = seen.is_ok();
             if let Ok((version, revoked)) = seen {
                 ctx.state.data_version = version;
+                // Who wrote may have deleted somebody, and have ended since.
+                ctx.state.erasing.due |= revoked.is_some();
                 take_over(revoked.unwrap_or_default(), ctx);
             }
             Ok(())

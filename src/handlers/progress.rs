@@ -136,6 +136,9 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
         move |outcome, _, ctx| {
             let outcome = outcome.map_err(|error| not_there(error, &args.unknown))?;
             let (stored, change) = outcome.stored(&series)?;
+            if change.rating.is_some() {
+                ctx.state.catalogue.forget_detail(series.id);
+            }
             let edited = args.unknown == Unknown::EntryMustExist;
             if !edited || is_progress(&change) {
                 tell(&stored, change, caller, series.clone(), ctx);

@@ -57,6 +57,35 @@ impl Bucket {
     }
 }
 
+/// Buckets by key, for those that nothing else is kept of. A full bucket is forgotten.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    buckets: HashMap<K, Bucket>,
+}
+
+impl<K> Default for Buckets<K> {
+    fn default() -> Self {
+        Self { buckets: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Takes a token from a key's bucket, or says in how many milliseconds there is one. When too
+    /// many keys are remembered, one that is not among them pays nothing: whoever has that many
+    /// addresses is not slowed down by any one of them.
+    pub fn take(&mut self, key: K, rate: Rate, now_ms: u64) -> Result<(), u32> {
+        if rate.per_second == 0 || (self.buckets.len() >= KEYS_MAX && !self.buckets.contains_key(&key)) {
+            return Ok(());
+        }
+        self.buckets.entry(key).or_default().take(rate, now_ms)
+    }
+
+    /// Forgets the buckets that are full again.
+    pub fn sweep(&mut self, now_ms: u64) {
+        self.buckets.retain(|_, bucket| !bucket.is_full(now_ms));
+    }
+}
+
 /// Pauses after failures: the first few are free, then each one doubles the wait, up to a bound
 /// that a person can sit out. It is never a lock-out.
 #[derive(Debug)]
@@ -155,6 +184,18 @@ mod tests {
     fn zero_is_off() {
         let mut bucket = Bucket::default();
         assert!((0..10_000).all(|_| bucket.take(Rate { per_second: 0, burst: 0 }, 0).is_ok()));
+    }
+
+    /// Each key has a bucket of its own, however often the full ones are forgotten.
+    #[test]
+    fn keys_do_not_share_a_bucket() {
+        let mut buckets = Buckets::default();
+        assert_eq!((0..200).filter(|_| buckets.take("a", RATE, 0).is_ok()).count(), 100);
+        buckets.sweep(0);
+        assert!(buckets.take("a", RATE, 0).is_err());
+        assert_eq!(buckets.take("b", RATE, 0), Ok(()));
+        buckets.sweep(10_000);
+        assert_eq!(buckets.buckets.len(), 0);
     }
 
     /// Pauses double from one second to thirty, and success ends them.

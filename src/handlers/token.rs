@@ -21,6 +21,8 @@ pub struct Claims {
     pub username: String,
     /// What they may do.
     pub role: Role,
+    /// The scopes that the token itself has, where it says so; see [`scope`].
+    pub scopes: Option<Vec<String>>,
     /// When it was issued, in Unix seconds. Some clients' tools make tokens without it.
     pub issued_at: Option<i64>,
 }
@@ -60,6 +62,7 @@ struct Presented {
     role: Option<String>,
     iss: Option<String>,
     sub: Option<String>,
+    scopes: Option<Vec<String>>,
     iat: Option<f64>,
     nbf: Option<f64>,
     exp: f64,
@@ -119,6 +122,7 @@ impl Keys {
             user_id: UserId::parse(&presented.user_id).ok_or(BadToken)?,
             username: presented.username,
             role: presented.role.as_deref().and_then(Role::parse).unwrap_or(Role::User),
+            scopes: presented.scopes,
             issued_at: presented.iat.map(|iat| iat as i64),
         })
     }

@@ -87,6 +87,21 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A text of one line or many that must be there and say something: at most so many characters, of
+    /// which no code point has more than four bytes. It comes back as it was sent, so of the control
+    /// characters only those that lay text out are taken: tabs and ends of lines, `\n` or `\r\n`.
+    pub fn need_long_text(&self, name: &str, characters_max: usize) -> Result<String, ApiError> {
+        let text = self.short_text(name, characters_max)?.ok_or_else(|| missing(name))?;
+        if text.trim().is_empty() {
+            return Err(ApiError::invalid(format!("{name}: must not be empty")));
+        }
+        let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        match text.replace("\r\n", "\n").contains(odd) {
+            true => Err(ApiError::invalid(format!("{name}: must not contain control characters"))),
+            false => Ok(text.into_owned()),
+        }
+    }
+
     /// A whole number within bounds, if there.
     pub fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, ApiError> {
         let expected = format!("a whole number from {min} to {max}");
@@ -195,6 +210,23 @@ mod tests {
         assert!(error(object.chapter("big")).starts_with("big: "));
         assert_eq!(error(object.need_text("x")), "x: required");
         assert_eq!(error(object.object("o")), "o: expected an object");
+    }
+
+    /// A long text is kept as it was, whatever its script, and refused when it hides something.
+    #[test]
+    fn long_texts_hide_nothing() {
+        let read = |text: &str| {
+            let body = serde_json::json!({ "t": text }).to_string();
+            Object::parse(body.as_bytes()).unwrap().need_long_text("t", 9)
+        };
+        for good in ["x", " x ", "a\nb\r\nc\t", "שלום", "\u{202e}evil", "👩‍👩‍👧‍👦", "界界界界界界界界界", "';--"]
+        {
+            assert_eq!(read(good).as_deref(), Ok(good));
+        }
+        for bad in ["", " \n\t", "a\0b", "a\rb", "\u{1b}[1m", "\u{7f}x", "\u{85}x", "ten charac"] {
+            assert!(error(read(bad)).starts_with("t: "), "{bad:?}");
+        }
+        assert_eq!(error(Object::default().need_long_text("t", 9)), "t: required");
     }
 
     /// What is not one object is refused, and a repeated member is not an object.

@@ -57,6 +57,17 @@ pub enum Family {
     Sync,
 }
 
+impl Family {
+    /// What a request is told that comes without a header, with a bad header, with a bad token: its
+    /// clients know these words.
+    pub const fn unauthorized(self) -> [&'static str; 3] {
+        match self {
+            Family::V2 => ["missing authorization header", "invalid authorization header format", "invalid token"],
+            _ => ["Authorization header required", "Invalid authorization header format", "Invalid or expired token"],
+        }
+    }
+}
+
 /// A message as a route reads it.
 pub enum Input<'a> {
     /// A request, and what its path's `{…}` stood for.
@@ -262,19 +273,23 @@ impl Node {
         node.methods.push((method, via));
     }
 
+    /// The place of a path. A fixed segment wins over `{…}`, unless the rest of the path leads nowhere
+    /// from there: a series may be called `all`. It goes as deep as the tree does, however long the path.
     fn find<'a>(&self, segments: &[Cow<'a, str>], params: &mut SmallVec<[Cow<'a, str>; 2]>) -> Option<&Node> {
-        let mut node = self;
-        for segment in segments {
-            node = match (node.children.get(segment.as_ref()), &node.any) {
-                (Some(child), _) => child,
-                (None, Some(any)) if !segment.is_empty() => {
-                    params.push(segment.clone());
-                    any
-                }
-                _ => return None,
-            };
+        let Some((segment, rest)) = segments.split_first() else {
+            return (!self.methods.is_empty()).then_some(self);
+        };
+        let fixed = self.children.get(segment.as_ref());
+        if let Some(found) = fixed.and_then(|child| child.find(rest, params)) {
+            return Some(found);
         }
-        (!node.methods.is_empty()).then_some(node)
+        let any = self.any.as_ref().filter(|_| !segment.is_empty())?;
+        params.push(segment.clone());
+        let found = any.find(rest, params);
+        if found.is_none() {
+            params.pop();
+        }
+        found
     }
 
     /// The methods for `Allow`, HEAD and OPTIONS among them.
@@ -345,5 +360,28 @@ mod tests {
         assert_eq!(found(Method::Get, "/api/v1/manga//", false), "nothing");
         assert_eq!(found(Method::Get, "/metrics", false), "nothing");
         assert_eq!(found(Method::Get, "/metrics", true), "metrics ");
+    }
+
+    /// A fixed segment from which the rest of the path leads nowhere stands for itself no longer, and
+    /// what was tried on the way leaves no argument behind.
+    #[test]
+    fn a_dead_end_is_left_again() {
+        let mut root = Node::default();
+        let paths = ["/a/all", "/a/{x}/b", "/a/me/{y}", "/{x}/{y}/{z}/end", "/a/me/me"];
+        (1..).zip(paths).for_each(|(number, path)| root.insert(path, Method::Get, Via(number)));
+        let look = |path: &str| {
+            let segments: Vec<Cow<'_, str>> = path.split('/').skip(1).map(|word| word.to_owned().into()).collect();
+            let mut params = SmallVec::new();
+            let via = root.find(&segments, &mut params).map_or(0, |node| node.methods[0].1.0);
+            format!("{via} {}", params.join(","))
+        };
+        assert_eq!(look("/a/all"), "1 ");
+        assert_eq!(look("/a/all/b"), "2 all");
+        assert_eq!(look("/a/me/b"), "3 b");
+        assert_eq!(look("/a/me/me"), "5 ");
+        assert_eq!(look("/a/me/b/end"), "4 a,me,b");
+        assert_eq!(look("/a/all/c"), "0 ");
+        assert_eq!(look("/a//b"), "0 ");
+        assert_eq!(look(&"/a".repeat(4000)), "0 ");
     }
 }

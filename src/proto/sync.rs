@@ -16,11 +16,11 @@ use super::routes::Route;
 use super::time::rfc3339;
 use super::{v1, v2};
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
-use crate::handlers::auth::{self, Authenticate};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::monitor;
 use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
+use crate::handlers::sync_auth::{self, Authenticate};
 use crate::store::model::{Chapter, UnixMillis, Window};
 
 /// The routes of both dialects.
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
     ];
     for service in [SyncV1, SyncV2] {
         routes.extend([
-            Route::line(service, "auth", auth::AUTHENTICATE, read_auth).unmetered(),
+            Route::line(service, "auth", sync_auth::AUTHENTICATE, read_auth).unmetered(),
             Route::line(service, "ping", monitor::PING, read_ping),
             Route::line(service, "stats", monitor::SYNC_STATS, |_| Ok(())),
             Route::line(service, "get_progress", progress::GET, read_manga),
@@ -69,7 +69,10 @@ impl<'a> Message<'a> {
             return Err(invalid("Invalid message format: timestamp must be an RFC 3339 string"));
         }
         let data = match service {
-            ServiceKind::SyncV2 if kind == "auth" && top.raw("data").is_none() => top,
+            ServiceKind::SyncV2 if kind == "auth" => {
+                let data = top.object("data")?;
+                if data.raw("token").is_some() { data } else { top }
+            }
             _ => top.object("data")?,
         };
         Ok(Self { kind, data })

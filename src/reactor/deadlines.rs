@@ -7,7 +7,7 @@ use super::conn::{Conn, Flags};
 use super::net::Net;
 use super::service::{Patience, Service};
 use super::timers::{Tick, tick_after, tick_passed};
-use super::{JOBS, Reactor, arm};
+use super::{JOBS, PAUSE_SHARE, Reactor, arm};
 use crate::handlers::effect::CloseReason;
 use crate::handlers::key::ConnKey;
 use crate::proto::Phase;
@@ -76,15 +76,18 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 
     /// Whether a silent peer is still taking what it is owed, slowly: that is its step then, which
-    /// `write_due` minds. The wait for its bytes starts anew.
+    /// `write_due` minds. The wait for its bytes starts anew; for a message that has begun only when
+    /// it is we who don't read on, because so much is owed.
     fn taking(&mut self, key: ConnKey) -> bool {
+        let paused_from = self.limits.send_bytes_max / PAUSE_SHARE;
         let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.write_due != 0) else { return false };
         let phase = conn.wire.phase(conn.rx.as_deref().unwrap_or(&RecvBuf::new()));
         let patience = self.service.patience(&conn.wire, phase, &conn.session);
-        if patience.renewed_by_bytes {
+        let taking = patience.renewed_by_bytes || conn.tx.len() >= paused_from;
+        if taking {
             conn.step_due = tick_after(self.now.mono_ms + u64::from(patience.ms));
         }
-        patience.renewed_by_bytes
+        taking
     }
 
     /// Lets the service say what was waited for in vain, and closes.

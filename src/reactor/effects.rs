@@ -176,8 +176,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
             draining: self.state != State::Running,
             open: &open,
         };
-        let reply = service.inspect(question, &view);
-        self.reply(key, reply);
+        match catch_unwind(AssertUnwindSafe(|| service.inspect(question, &view))) {
+            Ok(reply) => self.reply(key, reply),
+            Err(_) => self.recover(key),
+        }
     }
 
     /// Takes no more messages, and closes once everything owed is written.

@@ -11,10 +11,12 @@ pub trait Accounts {
     fn user(&mut self, id: &UserId) -> Result<User, StoreError>;
     /// The user with that name, or, when it holds an `@`, that e-mail address. ASCII case is ignored.
     fn user_by_login(&mut self, login: &str) -> Result<User, StoreError>;
-    /// Sets a new password hash, and voids every token issued before `valid_from` (Unix seconds).
+    /// Sets a new password hash, and voids every token issued before `valid_from` (Unix seconds) and every
+    /// refresh token.
     fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError>;
-    /// Voids every token of the user issued before `valid_from` (Unix seconds).
+    /// Voids every token of the user issued before `valid_from` (Unix seconds), and every refresh token.
     fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError>;
-    /// Every user whose tokens were voided at or after `since` (Unix seconds), and from when theirs count.
+    /// Every user whose tokens were voided at or after `since` (Unix seconds), deleted ones too, and from
+    /// when theirs count.
     fn revocations(&mut self, since: i64) -> Result<Vec<(UserId, i64)>, StoreError>;
 }

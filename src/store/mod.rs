@@ -7,13 +7,19 @@
 
 mod accounts;
 mod catalogue;
+mod departure;
 pub mod model;
+mod opinions;
 mod reading;
+mod refresh;
 pub mod sqlite;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
+pub use departure::{Departure, ERASED_ROWS_MAX};
+pub use opinions::Opinions;
 pub use reading::Reading;
+pub use refresh::{FAMILIES_MAX, RefreshTokens};
 
 /// What went wrong, named for what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -45,7 +51,7 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Reading {
+pub trait Store: Accounts + Catalogue + Departure + Opinions + Reading + RefreshTokens {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

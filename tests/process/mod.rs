@@ -31,9 +31,14 @@ impl Server {
     }
 
     /// Starts a command made from [`command`], and does not wait for it.
-    pub fn spawn(mut command: Command, folder: &Path) -> Self {
-        let _ = fs::remove_file(folder.join(PORTS_FILE));
+    pub fn spawn(command: Command, folder: &Path) -> Self {
         let stderr = File::options().create(true).append(true).open(folder.join(STDERR_FILE)).unwrap();
+        Self::spawn_with(command, folder, stderr.into())
+    }
+
+    /// The same, with a standard error that the caller looks after.
+    pub fn spawn_with(mut command: Command, folder: &Path, stderr: Stdio) -> Self {
+        let _ = fs::remove_file(folder.join(PORTS_FILE));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Self { child, folder: folder.to_owned(), addresses: Value::Null }
     }

@@ -28,7 +28,7 @@ impl Vocabulary for Words {
     type Topic = String;
     type Event = String;
     type Job = String;
-    type Question = ();
+    type Question = String;
 }
 
 /// The service. While `shut_until_ms` lies ahead, nothing may be published.
@@ -59,7 +59,7 @@ impl Board {
             }
             "tell" => Effect::Publish(first.to_owned(), second.to_owned()),
             "evict" => Effect::Evict(rest.to_owned(), CloseReason::Revoked),
-            "ask" => Effect::Inspect(()),
+            "ask" => Effect::Inspect(rest.to_owned()),
             "bye" => Effect::Close(CloseReason::Goodbye),
             "panic" => panic!("as it was told"),
             _ => Effect::Reply(format!("what is {verb}?")),
@@ -168,7 +168,8 @@ impl Service for Board {
 
     fn deliver(&mut self, _: Audience, _: &String) {}
 
-    fn inspect(&self, (): (), view: &View<'_>) -> String {
+    fn inspect(&self, question: String, view: &View<'_>) -> String {
+        assert_ne!(question, "panic", "as it was told");
         format!("{} open", view.connections)
     }
 

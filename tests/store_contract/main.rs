@@ -3,8 +3,14 @@
 //! A case is a function of a [`Fixture`]: an opened store and how to open it once more. A new backend
 //! adds one line to `backends!`, and nothing else.
 
+mod opinions;
+
+mod accounts;
+
+use accounts::*;
 use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
+use opinions::*;
 use proptest::prelude::*;
 
 /// Each backend, and how a fixture of it is made; then every case that all of them must pass.
@@ -59,6 +65,26 @@ contract!(
     groups_of_any_outcome_keep_exactly_what_succeeded,
     any_text_can_be_searched_for,
     history_is_what_a_list_would_be,
+    rating_sums_are_what_counting_gives,
+    a_rating_is_one_for_each_pair,
+    ratings_are_listed_without_private_ones,
+    comments_are_posted_edited_and_deleted,
+    comments_are_listed_by_series_and_by_user,
+    a_review_is_one_for_each_pair,
+    votes_count_once,
+    reviews_come_in_each_order,
+    opinions_of_nothing_are_not_found,
+    opinions_come_back_as_they_were,
+    readers_refuse_to_write_opinions,
+    refresh_tokens_are_good_once,
+    a_spent_refresh_token_ends_its_family,
+    refresh_tokens_are_not_shared,
+    refresh_tokens_are_revoked,
+    voiding_tokens_ends_families,
+    families_are_bounded,
+    deleted_users_are_gone_at_once,
+    erasing_goes_on,
+    own_rows_come_in_parts,
 );
 
 // Users

@@ -5,19 +5,21 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+pub mod export;
+mod opinions;
 pub mod read;
 pub mod show;
 
 use read::{
-    named, read_add, read_all, read_change_password, read_edit, read_history, read_list, read_login, read_register,
-    read_search, read_update, read_update_with_id,
+    named, read_add, read_all, read_change_password, read_delete_account, read_edit, read_history, read_list,
+    read_login, read_register, read_search, read_update, read_update_with_id,
 };
 use show::detail_body;
 
 use super::http1::Method;
 use super::routes::{Family, Route};
 use crate::handlers::manga::Detail;
-use crate::handlers::{auth, library, manga, monitor, progress};
+use crate::handlers::{account, auth, library, manga, monitor, password, progress};
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
@@ -27,8 +29,10 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Post, "/api/v1/auth/register", auth::REGISTER, read_register),
         Route::http(Family::V1, Post, "/api/v1/auth/login", auth::LOGIN, read_login),
         Route::http(Family::V1, Post, "/api/v1/auth/logout-all", auth::LOGOUT_ALL, |_| Ok(())),
-        Route::http(Family::V1, Get, "/api/v1/users/me", auth::ME, |_| Ok(())),
-        Route::http(Family::V1, Put, "/api/v1/users/me/password", auth::CHANGE_PASSWORD, read_change_password),
+        Route::http(Family::V1, Get, "/api/v1/users/me", account::ME, |_| Ok(())),
+        Route::http(Family::V1, Delete, "/api/v1/users/me", account::DELETE, read_delete_account),
+        Route::http(Family::V1, Get, "/api/v1/users/me/export", crate::handlers::export::EXPORT, export::read),
+        Route::http(Family::V1, Put, "/api/v1/users/me/password", password::CHANGE_PASSWORD, read_change_password),
         Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all),
         Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_list),
         Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
@@ -50,5 +54,6 @@ pub fn routes() -> Vec<Route> {
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
+    routes.extend(opinions::routes());
     routes
 }

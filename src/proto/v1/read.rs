@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
+use crate::handlers::account;
 use crate::handlers::api::ApiError;
-use crate::handlers::auth::{self, ChangePassword, Login, PasswordRule, Register};
+use crate::handlers::auth::{Login, Register};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::library::Add;
+use crate::handlers::password::{ChangePassword, PasswordRule};
 use crate::handlers::progress::{History, List, Unknown, Update};
 use crate::proto::json::{Object, missing};
 use crate::proto::routes::HttpInput;
@@ -18,8 +20,8 @@ use crate::store::model::{Chapter, MangaQuery, Publication, ReadingStatus, Windo
 pub(super) fn read_register(input: &HttpInput<'_>) -> Result<Register, ApiError> {
     let body = input.body()?;
     Ok(Register {
-        username: auth::check_username(body.need_text("username")?.into_owned(), USERNAME_CHARACTERS_MAX)?,
-        email: auth::check_email(body.need_text("email")?.into_owned())?,
+        username: account::check_username(body.need_text("username")?.into_owned(), USERNAME_CHARACTERS_MAX)?,
+        email: account::check_email(body.need_text("email")?.into_owned())?,
         password: PasswordRule::V1.check(body.need_text("password")?.into_owned())?,
     })
 }
@@ -42,6 +44,11 @@ pub(super) fn read_change_password(input: &HttpInput<'_>) -> Result<ChangePasswo
             error
         })?,
     })
+}
+
+/// The password alone: whose account it is, the token says.
+pub(super) fn read_delete_account(input: &HttpInput<'_>) -> Result<String, ApiError> {
+    Ok(input.body()?.need_text("password")?.into_owned())
 }
 
 pub(super) fn read_search(input: &HttpInput<'_>) -> Result<MangaQuery, ApiError> {

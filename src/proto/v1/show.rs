@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::export;
+use super::opinions;
 use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
@@ -59,20 +61,24 @@ fn show(reply: Reply) -> Response {
             let count = items.len();
             list(items, json!({"count": count}))
         }
+        Reply::Opinion(reply) => opinions::show(reply),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
+        Reply::Export(document) => export::file(document),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),
+        // Said by the second family's routes only.
+        Reply::Tokens(_) | Reply::Parts(_) => Response::empty(204),
         Reply::Silence | Reply::Welcome { .. } | Reply::Pong(_) | Reply::SyncStats { .. } | Reply::Notice { .. } => {
             Response::empty(204)
         }
     }
 }
 
-fn data(status: u16, data: Value) -> Response {
+pub(super) fn data(status: u16, data: Value) -> Response {
     Response::json(status, json!({"success": true, "data": data}).to_string())
 }
 
-fn list(items: Vec<Value>, meta: Value) -> Response {
+pub(super) fn list(items: Vec<Value>, meta: Value) -> Response {
     Response::json(200, json!({"success": true, "data": {"items": items}, "meta": meta}).to_string())
 }
 
@@ -83,7 +89,7 @@ fn login(status: u16, user: &User, token: &str) -> Response {
     Response::json(status, body.to_string()).with_header("Cache-Control", "no-store")
 }
 
-fn account(user: &User) -> Value {
+pub(super) fn account(user: &User) -> Value {
     json!({
         "id": user.id, "username": user.username, "email": user.email, "role": user.role,
         "created_at": rfc3339(user.created_at),
@@ -213,7 +219,7 @@ pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
     shape
 }
 
-fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
+pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
     let mut shape = json!({
         "id": entry.seq,
         "chapter": entry.chapter.floor(),
@@ -255,7 +261,7 @@ fn names(series: &Series) -> (&str, &str) {
 
 /// How a part of a list stands to the whole, as this family says it: zero and false are left out,
 /// and `count` is the limit that was asked for.
-fn meta(total: u64, window: Window) -> Value {
+pub(super) fn meta(total: u64, window: Window) -> Value {
     let mut meta = serde_json::Map::new();
     if total > 0 {
         meta.insert("total".into(), total.into());

@@ -5,6 +5,9 @@
 //! [`read`] takes the other requests apart, [`show`] puts answers together.
 //! `docs/protocol.md` shows each shape.
 
+mod auth;
+mod opinions;
+mod parts;
 pub mod read;
 pub mod reading;
 pub mod shape;
@@ -14,7 +17,11 @@ use super::routes::Route;
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
-    reading::routes()
+    let mut routes = auth::routes();
+    routes.extend(parts::routes());
+    routes.extend(opinions::routes());
+    routes.extend(reading::routes());
+    routes
 }
 
 /// Whether a path is this family's: refusals have its shape there, whether a route is found or not.

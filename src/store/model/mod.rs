@@ -29,12 +29,16 @@ macro_rules! words {
 
 mod chapter;
 mod manga;
+mod opinion;
 mod progress;
+mod refresh;
 mod user;
 
 pub use chapter::Chapter;
 pub use manga::*;
+pub use opinion::*;
 pub use progress::*;
+pub use refresh::*;
 pub use user::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.

@@ -57,6 +57,19 @@ pub struct Progress {
     pub added_at: Option<UnixMillis>,
 }
 
+/// What a user thinks of a series, as they are shown it themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnRating {
+    /// Of which series.
+    pub manga_id: MangaId,
+    /// 1 to 10.
+    pub rating: i32,
+    /// When it was first given.
+    pub created_at: UnixMillis,
+    /// When it was last given.
+    pub updated_at: UnixMillis,
+}
+
 /// One change to one progress row. `None` leaves the stored value as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressChange {

@@ -10,6 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_counts.sql"),
+    include_str!("migrations/0003_refresh_tokens.sql"),
+    include_str!("migrations/0006_opinions.sql"),
     include_str!("migrations/0005_library_dates.sql"),
 ];
 
@@ -117,6 +119,8 @@ mod tests {
         let landed_with = [
             "785cc7c8a68e2e87f0c523f74409f7444ca91be11db2acae6b46bf3617c5bd56",
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
+            "16f33f566c8b7bbf0ff4f21f0e7c904f85887042f3e341bf2aaee48ea4fbfd84",
+            "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
             "b7c2d3bdf507a1f5ca5795b5334c2c4c7f2eeb87f9439d1ec3fb22e7b74f778f",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -151,6 +155,37 @@ mod tests {
         run(&mut conn, &["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (7)"]).unwrap();
         assert_eq!(version(&conn).unwrap(), 2);
         assert_eq!(objects(&conn), ["CREATE TABLE a(x)", "CREATE TABLE b(x)"]);
+    }
+
+    /// Shows that the step that makes the history anew keeps every row, and never gives a number twice,
+    /// even when the newest rows, or all, had gone before.
+    #[test]
+    fn history_keeps_its_numbers() {
+        for gone in ["seq = 3", "true", "false"] {
+            let mut conn = migrated(&LANDED[..2]);
+            conn.execute_batch(&format!(
+                "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0);
+                 INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+                                    created_at, updated_at, description)
+                 VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');
+                 INSERT INTO history VALUES (1, 'ann', 1, 1, NULL, 5, 'reading', 'phone', 0, 9, NULL),
+                     (2, 'ann', 1, 2, 7, NULL, 'dropped', NULL, NULL, 9, 1), (3, 'ann', 1, 3, 8, 9, 'reading', 'x', 1, 2, 2);
+                 DELETE FROM history WHERE {gone};"
+            ))
+            .unwrap();
+            let all = |conn: &Connection| -> Vec<String> {
+                let sql = "SELECT json_array(seq, user_id, manga_id, chapter_thousandths, volume, page, status, device,
+                                             read_at, recorded_at, previous_seq) FROM history ORDER BY seq";
+                let mut statement = conn.prepare(sql).unwrap();
+                let rows = statement.query_map([], |row| row.get(0)).unwrap();
+                rows.map(Result::unwrap).collect()
+            };
+            let before = all(&conn);
+            run(&mut conn, LANDED).unwrap();
+            assert_eq!(all(&conn), before, "{gone}");
+            conn.execute("INSERT INTO history SELECT NULL, 'ann', 1, 0, 0, 0, 'reading', '', 0, 0, NULL", []).unwrap();
+            assert_eq!(conn.last_insert_rowid(), 4, "{gone}");
+        }
     }
 
     /// Shows that a database from the future is refused and left alone.

@@ -1,16 +1,19 @@
 //! The SQLite backend: one connection that writes, and a fixed set that reads.
 //!
 //! This file owns how a database file is opened and what every connection is told. SQL stands next to
-//! the verb that runs it, one file an area (`users`, `manga`, `progress`, `history`), transactions in `writer`, and the schema in
+//! the verb that runs it, one file an area, transactions in `writer`, and the schema in
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
+mod departure;
 mod error;
 mod file;
 mod history;
 mod manga;
 mod migrations;
+mod opinions;
 mod progress;
+mod refresh;
 mod users;
 mod writer;
 
@@ -154,7 +157,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept by each connection: more than there are in this backend, so that none
 /// is ever compiled twice. Beyond it the one unused for longest would be.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 256;
 
 /// What every connection is told, the writer and the readers alike.
 ///
@@ -242,42 +245,5 @@ mod tests {
         std::fs::write(&file, "These are not the bytes you are looking for. ".repeat(99)).unwrap();
         let refused = open(file.to_str().unwrap(), &options(1)).err().unwrap().to_string();
         assert!(refused.contains("hub.db") && !refused.contains('\n'), "{refused}");
-    }
-
-    /// Shows that deleting a user takes everything that is theirs along, and nothing of anyone else.
-    #[test]
-    fn deleting_a_user_cascades() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
-        conn.execute_batch(
-            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
-                                created_at, updated_at, description)
-             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, '');",
-        )
-        .unwrap();
-        for user in ["ann", "bob"] {
-            conn.execute("INSERT INTO users VALUES (?1, ?1, ?1, 'x', 'user', 0, 0)", [user]).unwrap();
-            conn.execute(
-                "INSERT INTO progress VALUES (?1, 1, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, 1, NULL, NULL)",
-                [user],
-            )
-            .unwrap();
-            conn.execute("INSERT INTO forgotten_progress VALUES (?1, 1, 1)", [user]).unwrap();
-            conn.execute("INSERT INTO ratings VALUES (?1, 1, 5, 0, 0)", [user]).unwrap();
-            conn.execute("INSERT INTO history VALUES (NULL, ?1, 1, 0, 0, 0, 'reading', '', 0, 0, NULL)", [user])
-                .unwrap();
-        }
-        conn.execute("DELETE FROM users WHERE id = 'ann'", []).unwrap();
-        for table in ["progress", "forgotten_progress", "ratings", "history"] {
-            let whose: Vec<String> = conn
-                .prepare(&format!("SELECT user_id FROM {table}"))
-                .unwrap()
-                .query_map([], |row| row.get(0))
-                .unwrap()
-                .collect::<Result<_, _>>()
-                .unwrap();
-            assert_eq!(whose, ["bob"], "{table}");
-        }
     }
 }

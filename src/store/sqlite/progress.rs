@@ -1,4 +1,4 @@
-//! Progress, libraries and ratings. Each change also appends to `history`.
+//! Progress and libraries. Each change also appends to `history`.
 //!
 //! The rules of a change (when reading began, what counts as read again) stand in one statement,
 //! [`apply`], so that no two changes of a row can ever interleave. `schema.sql` says what each
@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::unknown_word;
 use super::history::{self, Link};
 use super::manga::{bounds, chapter, manga_at, manga_columns, word};
+use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
@@ -89,8 +90,8 @@ fn store(
 ) -> Result<Stored, StoreError> {
     let (mut progress, link) = apply(conn, change, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
-    if change.rating.is_some() {
-        rate(conn, change)?;
+    if let Some(rating) = change.rating {
+        rate(conn, &change.user_id, change.manga_id, rating, change.received_at)?;
         progress.rating = change.rating;
     }
     Ok(Stored { progress, seq: link.seq })
@@ -199,16 +200,6 @@ fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress
     })?)
 }
 
-fn rate(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO ratings (user_id, manga_id, rating, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
-         ON CONFLICT (user_id, manga_id) DO UPDATE SET
-             rating = excluded.rating, updated_at = max(updated_at, excluded.updated_at)",
-    )?
-    .execute(params![change.user_id.as_str(), change.manga_id, change.rating, change.received_at])?;
-    Ok(())
-}
-
 /// `NotFound` when what the change needs is not there.
 fn must_exist(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
     let in_library = match change.needs {
@@ -240,7 +231,7 @@ pub(super) fn page(
         "SELECT ",
         progress_columns!(),
         " FROM progress WHERE user_id = ?1 AND (?2 IS NULL OR status = ?2)
-         ORDER BY updated_at DESC, manga_id DESC LIMIT ?3 OFFSET ?4"
+         ORDER BY updated_at DESC, history_seq DESC LIMIT ?3 OFFSET ?4"
     ))?;
     let rows = statement.query_map(params![user.as_str(), status, limit, offset], |row| progress_at(row, user))?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
@@ -271,7 +262,7 @@ pub(super) fn library(
         manga_columns!(),
         " FROM progress JOIN manga ON manga.id = progress.manga_id
          WHERE user_id = ?1 AND in_library AND (?2 IS NULL OR progress.status = ?2)
-         ORDER BY progress.updated_at DESC, progress.manga_id DESC LIMIT ?3 OFFSET ?4"
+         ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?3 OFFSET ?4"
     ))?;
     let rows = statement.query_map(params![user.as_str(), status, limit, offset], |row| {
         Ok((progress_at(row, user)?, manga_at(row, PROGRESS_COLUMNS)?))
@@ -315,13 +306,13 @@ macro_rules! progress_columns {
          progress.updated_at, added_at"
     };
 }
-use progress_columns;
+pub(super) use progress_columns;
 
 /// How many columns [`progress_columns`] names.
 const PROGRESS_COLUMNS: usize = 14;
 
 /// The progress in a row that begins with [`progress_columns`].
-fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
+pub(super) fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
     Ok(Progress {
         user_id: user.clone(),
         manga_id: row.get(0)?,

@@ -65,7 +65,8 @@ pub(super) fn by_login(conn: &Connection, login: &str) -> Result<User, StoreErro
     Ok(conn.prepare_cached(sql)?.query_row([login], user_of)?)
 }
 
-/// `valid_from` only ever grows: two changes that arrive out of order must not revive a token.
+/// `valid_from` only ever grows: two changes that arrive out of order must not revive a token. Writing it
+/// ends the refresh tokens as well; a trigger sees to that.
 pub(super) fn set_password(conn: &Connection, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached("UPDATE users SET password_hash = ?2, valid_from = max(valid_from, ?3) WHERE id = ?1")?
@@ -82,8 +83,12 @@ pub(super) fn set_valid_from(conn: &Connection, id: &UserId, valid_from: i64) ->
 
 pub(super) fn revocations(conn: &Connection, since: i64) -> Result<Vec<(UserId, i64)>, StoreError> {
     // The second condition holds for all that the first may find; it lets SQLite use the partial index.
+    // Somebody who is being erased is in both tables.
     let mut statement = conn.prepare_cached(
-        "SELECT id, valid_from FROM users WHERE valid_from >= ?1 AND valid_from > 0 ORDER BY valid_from, id",
+        "SELECT id, valid_from FROM users WHERE valid_from >= ?1 AND valid_from > 0
+         UNION
+         SELECT id, valid_from FROM deleted_users WHERE erased IN (0, 1) AND valid_from >= ?1
+         ORDER BY valid_from, id",
     )?;
     let rows = statement.query_map([since], |row| Ok((user_id(row, 0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -123,7 +128,7 @@ fn user_of(row: &Row<'_>) -> Result<User, rusqlite::Error> {
     })
 }
 
-fn user_id(row: &Row<'_>, column: usize) -> Result<UserId, rusqlite::Error> {
+pub(super) fn user_id(row: &Row<'_>, column: usize) -> Result<UserId, rusqlite::Error> {
     let text = row.get_ref(column)?.as_str()?;
     UserId::parse(text).ok_or_else(|| unknown_word(column, text))
 }

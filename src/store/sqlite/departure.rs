@@ -1,0 +1,327 @@
+//! Leaving: what a user takes along, and erasing what is left behind.
+//!
+//! Erasing is made of small jobs, so it can stop after any row and go on there: a history is erased along
+//! its chains, from the newest row on, and where a job stops the chain begins at the next row. An area
+//! whose rows belong to users adds one statement to [`OWN_ROWS`].
+
+use std::ops::DerefMut;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::progress::{progress_at, progress_columns};
+use super::users::{found, must_exist, user_id};
+use super::{SqliteStore, in_one_snapshot};
+use crate::store::model::{MangaId, OwnRating, Progress, UserId};
+use crate::store::{Departure, StoreError};
+
+impl<C: DerefMut<Target = Connection>> Departure for SqliteStore<C> {
+    fn progress_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Progress>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| progress_after(conn, user, after, limit))
+    }
+
+    fn ratings_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<OwnRating>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| ratings_after(conn, user, after, limit))
+    }
+
+    fn delete_user(&mut self, id: &UserId, valid_from: i64, oldest: i64) -> Result<(), StoreError> {
+        delete(self.writable()?, id, valid_from, oldest)
+    }
+
+    fn erase_deleted(&mut self, rows_max: usize) -> Result<bool, StoreError> {
+        erase_deleted(self.writable()?, rows_max)
+    }
+}
+
+// ---- taking along
+
+fn progress_after(conn: &Connection, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Progress>, StoreError> {
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT ",
+        progress_columns!(),
+        " FROM progress WHERE user_id = ?1 AND manga_id > ?2 ORDER BY manga_id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![user.as_str(), after, limit], |row| progress_at(row, user))?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
+fn ratings_after(conn: &Connection, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<OwnRating>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT manga_id, rating, created_at, updated_at FROM ratings
+         WHERE user_id = ?1 AND manga_id > ?2 ORDER BY manga_id LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![user.as_str(), after, limit], |row| {
+        Ok(OwnRating { manga_id: row.get(0)?, rating: row.get(1)?, created_at: row.get(2)?, updated_at: row.get(3)? })
+    })?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
+/// A list of a user's. Only where it is empty is the user looked for.
+fn listed<T>(conn: &Connection, user: &UserId, rows: Vec<T>) -> Result<Vec<T>, StoreError> {
+    if rows.is_empty() {
+        must_exist(conn, user)?;
+    }
+    Ok(rows)
+}
+
+// ---- taking away
+
+/// The row stays until nothing points to it, under a name that nobody can have: `:` is in none.
+fn delete(conn: &Connection, id: &UserId, valid_from: i64, oldest: i64) -> Result<(), StoreError> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE users SET username = 'deleted:' || id, email = 'deleted:' || id, password_hash = '',
+                              valid_from = max(valid_from, ?2)
+             WHERE id = ?1",
+        )?
+        .execute(params![id.as_str(), valid_from])?;
+    found(changed)?;
+    conn.prepare_cached(
+        "INSERT INTO deleted_users (id, valid_from, erased) SELECT id, valid_from, 0 FROM users WHERE id = ?1
+         ON CONFLICT (id) DO UPDATE SET valid_from = max(valid_from, excluded.valid_from), erased = 0",
+    )?
+    .execute([id.as_str()])?;
+    conn.prepare_cached(
+        "DELETE FROM deleted_users WHERE id IN (
+             SELECT id FROM deleted_users WHERE erased = 1 AND valid_from < ?1 LIMIT ?2)",
+    )?
+    .execute(params![oldest, FORGOTTEN_MAX])?;
+    Ok(())
+}
+
+fn erase_deleted(conn: &Connection, rows_max: usize) -> Result<bool, StoreError> {
+    let next = "SELECT id FROM deleted_users WHERE erased = 0 ORDER BY valid_from LIMIT 1";
+    let Some(user) = conn.prepare_cached(next)?.query_row([], |row| user_id(row, 0)).optional()? else {
+        return Ok(false);
+    };
+    let mut left = rows_max;
+    for chains in [PROGRESS, FORGOTTEN] {
+        left -= erase_chains(conn, &user, &chains, left)?;
+    }
+    for statement in OWN_ROWS {
+        left -= conn.prepare_cached(statement)?.execute(params![user.as_str(), left as i64])?;
+    }
+    if left > 0 {
+        conn.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user.as_str()])?;
+        conn.prepare_cached("UPDATE deleted_users SET erased = 1 WHERE id = ?1")?.execute([user.as_str()])?;
+    }
+    Ok(true)
+}
+
+/// A table whose rows each hold the beginning of a chain.
+struct Chains {
+    /// Some row of the user ?1.
+    next: &'static str,
+    /// Lets the chain of the row of ?1, ?2 that began at ?3 begin at ?4.
+    shorten: &'static str,
+    /// Deletes that row.
+    delete: &'static str,
+}
+
+const PROGRESS: Chains = Chains {
+    next: "SELECT manga_id, history_seq FROM progress WHERE user_id = ?1 LIMIT 1",
+    shorten: "UPDATE progress SET history_seq = ?4, previous_seq = NULL
+        WHERE user_id = ?1 AND manga_id = ?2 AND history_seq = ?3",
+    delete: "DELETE FROM progress WHERE user_id = ?1 AND manga_id = ?2 AND history_seq = ?3",
+};
+
+const FORGOTTEN: Chains = Chains {
+    next: "SELECT manga_id, history_seq FROM forgotten_progress WHERE user_id = ?1 LIMIT 1",
+    shorten: "UPDATE forgotten_progress SET history_seq = ?4
+        WHERE user_id = ?1 AND manga_id = ?2 AND history_seq = ?3",
+    delete: "DELETE FROM forgotten_progress WHERE user_id = ?1 AND manga_id = ?2 AND history_seq = ?3",
+};
+
+/// Erases rows of history and then the row that held their chain, until `most` rows have gone. Returns
+/// how many.
+fn erase_chains(conn: &Connection, user: &UserId, chains: &Chains, most: usize) -> Result<usize, StoreError> {
+    let mut gone = 0;
+    while gone < most {
+        let mut next = conn.prepare_cached(chains.next)?;
+        let chain = next.query_row([user.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((manga, first)): Option<(MangaId, i64)> = chain else { break };
+        let (erased, rest) = erase_chain(conn, user, first, most - gone)?;
+        gone += erased;
+        match rest {
+            Some(seq) => {
+                conn.prepare_cached(chains.shorten)?.execute(params![user.as_str(), manga, first, seq])?;
+            }
+            None if gone < most => {
+                gone += conn.prepare_cached(chains.delete)?.execute(params![user.as_str(), manga, first])?;
+            }
+            // Its chain has ended, and the next job begins with it.
+            None => {}
+        }
+    }
+    Ok(gone)
+}
+
+/// Erases a chain from row `seq` on, at most so many rows. Returns how many, and where it goes on.
+fn erase_chain(conn: &Connection, user: &UserId, seq: i64, most: usize) -> Result<(usize, Option<i64>), StoreError> {
+    let mut link = conn.prepare_cached("SELECT previous_seq FROM history WHERE seq = ?1 AND user_id = ?2")?;
+    let mut erase = conn.prepare_cached("DELETE FROM history WHERE seq = ?1 AND user_id = ?2")?;
+    let (mut gone, mut place) = (0, Some(seq));
+    while let Some(seq) = place.filter(|_| gone < most) {
+        place = link.query_row(params![seq, user.as_str()], |row| row.get(0)).optional()?.flatten();
+        gone += erase.execute(params![seq, user.as_str()])?;
+    }
+    Ok((gone, place))
+}
+
+/// What else belongs to a user, area by area: each deletes at most ?2 rows of the user ?1.
+const OWN_ROWS: &[&str] = &[
+    "DELETE FROM ratings WHERE user_id = ?1 AND manga_id IN (
+         SELECT manga_id FROM ratings WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM refresh_tokens WHERE family IN (
+         SELECT family FROM refresh_tokens WHERE user_id = ?1 LIMIT ?2)",
+];
+
+/// How many of those who were deleted long ago are forgotten with each who is deleted: they get fewer.
+const FORGOTTEN_MAX: i64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{connect, create_file, migrations};
+    use super::*;
+
+    /// A database in which everybody has rows everywhere.
+    fn database(users: &[&str]) -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
+        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        conn.execute_batch(
+            "INSERT INTO manga (id, slug, title, alternative_titles, search_titles, search_people, status,
+                                created_at, updated_at, description)
+             VALUES (1, 'a', 'A', '[]', 'a', '', 'ongoing', 0, 0, ''), (2, 'b', 'B', '[]', 'b', '', 'ongoing', 0, 0, '');",
+        )
+        .unwrap();
+        for user in users {
+            conn.execute("INSERT INTO users VALUES (?1, ?1, ?1, 'x', 'user', 0, 0)", [user]).unwrap();
+            conn.execute(
+                "INSERT INTO refresh_tokens VALUES (randomblob(32), ?1, randomblob(32), 0, 0, 0, NULL)",
+                [user],
+            )
+            .unwrap();
+            for manga in [1, 2] {
+                conn.execute("INSERT INTO ratings VALUES (?1, ?2, 5, 0, 0)", params![user, manga]).unwrap();
+                let chains = [chain(&conn, user, manga), chain(&conn, user, manga)];
+                conn.execute(
+                    "INSERT INTO progress VALUES (?1, ?2, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, ?3, ?3 - 1, NULL)",
+                    params![user, manga, chains[0]],
+                )
+                .unwrap();
+                conn.execute("INSERT INTO forgotten_progress VALUES (?1, ?2, ?3)", params![user, manga, chains[1]])
+                    .unwrap();
+            }
+        }
+        (folder, conn)
+    }
+
+    /// Three rows of history, each pointing to the one before; the newest.
+    fn chain(conn: &Connection, user: &str, manga: i64) -> i64 {
+        let add = "INSERT INTO history VALUES (NULL, ?1, ?2, 0, 0, 0, 'reading', '', 0, 0, ?3)";
+        let next = |before: Option<i64>| {
+            conn.execute(add, params![user, manga, before]).unwrap();
+            Some(conn.last_insert_rowid())
+        };
+        next(next(next(None))).unwrap()
+    }
+
+    /// How many rows of each table name somebody.
+    fn rows(conn: &Connection, user: &str) -> Vec<i64> {
+        let count = |sql: &str| conn.query_row(sql, [user], |row| row.get(0)).unwrap();
+        let own = ["progress", "forgotten_progress", "ratings", "history", "refresh_tokens"];
+        let own = own.map(|table| count(&format!("SELECT count(*) FROM {table} WHERE user_id = ?1")));
+        [&own[..], &[count("SELECT count(*) FROM users WHERE id = ?1")]].concat()
+    }
+
+    /// Shows that everything of a deleted user goes, however few rows a job takes, and that no row of
+    /// anybody else does; and that the counts of the catalogue follow.
+    #[test]
+    fn everything_goes_in_jobs_of_any_size() {
+        for rows_max in [1, 2, 3, 7, 500] {
+            let (_folder, conn) = database(&["ann", "bob", "cid"]);
+            for user in ["ann", "cid"] {
+                delete(&conn, &UserId::parse(user).unwrap(), 100, 0).unwrap();
+            }
+            let mut before: i64 = rows(&conn, "ann").iter().chain(&rows(&conn, "cid")).sum();
+            while erase_deleted(&conn, rows_max).unwrap() {
+                let left = rows(&conn, "ann").iter().chain(&rows(&conn, "cid")).sum();
+                assert!(before - left <= rows_max as i64 + 1, "a job of {rows_max} took {}", before - left);
+                before = left;
+            }
+            assert_eq!((rows(&conn, "ann"), rows(&conn, "cid")), (vec![0; 6], vec![0; 6]), "{rows_max}");
+            assert_eq!(rows(&conn, "bob"), [2, 2, 2, 12, 1, 1], "{rows_max}");
+            let counts: Vec<i64> = conn
+                .prepare("SELECT readers + rating_count + rating_sum FROM manga")
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(counts, [7, 7]);
+        }
+    }
+
+    /// Shows that a chain whose end was deleted by age, and one that was bent to a stranger's row, are
+    /// erased as far as they are the user's.
+    #[test]
+    fn broken_chains_end() {
+        let (_folder, conn) = database(&["ann", "bob"]);
+        conn.execute("DELETE FROM history WHERE user_id = 'ann' AND previous_seq IS NULL", []).unwrap();
+        conn.execute(
+            "UPDATE progress SET history_seq = (SELECT max(seq) FROM history WHERE user_id = 'bob')
+             WHERE user_id = 'ann' AND manga_id = 1",
+            [],
+        )
+        .unwrap();
+        delete(&conn, &UserId::parse("ann").unwrap(), 100, 0).unwrap();
+        for _ in 0..100 {
+            erase_deleted(&conn, 3).unwrap();
+        }
+        assert_eq!(rows(&conn, "ann"), [0, 0, 0, 2, 0, 0], "the chain that nothing points to is nobody's");
+        assert_eq!(rows(&conn, "bob"), [2, 2, 2, 12, 1, 1]);
+    }
+
+    /// Shows that whoever was deleted before the oldest living token is forgotten with the next one.
+    #[test]
+    fn deleted_users_are_forgotten() {
+        let (_folder, conn) = database(&["ann", "bob", "cid"]);
+        let known = || -> Vec<String> {
+            let mut statement = conn.prepare("SELECT id FROM deleted_users ORDER BY id").unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let leave = |user: &str, now: i64| delete(&conn, &UserId::parse(user).unwrap(), now, now - 50).unwrap();
+        leave("ann", 100);
+        leave("bob", 120);
+        assert_eq!(known(), ["ann", "bob"]);
+        while erase_deleted(&conn, 500).unwrap() {}
+        leave("cid", 151);
+        assert_eq!(known(), ["bob", "cid"]);
+    }
+
+    /// Shows that SQLite finds the rows that point to a user by an index, in every table: without one,
+    /// deleting a user would read the whole table within one job.
+    #[test]
+    fn nothing_that_points_to_a_user_is_scanned() {
+        let (_folder, conn) = database(&[]);
+        let list = |sql: &str| -> Vec<(String, String)> {
+            let mut statement = conn.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let pointing = list(
+            "SELECT tables.name, keys.\"from\" FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
+             WHERE tables.type = 'table' AND keys.\"table\" = 'users'",
+        );
+        assert!(pointing.len() >= 4, "{pointing:?}");
+        let first_columns = list(
+            "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_index_list(tables.name) AS indexes,
+                    pragma_index_info(indexes.name) AS columns
+             WHERE columns.seqno = 0 AND indexes.partial = 0",
+        );
+        for column in pointing {
+            assert!(first_columns.contains(&column), "{column:?} points to users and has no index");
+        }
+    }
+}

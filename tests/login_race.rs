@@ -1,0 +1,134 @@
+//! A login that overlaps with the voiding of its user's tokens, step by step: a handler leaves its work as
+//! a value, so a test can run it when it wants to.
+
+use std::net::SocketAddr;
+
+use mangahub::config::Config;
+use mangahub::handlers::api::{ApiError, ErrorKind, Origin, Product, Via};
+use mangahub::handlers::auth::{self, Login};
+use mangahub::handlers::catalogue::Catalogue;
+use mangahub::handlers::effect::{Effect, Lane, Now};
+use mangahub::handlers::key::ConnKey;
+use mangahub::handlers::password;
+use mangahub::handlers::refresh;
+use mangahub::handlers::session::{ServiceKind, Session};
+use mangahub::handlers::token::Keys;
+use mangahub::handlers::work::Work;
+use mangahub::handlers::{Call, Ctx, State};
+use mangahub::serve::{at_once, settings};
+use mangahub::store::model::{Role, User, UserId};
+use mangahub::store::{Job, OpenStore, StoreOptions, open};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+const PASSWORD: &str = "correct horse";
+
+/// A store with one user, and what the loop keeps in memory.
+struct World {
+    store: OpenStore,
+    state: State,
+    effects: Vec<Effect<Product>>,
+    session: Session,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/hub.db", folder.path().display());
+        let mut store = open(&StoreOptions { url, readers: 1, full_sync: false }).unwrap();
+        at_once(&mut *store.writer, |store| store.create_user(&user())).unwrap();
+        let keys = Keys::new(b"an example secret of 32 bytes....");
+        let random = ChaCha20Rng::from_seed([7; 32]);
+        let state = State::new(settings(&Config::default()), keys, Catalogue::default(), random, 0);
+        let session = Session::new(ServiceKind::Http);
+        Self { store, state, effects: Vec::new(), session, _folder: folder }
+    }
+
+    fn with_ctx<T>(&mut self, run: impl FnOnce(&mut Session, &mut Ctx<'_>) -> T) -> T {
+        let conn = ConnKey { index: 0, generation: 1 };
+        let mut ctx = Ctx {
+            now: Now { mono_ms: 1000, unix_ms: 1_800_000_000_000 },
+            state: &mut self.state,
+            peer: SocketAddr::from(([127, 0, 0, 1], 5)),
+            origin: Origin { via: Via(0), conn, since_ms: 0, user: None },
+            device: None,
+            caller: None,
+            effects: &mut self.effects,
+        };
+        run(&mut self.session, &mut ctx)
+    }
+
+    fn login(&mut self, call: &Call<Login>) -> Work {
+        let args = Login { login: "ann".into(), password: PASSWORD.into() };
+        self.with_ctx(|session, ctx| (call.run)(args, session, ctx)).unwrap();
+        self.job(Lane::Slow)
+    }
+
+    /// The job that was left, which must be for this lane.
+    fn job(&mut self, wanted: Lane) -> Work {
+        match self.effects.pop() {
+            Some(Effect::Submit(lane, job)) if lane == wanted => job,
+            _ => panic!("no job for {wanted:?}"),
+        }
+    }
+
+    fn finish(&mut self, job: Work) -> Result<(), ApiError> {
+        self.with_ctx(|session, ctx| job.finish(session, ctx))
+    }
+
+    /// Logs out everywhere: in the store, and where the loop remembers it.
+    fn void(&mut self) {
+        at_once(&mut *self.store.writer, |store| store.set_valid_from(&user().id, 1_800_000_001)).unwrap();
+        self.with_ctx(|_, ctx| ctx.revoke(&user().id, 1_800_000_001));
+    }
+}
+
+fn user() -> User {
+    User {
+        id: UserId::parse("user-ann").unwrap(),
+        username: "ann".into(),
+        email: "ann@example.org".into(),
+        password_hash: password::hash(PASSWORD, 4).unwrap(),
+        role: Role::User,
+        valid_from: 0,
+        created_at: 0,
+    }
+}
+
+fn refused(outcome: Result<(), ApiError>) {
+    assert_eq!(outcome.map_err(|error| error.kind), Err(ErrorKind::Unauthorized));
+}
+
+/// The tokens are voided while the password is compared: nothing is given, for it may be the old one.
+#[test]
+fn voided_while_the_password_is_compared() {
+    for call in [auth::LOGIN, refresh::LOGIN] {
+        let mut world = World::new();
+        let mut job = world.login(&call);
+        assert!(job.run(&mut *world.store.readers[0]));
+        world.void();
+        let outcome = world.finish(job);
+        refused(outcome);
+        assert!(world.effects.is_empty(), "{}: no token, no work", call.name);
+        let mut job = world.login(&call);
+        assert!(job.run(&mut *world.store.readers[0]));
+        world.finish(job).unwrap();
+        assert_eq!(world.effects.len(), 1, "{}: the next one succeeds", call.name);
+    }
+}
+
+/// They are voided after that, while the refresh token waits for the writer: it is not begun.
+#[test]
+fn voided_while_the_refresh_token_waits() {
+    let mut world = World::new();
+    let mut job = world.login(&refresh::LOGIN);
+    assert!(job.run(&mut *world.store.readers[0]));
+    world.finish(job).unwrap();
+    let mut job = world.job(Lane::Write);
+    world.void();
+    world.store.writer.run(&mut [&mut job]);
+    let outcome = world.finish(job);
+    refused(outcome);
+    assert!(world.effects.is_empty());
+}
