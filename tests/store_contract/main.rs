@@ -7,11 +7,14 @@ mod opinions;
 
 mod accounts;
 
+mod reading;
+
 use accounts::*;
 use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
 use opinions::*;
 use proptest::prelude::*;
+use reading::*;
 
 /// Each backend, and how a fixture of it is made; then every case that all of them must pass.
 macro_rules! contract {
@@ -85,6 +88,14 @@ contract!(
     deleted_users_are_gone_at_once,
     erasing_goes_on,
     own_rows_come_in_parts,
+    leaving_a_library_keeps_what_was_read,
+    adding_without_a_status,
+    lists_of_one_status,
+    edits_need_an_entry,
+    a_change_behind_is_treated_as_told,
+    beginning_again_is_not_behind,
+    adding_may_be_behind,
+    places_follow_the_rules,
 );
 
 // Users
