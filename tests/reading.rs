@@ -83,7 +83,7 @@ fn v2_library_is_filled_listed_and_emptied() {
     let items = list["items"].as_array().unwrap();
     assert_eq!((&items[0]["manga_id"], &items[1]["manga_id"]), (&json!(ended), &json!(running)), "the newest is first");
     for item in items {
-        assert_eq!(names(item), ["added_at", "id", "manga", "manga_id"]);
+        assert_eq!(names(item), ["id", "manga_id", "manga", "added_at"]);
         assert_eq!(item["manga"]["id"], item["manga_id"]);
         let added: jiff::Timestamp = item["added_at"].as_str().unwrap().parse().unwrap();
         assert!(jiff::Timestamp::now().duration_since(added).abs().as_secs() < 600, "{added}");
