@@ -44,7 +44,7 @@ impl Reader {
     }
 
     /// The same request with a header that names a device.
-    fn from_device(&mut self, device: &str, method: &str, path: &str, body: &Value) -> Reply {
+    fn ask_on(&mut self, device: &str, method: &str, path: &str, body: &Value) -> Reply {
         let authorization = format!("Authorization: Bearer {}", self.account.token);
         let device = format!("X-Device: {device}");
         self.http.request(method, path, &[&authorization, &device], body.to_string().as_bytes())
@@ -353,6 +353,8 @@ fn wrong_requests_are_refused_by_name() {
         ("POST", &progress, json!({"chapter": 1, "status": long}), 400, "status"),
         ("POST", &progress, json!({"chapter": 1, "note": long}), 400, "note"),
         ("POST", &progress, json!({"chapter": 1, "note": {}}), 400, "note"),
+        ("POST", &progress, json!({"chapter": 1, "note": "nul\0"}), 400, "note"),
+        ("POST", &progress, json!({"chapter": 1, "note": "\u{1b}[31mred"}), 400, "note"),
         ("POST", &progress, json!({"chapter": 1, "volume": -1}), 400, "volume"),
         ("POST", &progress, json!({"chapter": 1, "page": 1e12}), 400, "page"),
         ("POST", &progress, json!({"chapter": 1, "force": "yes"}), 400, "force"),
@@ -461,7 +463,7 @@ fn ask_refuses_over_http() {
     let mut reader = Reader::under(ConflictRule::Ask);
     let key = reader.key(ONGOING);
     let (v1, v2) = (format!("/api/v1/users/progress/{ONGOING}"), format!("/api/progress/{key}"));
-    assert_eq!(reader.from_device("tablet", "POST", &v2, &json!({"chapter": 10.5})).status, 200);
+    assert_eq!(reader.ask_on("tablet", "POST", &v2, &json!({"chapter": 10.5})).status, 200);
     let mut other = reader.server.session_v1(&reader.server.register("bob"));
 
     let asked = reader.ask("PUT", &v1, json!({"current_chapter": 4, "rating": 1}));

@@ -72,7 +72,10 @@ impl Outcome {
                     updated_at: row.updated_at,
                     device,
                 })),
-                ..ApiError::new(ErrorKind::Conflict, "Another device is further; send it with force to store it")
+                ..ApiError::new(
+                    ErrorKind::Conflict,
+                    "The stored chapter is further; send this one with force to store it",
+                )
             }),
         }
     }

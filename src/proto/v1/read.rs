@@ -134,7 +134,7 @@ pub fn read_change(body: &Object<'_>) -> Result<Update, ApiError> {
         page: count("page")?,
         rating: body.integer("rating", 0, 10)?.filter(|rating| *rating > 0).map(|rating| rating as i32),
         private: body.boolean("private")?,
-        note: body.short_text("note", NOTE_CHARACTERS_MAX)?.map(Cow::into_owned),
+        note: body.long_text("note", NOTE_CHARACTERS_MAX)?,
         read_at: read_at.transpose()?,
         force: body.boolean("force")?.unwrap_or(false),
         unknown: Unknown::SeriesMustExist,

@@ -132,8 +132,7 @@ pub(super) fn detail_body(manga: &Manga) -> Vec<u8> {
 
 fn library_list(page: &Page<(Progress, Manga)>) -> Response {
     let items = page.items.iter().map(|(row, manga)| {
-        let mut item = progress_row(row, None);
-        name_series(&mut item, manga.id, Some((&manga.facts.slug, &manga.facts.title)));
+        let mut item = row_shape(row, Some((&manga.facts.slug, &manga.facts.title)));
         item["manga"] = json!(manga_shape(manga));
         item
     });
@@ -198,7 +197,11 @@ fn manga_shape(manga: &Manga) -> MangaShape<'_> {
 
 /// A row of progress, with its series named where it is known.
 pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
-    let mut shape = json!({
+    row_shape(row, series.map(names))
+}
+
+fn row_shape(row: &Progress, names: Option<(&str, &str)>) -> Value {
+    let facts = json!({
         "user_id": row.user_id,
         "current_chapter": row.chapter.floor(),
         "chapter_exact": row.chapter,
@@ -215,12 +218,11 @@ pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
         "updated_at": rfc3339(row.updated_at),
         "added_at": row.added_at.map(rfc3339),
     });
-    name_series(&mut shape, row.manga_id, series.map(names));
-    shape
+    about(row.manga_id, names, facts)
 }
 
 pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
-    let mut shape = json!({
+    let facts = json!({
         "id": entry.seq,
         "chapter": entry.chapter.floor(),
         "chapter_exact": entry.chapter,
@@ -231,28 +233,29 @@ pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Va
         "read_at": entry.read_at.map(rfc3339),
         "recorded_at": rfc3339(entry.recorded_at),
     });
-    name_series(&mut shape, entry.manga_id, series.map(names));
-    shape
+    about(entry.manga_id, series.map(names), facts)
 }
 
 /// What a device is told whose change is behind: new to every client, so its chapters are exact.
 pub fn conflict_details(conflict: &Conflict) -> Value {
-    let mut shape = json!({
+    let facts = json!({
         "sent_chapter": conflict.sent,
         "stored_chapter": conflict.stored,
         "stored_status": conflict.status,
         "updated_at": rfc3339(conflict.updated_at),
         "device": conflict.device,
     });
-    name_series(&mut shape, conflict.series.id, Some(names(&conflict.series)));
-    shape
+    about(conflict.series.id, Some(names(&conflict.series)), facts)
 }
 
-/// Says which series something is about; its slug and title are null when it has left the catalogue.
-fn name_series(shape: &mut Value, key: MangaId, names: Option<(&str, &str)>) {
-    shape["manga_id"] = json!(names.map(|(slug, _)| slug));
-    shape["manga_key"] = json!(key);
-    shape["manga_title"] = json!(names.map(|(_, title)| title));
+/// Facts about a series, behind its names. Slug and title are null when it has left the catalogue.
+fn about(key: MangaId, names: Option<(&str, &str)>, facts: Value) -> Value {
+    let (slug, title) = names.unzip();
+    let mut shape = json!({"manga_id": slug, "manga_key": key, "manga_title": title});
+    if let (Value::Object(shape), Value::Object(facts)) = (&mut shape, facts) {
+        shape.extend(facts);
+    }
+    shape
 }
 
 fn names(series: &Series) -> (&str, &str) {
