@@ -297,3 +297,58 @@ CREATE TRIGGER history_is_append_only BEFORE UPDATE ON history
 BEGIN
     SELECT raise(ABORT, 'history is append-only');
 END;
+
+-- Two people who are friends, or one of whom asked to be: one row for each pair, the smaller id first.
+CREATE TABLE friendships (
+    low_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    high_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- Which of the two asked.
+    low_asked INTEGER NOT NULL CHECK (low_asked IN (0, 1)),
+    asked_at INTEGER NOT NULL,
+    -- NULL while the request is open.
+    accepted_at INTEGER,
+    PRIMARY KEY (low_id, high_id),
+    CHECK (low_id < high_id)
+) STRICT, WITHOUT ROWID;
+
+-- The other half of somebody's friends, and what the deletion of a user looks for.
+CREATE INDEX friendships_by_high ON friendships (high_id);
+
+-- Lists of series that people put together.
+CREATE TABLE lists (
+    -- AUTOINCREMENT, so that an old link never shows somebody else's new list.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    -- Who may see it, beside its owner.
+    visibility TEXT NOT NULL CHECK (visibility IN ('private', 'friends', 'public')),
+    created_at INTEGER NOT NULL,
+    -- When the list or anything on it last changed.
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX lists_by_user ON lists (user_id);
+
+CREATE TABLE list_items (
+    list_id INTEGER NOT NULL REFERENCES lists (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id) ON DELETE CASCADE,
+    -- Items stand in its order. It may have gaps and be negative: whoever comes in between moves the
+    -- shorter side of the list away by one.
+    place INTEGER NOT NULL,
+    note TEXT,
+    added_at INTEGER NOT NULL,
+    PRIMARY KEY (list_id, manga_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX list_items_by_manga ON list_items (manga_id);
+
+-- How many chapters a user wants to read in each day, week, month or year.
+CREATE TABLE goals (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    period TEXT NOT NULL CHECK (period IN ('day', 'week', 'month', 'year')),
+    target INTEGER NOT NULL CHECK (target > 0),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, period)
+) STRICT, WITHOUT ROWID;

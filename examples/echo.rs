@@ -6,6 +6,9 @@
 //! curl --data hello http://127.0.0.1:7008/anything
 //! ```
 //!
+//! HTTP answers any path and any method with the body it was sent, but for CONNECT, which asks a proxy
+//! for a tunnel and has none: 501.
+//!
 //! The reactor owns sockets, buffers, time and threads. What bytes mean is yours, in three steps:
 //! name your nouns, implement the service, make a plan. Read on from top to bottom.
 
@@ -22,7 +25,7 @@ use mangahub::proto::http1::{Http1, HttpLimits, Response};
 use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
 use mangahub::reactor::net::{ListenOptions, MioListener};
 use mangahub::reactor::pool::LaneBounds;
-use mangahub::reactor::service::{Flow, Io, Last, Now, Patience, Service};
+use mangahub::reactor::service::{Flow, Io, Now, Patience, Service, Written};
 use mangahub::reactor::start::{Plan, Server};
 use mangahub::reactor::{PAUSE_SHARE, ReactorLimits};
 
@@ -105,16 +108,23 @@ impl Service for Echo {
 
     /// An answer becomes bytes. The HTTP codec remembers what it answers: a HEAD gets no body, a
     /// client that wants to keep its connection keeps it.
-    fn write_reply(&mut self, answer: Answer, wire: &mut Wire, _: &(), now: Now, out: &mut Vec<u8>) -> Last {
+    fn write_reply(
+        &mut self,
+        answer: Answer,
+        wire: &mut Wire,
+        _: &(),
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Written<Infallible> {
         match (answer, wire) {
             (Answer::Http(response), Wire::Http(codec)) => {
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
-                return if codec.encode(&response, date, out) { Last::No } else { Last::Yes };
+                return if codec.encode(&response, date, out) { Written::Open } else { Written::Last };
             }
             (Answer::Bytes(bytes), _) => out.extend_from_slice(&bytes),
             (Answer::Http(_), _) => {}
         }
-        Last::No
+        Written::Open
     }
 
     // The rest of `Service` has defaults; these two are worth replacing.

@@ -6,7 +6,7 @@
 //! formatted by accident is kept in [`Redacted`].
 //!
 //! A thread of its own writes the lines, so that a reader who stalls (a paused pager, a full pipe)
-//! never stalls the server. [`LINES_MAX`] of them may wait; beyond it new ones are dropped, and how
+//! never stalls the server. 10,000 of them may wait; beyond it new ones are dropped, and how
 //! many is said when the server ends.
 
 use std::{

@@ -44,7 +44,7 @@ fn serve(global: &Global) -> Result<(), Failure> {
     let services = cli::serve::describe(running.addresses());
     if let Some(file) = &global.ports_file {
         cli::serve::write_ports_file(file, &services)
-            .map_err(|error| Failure::new(Exit::Failure, format!("{}: {error}", file.display())))?;
+            .map_err(|error| Failure::new(Exit::Failure, format!("--ports-file {}: {error}", file.display())))?;
     }
     // Nobody may be reading: the server runs all the same.
     let _ = cli::serve::welcome(&services, &mut io::stdout()).and_then(|()| io::stdout().flush());

@@ -42,7 +42,7 @@ pub enum ServeError {
     #[error("{0}")]
     Store(#[from] OpenError),
     /// The catalogue can't be loaded.
-    #[error("catalogue {0}: {1}")]
+    #[error("store.catalogue: {0}: {1}")]
     Catalogue(String, String),
     /// A port is taken, or may not be used.
     #[error("{service} ({key}): cannot listen on {address}: {why}")]
@@ -57,7 +57,7 @@ pub enum ServeError {
         why: io::Error,
     },
     /// The data folder can't be used.
-    #[error("{path}: {why}")]
+    #[error("server.data_dir: {path}: {why}")]
     Data {
         /// The file or folder.
         path: PathBuf,
@@ -148,8 +148,9 @@ fn load(config: &Config, open: &mut OpenStore) -> Result<Loaded, ServeError> {
     let (name, text) = match &config.store.catalogue {
         None => ("(built in)".to_owned(), CATALOGUE.to_owned()),
         Some(path) => {
-            let text = fs::read_to_string(path).map_err(|why| ServeError::Data { path: path.clone(), why })?;
-            (path.display().to_string(), text)
+            let name = path.display().to_string();
+            let text = fs::read_to_string(path).map_err(|why| ServeError::Catalogue(name.clone(), why.to_string()))?;
+            (name, text)
         }
     };
     let failed = |why: String| ServeError::Catalogue(name.clone(), why);
@@ -323,6 +324,7 @@ pub fn settings(config: &Config) -> Settings {
         hosts: config.http.hosts.clone(),
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
+        recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
         reconnect_after_ms: RECONNECT_AFTER_MS,
         line_bytes_max: config.tcp.line_bytes,
         first_line_bytes_max: config.tcp.line_bytes_before_auth,
@@ -385,7 +387,7 @@ fn secret(config: &Config) -> Result<Vec<u8>, ServeError> {
     let path = config.server.data_dir.join(SECRET_FILE);
     let failed = |why| ServeError::Data { path: path.clone(), why };
     match fs::read(&path) {
-        Ok(secret) if secret.len() >= SECRET_BYTES => Ok(secret),
+        Ok(secret) if secret.len() >= SECRET_BYTES => keep_private(&path).map(|()| secret).map_err(failed),
         Ok(_) => Err(failed(io::Error::other("the secret is too short; delete the file to have a new one made"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(&path).map_err(failed),
         Err(error) => Err(failed(error)),
@@ -399,6 +401,22 @@ fn make_secret(path: &Path) -> io::Result<Vec<u8>> {
     file.write_all(&secret)?;
     file.sync_all()?;
     Ok(secret)
+}
+
+/// Takes a secret back that others may read: from a backup, or made by hand.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(path)?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), "others could read the secret; now only its owner can");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Files that only their owner may read.

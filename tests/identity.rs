@@ -321,8 +321,11 @@ fn the_secret_is_made_once_and_private() {
     let file = server.folder().join("secret");
     let secret = std::fs::read(&file).unwrap();
     assert!(secret.len() >= 32);
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     server.restart_with(|config| config.auth.secret = None);
+    assert_eq!(mode(), 0o600, "it was opened to others, and is taken back");
     assert_eq!(me(&server, &alice.token), 200);
     assert_eq!(std::fs::read(&file).unwrap(), secret);
     let other = TestServer::with(|config| config.auth.secret = None);

@@ -12,7 +12,7 @@ use mangahub::reactor::start::LifeState;
 use serde_json::{Value, json};
 
 /// Every line of `/metrics` is a comment, the end, or a sample with a number; counters say that they
-/// are, and names carry the prefix.
+/// are, and names carry the prefix. So it is in both formats; a collector gets the one it asks for.
 #[test]
 fn metrics_can_be_read_by_a_collector() {
     let server = TestServer::start();
@@ -21,13 +21,31 @@ fn metrics_can_be_read_by_a_collector() {
     client.say("progress", json!({"manga_id": ONGOING, "current_chapter": 1}));
     client.expect("broadcast");
     server.http().get("/nothing", None);
-    let reply = server.internal().get("/metrics", None);
-    assert_eq!(reply.status, 200);
-    assert!(reply.header("content-type").unwrap().contains("openmetrics-text"));
-    let text = reply.text();
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let plain = "text/plain; version=0.0.4; charset=utf-8";
+    // The second is what Prometheus sends.
+    for (accept, media_type) in [
+        ("application/openmetrics-text", open),
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            open,
+        ),
+        ("text/plain, application/openmetrics-text;q=0.5", plain),
+        ("application/openmetrics-text;q=0", plain),
+        ("text/html, */*", plain),
+        ("", plain),
+    ] {
+        let reply = server.internal().request("GET", "/metrics", &[&format!("Accept: {accept}")], b"");
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(media_type)), "{accept}");
+        check_metrics(&reply.text(), media_type == open);
+    }
+    assert_eq!(server.internal().get("/metrics", None).header("content-type"), Some(plain));
+}
+
+fn check_metrics(text: &str, open: bool) {
     let mut kinds: BTreeMap<String, String> = BTreeMap::new();
     let mut samples: BTreeMap<String, f64> = BTreeMap::new();
-    assert!(text.ends_with("# EOF\n"));
+    assert_eq!(text.ends_with("# EOF\n"), open);
     for line in text.lines().filter(|line| *line != "# EOF") {
         if let Some(comment) = line.strip_prefix("# ") {
             let words: Vec<&str> = comment.splitn(3, ' ').collect();
@@ -40,8 +58,8 @@ fn metrics_can_be_read_by_a_collector() {
         let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
         let bare = name.split('{').next().unwrap();
         assert!(bare.starts_with("mangahub_"), "{line}");
-        let family = bare.strip_suffix("_total").unwrap_or(bare);
-        let kind = kinds.get(family).or(kinds.get(bare)).unwrap_or_else(|| panic!("undescribed: {line}"));
+        let family = if open { bare.strip_suffix("_total").unwrap_or(bare) } else { bare };
+        let kind = kinds.get(family).unwrap_or_else(|| panic!("undescribed: {line}"));
         assert_eq!(kind == "counter", bare.ends_with("_total"), "{line} is a {kind}");
         let value: f64 = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
         assert!(value >= 0.0 && samples.insert(name.into(), value).is_none(), "twice: {line}");

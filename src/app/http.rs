@@ -1,4 +1,4 @@
-//! A request, step by step: found, let in, read, run; and its answer, dressed for the browser it is for.
+//! A request, step by step: let in, found, read, run. Its answer is `answer.rs`.
 //!
 //! Browsers are strangers even on this machine: a page from anywhere can make one send requests to
 //! a loopback address. So the host that a request names must be ours (else 421, which stops DNS
@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::MangaHub;
-use crate::handlers::api::{Answer, ApiError, ErrorKind, Lack, Reply, Via};
+use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
 use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope};
-use crate::proto::http1::{Method, Request, Response, Version};
-use crate::proto::routes::{self, Family, Found, Input, Match, Prepared, ROUTES, Route};
-use crate::proto::{internal, v1, v2};
+use crate::proto::http1::{Method, Request, Version};
+use crate::proto::routes::{self, Found, Input, Match, Prepared, Route};
+use crate::proto::v2;
 use crate::reactor::service::{Flow, Io};
 use crate::store::StoreError;
 use crate::store::model::Role;
@@ -44,39 +44,6 @@ impl MangaHub {
         let place = allowed.iter().position(|other| other == "*" || other.eq_ignore_ascii_case(origin));
         place.and_then(|place| u8::try_from(place + 1).ok()).filter(|place| *place != Session::ENDING).unwrap_or(0)
     }
-
-    /// An answer as a response: the family's shape, and what browsers and clients need beside it.
-    pub(super) fn response(&self, answer: Answer, session: &Session) -> Response {
-        let retry_after_s = answer.outcome.as_ref().err().map_or(0, |error| error.retry_after_s);
-        let response = match family(answer.origin.via, session) {
-            Family::Internal => internal::respond(answer.outcome),
-            Family::V2 => v2::show::respond(answer.outcome),
-            Family::V1 | Family::Sync => v1::show::respond(answer.outcome),
-        };
-        let response = match retry_after_s {
-            0 => response,
-            seconds => response.with_header("Retry-After", seconds.to_string()),
-        };
-        let origin = usize::from(session.cors).checked_sub(1);
-        match origin.and_then(|place| self.state.settings.cors_origins.get(place)) {
-            None => response,
-            Some(origin) => allow_origin(response, origin),
-        }
-    }
-}
-
-fn allow_origin(response: Response, origin: &str) -> Response {
-    let response = response
-        .with_header("Access-Control-Allow-Origin", origin.to_owned())
-        .with_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-        .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Accept-Encoding, Cache-Control, X-CSRF-Token, X-Device, X-Requested-With")
-        .with_header("Access-Control-Expose-Headers", "Content-Length, Retry-After")
-        .with_header("Access-Control-Max-Age", "43200")
-        .with_header("Vary", "Origin");
-    match origin {
-        "*" => response,
-        _ => response.with_header("Access-Control-Allow-Credentials", "true"),
-    }
 }
 
 /// Whether somebody who sends such a request may ask at all.
@@ -86,19 +53,35 @@ fn let_in(request: &Request<'_>, service: ServiceKind, settings: &Settings) -> R
     if !unnamed && !is_our_host(request.host, &settings.hosts) {
         return Err(ApiError::new(ErrorKind::Misdirected, "This server does not serve that host"));
     }
-    if service != ServiceKind::Internal {
-        return Ok(());
+    match service {
+        ServiceKind::Internal => may_operate(request, settings.internal_token.as_deref()),
+        _ => Ok(()),
     }
+}
+
+/// Whether somebody who sends such a request may speak to the operator's listener, whatever the path:
+/// no page, only who knows the token if there is one, and who changes something says it in JSON.
+fn may_operate(request: &Request<'_>, token: Option<&str>) -> Result<(), ApiError> {
     if request.has_header("origin") || request.has_header("sec-fetch-site") {
         return Err(ApiError::new(ErrorKind::Forbidden, "Browsers are not served here"));
     }
     let given = request.bearer().unwrap_or("");
-    match &settings.internal_token {
+    match token {
         Some(token) if !same(token.as_bytes(), given.as_bytes()) => {
             Err(ApiError::new(ErrorKind::Unauthorized, "The internal token is required"))
         }
+        // A page's form can post anything to anywhere, except as JSON.
+        _ if request.method == Method::Post && !is_json(request) => {
+            Err(ApiError::new(ErrorKind::MediaType, "Content-Type: expected application/json"))
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether the request says that its body is JSON.
+fn is_json(request: &Request<'_>) -> bool {
+    let media_type = request.header("content-type").and_then(|value| value.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Whether a `Host` names this server: a loopback name, any address, or one that the operator lists.
@@ -230,22 +213,47 @@ impl From<Claims> for Caller {
     }
 }
 
-/// Whose shape an answer has.
-fn family(via: Via, session: &Session) -> Family {
-    match (via, session.service) {
-        (_, ServiceKind::Internal) => match ROUTES.get(usize::from(via.0)) {
-            Some(route) => route.family,
-            None => Family::Internal,
-        },
-        (Via::NONE, _) => Family::V1,
-        (Via::NONE_V2, _) => Family::V2,
-        (via, _) => ROUTES.get(usize::from(via.0)).map_or(Family::V1, |route| route.family),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::buffer::RecvBuf;
+    use crate::proto::http1::{Decoded, Http1, HttpLimits};
+    use std::sync::Arc;
+
+    /// What the operator's listener answers to such a request, before it is looked at.
+    fn operates(request: &str, token: Option<&str>) -> Option<ErrorKind> {
+        let mut rx = RecvBuf::new();
+        rx.append(request.replace('\n', "\r\n").as_bytes());
+        let mut codec = Http1::new(Arc::new(HttpLimits::default()));
+        match codec.decode(&mut rx, false) {
+            Ok(Decoded::Request(request)) => may_operate(&request, token).err().map(|error| error.kind),
+            _ => panic!("not a request"),
+        }
+    }
+
+    /// The operator's listener hears no page: neither one that says so, nor one whose form posts. What
+    /// is posted there has to be JSON, on every path, once the token has been looked at.
+    #[test]
+    fn only_operators_operate() {
+        let get = "GET /varz HTTP/1.1\nHost: localhost\n";
+        let post = "POST /anything HTTP/1.1\nHost: localhost\nContent-Length: 0\n";
+        assert_eq!(operates(&format!("{get}\n"), None), None);
+        for page in ["Origin: http://localhost", "Sec-Fetch-Site: none"] {
+            assert_eq!(operates(&format!("{get}{page}\n\n"), None), Some(ErrorKind::Forbidden), "{page}");
+        }
+        for json in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(operates(&format!("{post}Content-Type: {json}\n\n"), None), None, "{json}");
+        }
+        for other in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""]
+        {
+            let refused = operates(&format!("{post}Content-Type: {other}\n\n"), None);
+            assert_eq!(refused, Some(ErrorKind::MediaType), "{other}");
+        }
+        assert_eq!(operates(&format!("{post}\n"), None), Some(ErrorKind::MediaType));
+        assert_eq!(operates(&format!("{post}\n"), Some("secret")), Some(ErrorKind::Unauthorized));
+        let authorised = format!("{post}Authorization: Bearer secret\nContent-Type: application/json\n\n");
+        assert_eq!(operates(&authorised, Some("secret")), None);
+    }
 
     /// A role opens its routes, and a token's own scopes close some of them again, an administrator's too.
     #[test]

@@ -11,7 +11,7 @@ use crate::reactor::stats::{Closed, Open, PHASES, Stats, View};
 /// Answers a question about the server.
 pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
     let (origin, reply) = match inquiry {
-        Inquiry::Metrics(origin) => (origin, internal::metrics_page(metrics(state, view))),
+        Inquiry::Metrics(origin, format) => (origin, internal::metrics_page(metrics(state, view), format)),
         Inquiry::Varz(origin) => (origin, varz(state, view)),
         Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
         Inquiry::Sync(origin) => {

@@ -3,8 +3,9 @@
 //! A message is looked up, its access is checked, its call is run, and what the call leaves is
 //! carried out by the loop. Nothing is decided here that a handler or a family's shape could
 //! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
-//! `inspect` turns what the loop counts into the operator's pages.
+//! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
 
+mod answer;
 mod http;
 mod inspect;
 mod line;
@@ -12,6 +13,8 @@ mod line;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+
+use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
@@ -23,9 +26,9 @@ use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
-use crate::proto::{Incoming, Phase, ProtoError, Wire, sync, v2};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
 use crate::reactor;
-use crate::reactor::service::{Farewell, Flow, Io, Last, Now, Patience, Service};
+use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
 
@@ -55,6 +58,8 @@ mod step {
 impl MangaHub {
     /// The product over what is known at the start. `listeners` says what each one is for.
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
+        // Made now, so that its first reader does not make everybody wait.
+        let _ = openapi::document();
         Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
     }
 
@@ -71,8 +76,8 @@ impl MangaHub {
     }
 
     /// Counts an answer, and writes its line in the log.
-    fn record(&mut self, answer: &Answer, session: &Session, now: Now) {
-        let Origin { via, conn, since_ms, user } = &answer.origin;
+    fn record(&mut self, origin: &Origin, refused: Option<&ApiError>, session: &Session, now: Now) {
+        let Origin { via, conn, since_ms, user } = origin;
         let latency_ms = now.mono_ms - since_ms;
         self.state.counts.answered.0 += 1;
         self.state.counts.answered.1 += latency_ms;
@@ -80,8 +85,8 @@ impl MangaHub {
         let operation = route.map_or("-", |route| route.name);
         let (conn, service, user) = (conn.pack(), session.service.as_str(), user.as_deref().unwrap_or("-"));
         let changes = route.is_some_and(|route| matches!(route.lane, Lane::Write | Lane::Slow));
-        match &answer.outcome {
-            Err(error) => {
+        match refused {
+            Some(error) => {
                 let (status, code, sync_code) = error.kind.codes();
                 let code = if session.service.is_sync() { sync_code } else { code };
                 self.state.counts.refuse(Some(usize::from(via.0)), code);
@@ -92,10 +97,10 @@ impl MangaHub {
                 }
             }
             // What somebody changed over HTTP is worth a line; looking and syncing are too frequent.
-            Ok(_) if changes && !session.service.is_sync() => {
+            None if changes && !session.service.is_sync() => {
                 tracing::info!(conn, service, user, operation, latency_ms, "done");
             }
-            Ok(_) => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
+            None => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
         }
     }
 
@@ -293,23 +298,35 @@ impl Service for MangaHub {
         Ok(())
     }
 
-    fn write_reply(&mut self, answer: Answer, wire: &mut Wire, session: &Session, now: Now, out: &mut Vec<u8>) -> Last {
-        self.record(&answer, session, now);
-        match wire {
+    fn write_reply(
+        &mut self,
+        answer: Answer,
+        wire: &mut Wire,
+        session: &Session,
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Written<Work> {
+        let (origin, refused) = (answer.origin.clone(), answer.outcome.as_ref().err().cloned());
+        let written = match wire {
             Wire::Http(codec) => {
-                let mut response = self.response(answer, session);
+                let mut response = match self.dress(answer, codec.asked(), session) {
+                    Dressed::Ready(response) => response,
+                    Dressed::Later(work) => return Written::Later(Lane::Slow, work),
+                };
                 response.close |= self.state.draining || session.is_ending();
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
                 let stays_open = codec.encode(&response, date, out);
                 // Whoever ends a session closes it, and knows the reason better.
-                if stays_open || session.is_ending() { Last::No } else { Last::Yes }
+                if stays_open || session.is_ending() { Written::Open } else { Written::Last }
             }
             Wire::Line(_) | Wire::Raw => {
-                let begins = answer.origin.via == auth_route(session.service).0;
+                let begins = origin.via == auth_route(session.service).0;
                 sync::write_reply(answer.outcome, session.service, begins, now.unix_ms, out);
-                Last::No
+                Written::Open
             }
-        }
+        };
+        self.record(&origin, refused.as_ref(), session, now);
+        written
     }
 
     fn kind(&self, session: &Session) -> usize {

@@ -150,7 +150,7 @@ declare! {
         /// Request line and header fields together; beyond it 431 and close. Real browsers stay under 8 KiB.
         head_bytes: Bytes<256, MIB> = 16 * 1024;
         /// Header fields of a request; beyond it 431 and close. Browsers send about 20.
-        fields: Count<8, 1024> = 64;
+        fields: Count<8, 256> = 64;
         /// The request line alone; beyond it 414 and close. At most head_bytes.
         line_bytes: Bytes<256, MIB> = 8 * 1024;
         /// A body held in memory; beyond it 413 and close.
@@ -265,6 +265,12 @@ declare! {
         accepts_per_turn: Count<1, 65_536> = 64;
         /// Finished jobs taken up in a turn; the rest waits for the next.
         completions_per_turn: Count<1, MILLION> = 256;
+    }
+
+    /// Recommendations: what people who like the same series like as well.
+    [recommend] Recommend {
+        /// Minutes between two looks at what readers like together, in the background. 0: never; then only what is popular is shown.
+        interval_minutes: Count<0, 10_080> = 60;
     }
 
     /// The process.

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 use super::conflict::Conflict;
 use super::effect::Vocabulary;
+use super::encoded::Encoded;
 use super::key::ConnKey;
 use super::monitor::Parts;
-use super::opinions;
-use super::progress;
-use super::refresh;
+use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
+use super::{friends, goals, lists, opinions, progress, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
@@ -88,7 +88,7 @@ pub enum Reply {
     /// Part of the catalogue.
     MangaList(Page<Manga>, Window),
     /// One series, already in its shape and shared with whoever asked before.
-    MangaDetail(Arc<[u8]>),
+    MangaDetail(Arc<Encoded>),
     /// A library.
     Library(Page<(Progress, Manga)>),
     /// One row of progress.
@@ -103,6 +103,16 @@ pub enum Reply {
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
     /// About ratings, comments and reviews.
     Opinion(opinions::Reply),
+    /// About friends.
+    Friends(friends::Reply),
+    /// About lists.
+    Lists(lists::Reply),
+    /// About what a reader's history adds up to.
+    Stats(stats::Reply),
+    /// About goals.
+    Goals(goals::Reply),
+    /// What to read next.
+    Recommendations(Vec<Recommendation>),
     /// A session has begun.
     Welcome {
         /// Names this connection to its client.
@@ -134,6 +144,10 @@ pub enum Reply {
     Parts(Parts),
     /// A page for an operator.
     Page(&'static str, Vec<u8>),
+    /// A document about the program itself.
+    Document(Document),
+    /// An answer that is in its shape already, and comes back from being made smaller.
+    Packed(Box<Packed>),
     /// Goodbye to a session, with the pause before its client should come back.
     Notice {
         /// What to tell.
@@ -145,6 +159,35 @@ pub enum Reply {
     Silence,
     /// The methods that a path takes: the answer to OPTIONS.
     Allowed(String),
+}
+
+/// A document that was made before anybody asked.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub body: Arc<Encoded>,
+    /// What a browser must know to show it safely: names and values of header fields.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// An answer on an HTTP wire that is in its shape already: what is left of it while its body is
+/// compressed elsewhere.
+#[derive(Debug)]
+pub struct Packed {
+    /// Its status code.
+    pub status: u16,
+    /// Its body's media type.
+    pub content_type: &'static str,
+    /// The fields that it had already.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The tag of its body before it was compressed, if it has one.
+    pub tag: Option<Box<str>>,
+    /// Its body.
+    pub body: Arc<[u8]>,
+    /// Whether the body is compressed by now: there may have been no room to do that.
+    pub gzip: bool,
 }
 
 /// What happened, told to a topic.
@@ -239,14 +282,23 @@ pub enum Topic {
 /// A question about the server itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inquiry {
-    /// Metrics for Prometheus.
-    Metrics(Origin),
+    /// Metrics for Prometheus, in the format that the collector asks for.
+    Metrics(Origin, MetricsFormat),
     /// The server in general, as JSON.
     Varz(Origin),
     /// Its connections, as JSON.
     Connz(Origin, ConnzQuery),
     /// The counts that a sync client may ask for.
     Sync(Origin),
+}
+
+/// A text format for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Prometheus' own, which every collector and a person with curl can read.
+    Text,
+    /// OpenMetrics.
+    Open,
 }
 
 /// Which connections `/connz` shows.
@@ -327,6 +379,8 @@ pub enum ErrorKind {
     Misdirected,
     /// The request did not arrive in time.
     Timeout,
+    /// The body is not marked as what the path takes.
+    MediaType,
     /// Not HTTP/1.1, or beyond its limits: the status says which.
     Framing(u16),
     /// Try again: the server is busy or the store is away. Nothing was kept.
@@ -352,6 +406,7 @@ impl ErrorKind {
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
             Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
+            Self::MediaType => (415, "UNSUPPORTED_MEDIA_TYPE", "INVALID_MESSAGE"),
             Self::Framing(413) => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
             Self::Framing(414) => (414, "URI_TOO_LONG", "MESSAGE_TOO_LARGE"),
             Self::Framing(431) => (431, "HEADERS_TOO_LARGE", "MESSAGE_TOO_LARGE"),

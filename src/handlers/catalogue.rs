@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::api::Series;
+use super::encoded::Encoded;
 use crate::store::model::{Manga, MangaId};
 
 /// How a client names a series.
@@ -33,7 +34,7 @@ pub struct Catalogue {
 /// Encoded answers, the oldest forgotten first.
 #[derive(Debug, Default)]
 struct Details {
-    by_id: HashMap<MangaId, Arc<[u8]>>,
+    by_id: HashMap<MangaId, Arc<Encoded>>,
     order: VecDeque<MangaId>,
     bytes: usize,
 }
@@ -68,7 +69,7 @@ impl Catalogue {
     }
 
     /// The answer that was made for a series before, if it is still kept.
-    pub fn detail(&self, id: MangaId) -> Option<Arc<[u8]>> {
+    pub fn detail(&self, id: MangaId) -> Option<Arc<Encoded>> {
         self.details.by_id.get(&id).cloned()
     }
 
@@ -79,7 +80,7 @@ impl Catalogue {
 
     /// Keeps the answer that was made for a series, unless something has changed since it was read:
     /// it could show what was there before.
-    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<[u8]>, changes_before: u64) {
+    pub fn keep_detail(&mut self, id: MangaId, detail: Arc<Encoded>, changes_before: u64) {
         if changes_before == self.changes {
             self.details.keep(id, detail);
         }
@@ -103,28 +104,29 @@ impl Catalogue {
 }
 
 impl Details {
-    fn keep(&mut self, id: MangaId, detail: Arc<[u8]>) {
+    fn keep(&mut self, id: MangaId, detail: Arc<Encoded>) {
         if self.by_id.contains_key(&id) {
             self.forget(id);
         }
-        self.bytes += detail.len();
+        self.bytes += detail.plain().len();
         self.by_id.insert(id, detail);
         self.order.push_back(id);
         while self.bytes > DETAIL_BYTES_MAX {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.bytes -= self.by_id.remove(&oldest).map_or(0, |gone| gone.len());
+            self.bytes -= self.by_id.remove(&oldest).map_or(0, |gone| gone.plain().len());
         }
     }
 
     fn forget(&mut self, id: MangaId) {
         if let Some(gone) = self.by_id.remove(&id) {
-            self.bytes -= gone.len();
+            self.bytes -= gone.plain().len();
             self.order.retain(|other| *other != id);
         }
     }
 }
 
-/// How many bytes of answers are kept: some 16,000 series of one kilobyte.
+/// How many bytes of answers are kept: some 16,000 series of one kilobyte. Their compressed forms come
+/// on top; each is smaller than what it was made from.
 const DETAIL_BYTES_MAX: usize = 16 << 20;
 
 #[cfg(test)]
@@ -136,6 +138,10 @@ mod tests {
         let facts: MangaFacts =
             serde_json::from_value(serde_json::json!({"slug": slug, "title": slug, "status": "ongoing"})).unwrap();
         Manga { id, facts, created_at: 0, updated_at: 0 }
+    }
+
+    fn encoded(body: &[u8]) -> Arc<Encoded> {
+        Arc::new(Encoded::new(body.to_vec()))
     }
 
     /// A word is a slug before it is a number: slugs may be all digits.
@@ -157,7 +163,7 @@ mod tests {
     fn a_change_replaces_names_and_answers() {
         let mut catalogue = Catalogue::default();
         catalogue.put(&manga(1, "old"));
-        catalogue.keep_detail(1, Arc::from(&b"x"[..]), catalogue.changes());
+        catalogue.keep_detail(1, encoded(b"x"), catalogue.changes());
         catalogue.put(&manga(1, "new"));
         assert!(catalogue.find(&MangaRef::Slug("old".into())).is_none());
         assert!(catalogue.find(&MangaRef::Slug("new".into())).is_some());
@@ -172,9 +178,9 @@ mod tests {
         catalogue.put(&manga(1, "one"));
         let before = catalogue.changes();
         catalogue.forget_detail(1);
-        catalogue.keep_detail(1, Arc::from(&b"old"[..]), before);
+        catalogue.keep_detail(1, encoded(b"old"), before);
         assert!(catalogue.detail(1).is_none());
-        catalogue.keep_detail(1, Arc::from(&b"new"[..]), catalogue.changes());
+        catalogue.keep_detail(1, encoded(b"new"), catalogue.changes());
         assert!(catalogue.detail(1).is_some());
         catalogue.forget_detail(1);
         assert!(catalogue.detail(1).is_none());
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let mut details = Details::default();
-        let big: Arc<[u8]> = vec![0; DETAIL_BYTES_MAX / 2].into();
+        let big = Arc::new(Encoded::new(vec![0; DETAIL_BYTES_MAX / 2]));
         (1..=3).for_each(|id| details.keep(id, big.clone()));
         assert!(details.bytes <= DETAIL_BYTES_MAX);
         assert!(!details.by_id.contains_key(&1) && details.by_id.contains_key(&3));

@@ -1,8 +1,11 @@
 //! The catalogue, as anyone may read it.
 
+use std::sync::Arc;
+
 use super::api::{ApiError, Reply};
 use super::catalogue::MangaRef;
 use super::effect::Lane;
+use super::encoded::Encoded;
 use super::progress::known;
 use super::session::Session;
 use super::{Access, Call, Ctx};
@@ -51,7 +54,7 @@ fn detail(args: Detail, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
                 StoreError::NotFound => ApiError::not_found("Manga not found"),
                 other => other.into(),
             })?;
-            let made: std::sync::Arc<[u8]> = (args.shape)(&manga).into();
+            let made = Arc::new(Encoded::new((args.shape)(&manga)));
             ctx.state.catalogue.keep_detail(id, made.clone(), changes);
             ctx.reply(Reply::MangaDetail(made));
             Ok(())

@@ -7,27 +7,36 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
 
 pub mod account;
 pub mod api;
 pub mod auth;
+pub mod calendar;
 pub mod catalogue;
 pub mod conflict;
+pub mod documents;
 pub mod effect;
+pub mod encoded;
 pub mod export;
+pub mod friends;
+pub mod goals;
 pub mod hub;
 pub mod key;
 pub mod library;
+pub mod lists;
 pub mod manga;
 pub mod monitor;
+pub mod neighbours;
 pub mod opinions;
 pub mod password;
 pub mod progress;
 pub mod rate;
+pub mod recommend;
 pub mod refresh;
 pub mod scope;
 pub mod session;
+pub mod stats;
 pub mod sync_auth;
 pub mod token;
 pub mod work;
@@ -120,6 +129,8 @@ pub struct State {
     pub erasing: account::Erasing,
     /// What was counted by name.
     pub counts: monitor::Counts,
+    /// Who likes what together.
+    pub recommend: recommend::Board,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -158,6 +169,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// How often it is worked out what readers like together; 0 for never.
+    pub recommend_interval_ms: u64,
     /// How long a client should wait before it comes back after a shutdown.
     pub reconnect_after_ms: u64,
     /// The longest line from a client that has authenticated.
@@ -196,6 +209,7 @@ impl State {
             writer_works: true,
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
+            recommend: recommend::Board::default(),
             draining: false,
             started_ms,
             random,

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, Reply};
+use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, account, auth};
+use super::{Access, Call, Ctx, account, auth, recommend};
 use crate::store::StoreError;
 
 /// Whether the server is well.
@@ -18,11 +18,11 @@ pub const READY: Call<()> = Call { name: "ready", access: Access::Public, lane: 
 /// How each part of the server is.
 pub const PARTS: Call<Asked> = Call { name: "parts", access: Access::Public, lane: Lane::Read, run: parts };
 /// Metrics for Prometheus.
-pub const METRICS: Call<()> = Call {
+pub const METRICS: Call<MetricsFormat> = Call {
     name: "metrics",
     access: Access::Public,
     lane: Lane::Reactor,
-    run: |_, _, ctx| inquire(Inquiry::Metrics(ctx.origin.clone()), ctx),
+    run: |format, _, ctx| inquire(Inquiry::Metrics(ctx.origin.clone(), format), ctx),
 };
 /// The server in general.
 pub const VARZ: Call<()> = Call {
@@ -172,13 +172,14 @@ fn disconnect(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError>
     Ok(())
 }
 
-/// Once a second: looks whether another process changed the store, and forgets what is past.
+/// Once a second: looks whether another process changed the store, forgets what is past, and begins what is due.
 pub fn tick(ctx: &mut Ctx<'_>) {
     let now_ms = ctx.now.mono_ms;
     ctx.state.members.sweep(now_ms);
     ctx.state.strangers.sweep(now_ms);
     auth::sweep(ctx);
     account::erase_if_due(ctx);
+    recommend::tick(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;

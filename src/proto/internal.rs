@@ -11,21 +11,36 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use super::http1::{Method, Response};
+use super::http1::{Method, Response, weight};
 use super::routes::{Family, HttpInput, ROUTES, Route};
 use super::time::rfc3339;
-use crate::handlers::api::{ApiError, ConnzQuery, Reply};
+use crate::handlers::api::{ApiError, ConnzQuery, ErrorKind, MetricsFormat, Reply};
 use crate::handlers::monitor;
 
 /// The routes of the internal listener.
 pub fn routes() -> Vec<Route> {
     use Method::Get;
     vec![
-        Route::http(Family::Internal, Get, "/metrics", monitor::METRICS, |_| Ok(())),
+        Route::http(Family::Internal, Get, "/metrics", monitor::METRICS, |input| Ok(metrics_format(input))),
         Route::http(Family::Internal, Get, "/varz", monitor::VARZ, |_| Ok(())),
         Route::http(Family::Internal, Get, "/connz", monitor::CONNZ, read_connz),
         Route::http(Family::Internal, Get, "/readyz", monitor::READY, |_| Ok(())),
     ]
+}
+
+/// OpenMetrics for whoever asks for it by name and not rather for text.
+fn metrics_format(input: &HttpInput<'_>) -> MetricsFormat {
+    let wanted = |name: &[u8]| {
+        let ranges = input.request.headers.all("accept").flat_map(|value| value.split(|&byte| byte == b','));
+        let weights = ranges.filter_map(move |range| {
+            let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+            let named = parts.next().is_some_and(|range| range.eq_ignore_ascii_case(name));
+            if named { weight(parts) } else { None }
+        });
+        weights.max().unwrap_or(0)
+    };
+    let (open, text) = (wanted(b"application/openmetrics-text"), wanted(b"text/plain"));
+    if open > 0 && open >= text { MetricsFormat::Open } else { MetricsFormat::Text }
 }
 
 fn read_connz(input: &HttpInput<'_>) -> Result<ConnzQuery, ApiError> {
@@ -52,10 +67,18 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
     match outcome {
         Ok(Reply::Page(content_type, body)) => Response::new(200, content_type, body),
         Ok(Reply::Health { .. }) => Response::text(200, "ready\n"),
+        Ok(Reply::Allowed(methods)) => Response::empty(204).with_header("Allow", methods),
         Ok(_) => Response::empty(204),
-        Err(error) => Response::text(error.kind.codes().0, format!("{}\n", error.message)),
+        Err(error) => refuse(&error),
     }
-    .with_header("Cache-Control", "no-store")
+}
+
+fn refuse(error: &ApiError) -> Response {
+    let response = Response::text(error.kind.codes().0, format!("{}\n", error.message));
+    match (error.kind, &error.detail) {
+        (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
+        _ => response,
+    }
 }
 
 /// A number with its labels and what it means, before it is printed.
@@ -91,8 +114,36 @@ impl Metric {
     }
 }
 
-/// Prints metrics in the text format.
-pub fn metrics_page(metrics: Vec<Metric>) -> Reply {
+/// Prints metrics.
+pub fn metrics_page(metrics: Vec<Metric>, format: MetricsFormat) -> Reply {
+    match format {
+        MetricsFormat::Text => {
+            Reply::Page("text/plain; version=0.0.4; charset=utf-8", text_page(&metrics).into_bytes())
+        }
+        MetricsFormat::Open => open_page(metrics),
+    }
+}
+
+/// Prometheus' own text format: a counter's whole name is announced, and nothing marks the end.
+fn text_page(metrics: &[Metric]) -> String {
+    let mut page = String::new();
+    for metric in metrics {
+        let (total, kind) = if metric.counter { ("_total", "counter") } else { ("", "gauge") };
+        let name = format!("mangahub_{}{total}", metric.name);
+        page += &format!("# HELP {name} {}.\n# TYPE {name} {kind}\n", metric.help);
+        for (value_of, value) in &metric.values {
+            let label = metric.label.map(|label| format!("{{{label}=\"{}\"}}", escape_label(value_of)));
+            page += &format!("{name}{} {value}\n", label.unwrap_or_default());
+        }
+    }
+    page
+}
+
+fn escape_label(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn open_page(metrics: Vec<Metric>) -> Reply {
     let mut registry = Registry::with_prefix("mangahub");
     registry.register_collector(Box::new(Snapshot(metrics)));
     let mut text = String::new();
@@ -189,3 +240,22 @@ pub fn call_counts(calls: &[(u64, u64)]) -> Vec<(String, (u64, u64))> {
 
 /// How many connections `/connz` shows at once.
 const CONNZ_LIMIT: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels can't break out of their quotes, and every sample stands below what announces it.
+    #[test]
+    fn the_text_format_announces_whole_names() {
+        let values = [("a\"b\\c\nd".to_owned(), 2.0)];
+        let metrics = [
+            Metric::one("size_bytes", "How large", false, 1.5),
+            Metric::each("calls", "Calls made", true, "call", values.into_iter()),
+        ];
+        let wanted = "# HELP mangahub_size_bytes How large.\n# TYPE mangahub_size_bytes gauge\nmangahub_size_bytes 1.5\n\
+            # HELP mangahub_calls_total Calls made.\n# TYPE mangahub_calls_total counter\n\
+            mangahub_calls_total{call=\"a\\\"b\\\\c\\nd\"} 2\n";
+        assert_eq!(text_page(&metrics), wanted);
+    }
+}

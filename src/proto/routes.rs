@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{internal, sync, v1, v2};
+use super::{internal, openapi, sync, v1, v2};
 use crate::handlers::api::{ApiError, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
@@ -32,6 +32,8 @@ pub struct Route {
     pub family: Family,
     /// Whether it counts against the user's rate.
     pub metered: bool,
+    /// Whether clients may keep its answers, and ask by their tag whether they still hold.
+    pub kept: bool,
     prepare: Prepare,
 }
 
@@ -85,6 +87,7 @@ type Prepare = Box<dyn Fn(&Input<'_>) -> Result<Prepared, ApiError> + Send + Syn
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes = v1::routes();
     routes.extend(v2::routes());
+    routes.extend(openapi::routes());
     routes.extend(internal::routes());
     routes.extend(sync::routes());
     routes
@@ -138,6 +141,7 @@ impl Route {
             lane: call.lane,
             family,
             metered: true,
+            kept: false,
             prepare: Box::new(prepare),
         }
     }
@@ -145,6 +149,12 @@ impl Route {
     /// The same, not counted against the user's rate.
     pub fn unmetered(mut self) -> Self {
         self.metered = false;
+        self
+    }
+
+    /// The same, with answers that clients may keep: what everybody is shown alike.
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 
@@ -171,6 +181,11 @@ impl<'a> HttpInput<'a> {
     /// What the path's first `{…}` stood for.
     pub fn param(&self) -> &str {
         self.params.first().map_or("", |param| param)
+    }
+
+    /// What the path's second `{…}` stood for.
+    pub fn second_param(&self) -> &str {
+        self.params.get(1).map_or("", |param| param)
     }
 
     /// The body as a JSON object.

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::conn::{Conn, Flags};
 use super::net::Net;
 use super::pool::Ticket;
-use super::service::{Io, JobOf, Last, Now, QuestionOf, ReplyOf, Service, TopicOf};
+use super::service::{Io, JobOf, Now, QuestionOf, ReplyOf, Service, TopicOf, Written};
 use super::stats::{Open, View, Wanted};
 use super::timers::tick_after;
 use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
@@ -87,10 +87,14 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.out.clear();
         let (service, session, now, out) = (&mut self.service, &conn.session, self.now, &mut self.out);
         let write = || service.write_reply(reply, &mut conn.wire, session, now, out);
-        let Ok(last) = catch_unwind(AssertUnwindSafe(write)) else {
+        let Ok(written) = catch_unwind(AssertUnwindSafe(write)) else {
             // What it has written so far is half an answer, and there is no other.
             self.stats.panics += 1;
             return self.doom(key, CloseReason::Internal);
+        };
+        let last = match written {
+            Written::Later(lane, job) => return self.submit(key, lane, job),
+            written => matches!(written, Written::Last),
         };
         if self.out.is_empty() {
             // A change is answered by its broadcast. Nothing must not stand in line between two
@@ -108,7 +112,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         if self.out.capacity() > OUT_BYTES_KEPT {
             self.out = Vec::new();
         }
-        if last == Last::Yes {
+        if last {
             self.close(key, CloseReason::Finished);
         }
     }

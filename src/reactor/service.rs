@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::stats::View;
 pub use crate::handlers::effect::Now;
-use crate::handlers::effect::{CloseReason, Effect, Vocabulary};
+use crate::handlers::effect::{CloseReason, Effect, Lane, Vocabulary};
 use crate::handlers::key::{Audience, ConnKey};
 use crate::proto::{Incoming, Phase, ProtoError, Wire};
 
@@ -81,7 +81,8 @@ pub trait Service: Sized {
     /// A message arrived whole.
     fn handle(&mut self, message: Incoming<'_>, session: &mut Self::Session, io: &mut Io<'_, Self>) -> Flow;
 
-    /// Puts an answer into bytes. Returns whether it is the connection's last.
+    /// Puts an answer into bytes, or says which job it still needs; what follows from that job then
+    /// answers.
     fn write_reply(
         &mut self,
         reply: ReplyOf<Self>,
@@ -89,7 +90,7 @@ pub trait Service: Sized {
         session: &Self::Session,
         now: Now,
         out: &mut Vec<u8>,
-    ) -> Last;
+    ) -> Written<JobOf<Self>>;
 
     /// The longest message this connection may send now, in bytes; longer ones are skipped.
     /// It bounds lines. HTTP has limits of its own, and raw bytes have no messages.
@@ -213,13 +214,16 @@ pub enum Farewell {
 /// How many encodings of one event there can be at a time.
 pub const KINDS: usize = 4;
 
-/// Whether an answer ends the connection.
+/// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
-    /// More may follow.
-    No,
-    /// Close after it has been written.
-    Yes,
+pub enum Written<J> {
+    /// It is in bytes, and more may follow.
+    Open,
+    /// It is in bytes, and the connection's last: close after it has been sent.
+    Last,
+    /// Nothing is in bytes yet. This job makes the answer ready; it comes back as every job does. The
+    /// connection has one more job outstanding meanwhile, so nothing overtakes it.
+    Later(Lane, J),
 }
 
 /// The longest line of a service that does not say: plenty for a message, little to hold.

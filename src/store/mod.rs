@@ -8,18 +8,26 @@
 mod accounts;
 mod catalogue;
 mod departure;
+mod friends;
+mod lists;
 pub mod model;
 mod opinions;
 mod reading;
+mod recommend;
 mod refresh;
 pub mod sqlite;
+mod stats;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use departure::{Departure, ERASED_ROWS_MAX};
+pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
+pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
 pub use opinions::Opinions;
 pub use reading::Reading;
+pub use recommend::Tastes;
 pub use refresh::{FAMILIES_MAX, RefreshTokens};
+pub use stats::{Goals, READING_ROWS_MAX, Statistics};
 
 /// What went wrong, named for what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -51,7 +59,9 @@ pub enum StoreError {
 /// that write with [`StoreError::Unavailable`].
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
-pub trait Store: Accounts + Catalogue + Departure + Opinions + Reading + RefreshTokens {
+pub trait Store:
+    Accounts + Catalogue + Departure + Friends + Goals + Lists + Opinions + Reading + RefreshTokens + Statistics + Tastes
+{
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;
     /// Reads one row, to show that the store answers.

@@ -11,7 +11,7 @@ use mangahub::proto::{Incoming, Phase, Wire};
 use mangahub::reactor::ReactorLimits;
 use mangahub::reactor::net::{ListenOptions, MioListener};
 use mangahub::reactor::pool::{LaneBounds, WorkerOptions, worker};
-use mangahub::reactor::service::{Flow, Io, Last, Patience, ReplyOf, Service};
+use mangahub::reactor::service::{Flow, Io, Patience, ReplyOf, Service, Written};
 use mangahub::reactor::start::{Handle, LifeState, Plan, Server};
 use mangahub::reactor::stats::View;
 
@@ -167,9 +167,9 @@ impl Service for Probe {
         }
     }
 
-    fn write_reply(&mut self, reply: Vec<u8>, _: &mut Wire, _: &usize, _: Now, out: &mut Vec<u8>) -> Last {
+    fn write_reply(&mut self, reply: Vec<u8>, _: &mut Wire, _: &usize, _: Now, out: &mut Vec<u8>) -> Written<u64> {
         out.extend_from_slice(&reply);
-        Last::No
+        Written::Open
     }
 
     fn patience(&self, _: &Wire, _: Phase, _: &usize) -> Patience {

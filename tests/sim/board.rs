@@ -13,7 +13,7 @@ use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
 use mangahub::reactor::inbox::{Door, Wakeup, inbox};
 use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
-use mangahub::reactor::service::{Farewell, Flow, Io, Last, Patience, Service};
+use mangahub::reactor::service::{Farewell, Flow, Io, Patience, Service, Written};
 use mangahub::reactor::stats::View;
 use mangahub::reactor::{JOBS, Reactor, ReactorLimits};
 use smallvec::SmallVec;
@@ -144,13 +144,13 @@ impl Service for Board {
         }
     }
 
-    fn write_reply(&mut self, reply: String, _: &mut Wire, _: &Reader, _: Now, out: &mut Vec<u8>) -> Last {
+    fn write_reply(&mut self, reply: String, _: &mut Wire, _: &Reader, _: Now, out: &mut Vec<u8>) -> Written<String> {
         // An empty reply is none, as when a change is answered by its broadcast.
         if !reply.is_empty() {
             out.extend_from_slice(reply.as_bytes());
             out.push(b'\n');
         }
-        Last::No
+        Written::Open
     }
 
     fn kind(&self, _: &Reader) -> usize {

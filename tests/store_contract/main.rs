@@ -25,6 +25,11 @@ macro_rules! contract {
     };
 }
 
+mod friends;
+mod lists;
+mod recommend;
+mod stats;
+
 contract!(
     users_are_found_again,
     names_and_addresses_are_unique,

@@ -2,7 +2,8 @@
 //!
 //! It owns its sockets and one scratch buffer. What is read at once from a connection goes out with one
 //! `send` for each receiver, so messages that arrived together leave together. Nothing is allocated for a
-//! message unless a receiver's socket is full. There is deliberately no framing: bytes are bytes.
+//! message unless a receiver's socket is full. There is deliberately no framing: bytes are bytes. Only
+//! [`Mode::Answer`] looks at them, for the empty line that ends a request's head; a body would be taken for more.
 //!
 //! What must hold: a read shorter than the scratch buffer has drained the socket (epoll is edge-triggered),
 //! unless the peer has closed its side, which `RDHUP` tells; and bytes behind a partial send keep their order.
@@ -18,13 +19,15 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, so
 use slab::Slab;
 use socket2::{Domain, Socket, Type};
 
-/// Who receives what a connection sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who receives what, when a connection sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// Every connection, the sender included.
+    /// Every connection, the sender included, receives what was sent.
     FanOut,
-    /// The sender alone.
+    /// The sender alone does.
     Echo,
+    /// The sender receives these bytes for each head of a request.
+    Answer(Vec<u8>),
 }
 
 /// The server: one listener, its connections, one epoll descriptor.
@@ -43,6 +46,8 @@ struct Conn {
     socket: OwnedFd,
     /// Bytes the socket did not take; empty, and without memory, nearly always.
     pending: Vec<u8>,
+    /// How much of [`HEAD_END`] the last bytes read were: a head may end in the next read.
+    matched: usize,
 }
 
 impl Bare {
@@ -104,7 +109,7 @@ impl Bare {
             let entry = self.conns.vacant_entry();
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&self.epoll, &socket, EventData::new_u64(entry.key() as u64), interest)?;
-            entry.insert(Conn { socket, pending: Vec::new() });
+            entry.insert(Conn { socket, pending: Vec::new(), matched: 0 });
         }
     }
 
@@ -135,7 +140,7 @@ impl Bare {
 
     fn pass_on(&mut self, sender: usize, length: usize) {
         let bytes = &self.scratch[..length];
-        match self.mode {
+        match &self.mode {
             Mode::FanOut => {
                 for (index, conn) in &mut self.conns {
                     if !conn.send(bytes) {
@@ -145,6 +150,11 @@ impl Bare {
             }
             Mode::Echo => {
                 if self.conns.get_mut(sender).is_some_and(|conn| !conn.send(bytes)) {
+                    self.doomed.push(sender);
+                }
+            }
+            Mode::Answer(response) => {
+                if self.conns.get_mut(sender).is_some_and(|conn| !conn.answer(bytes, response)) {
                     self.doomed.push(sender);
                 }
             }
@@ -182,10 +192,32 @@ impl Conn {
         }
     }
 
+    /// Sends `response` once for each head that ends in `bytes`. `false` when the connection is of no more use.
+    fn answer(&mut self, bytes: &[u8], response: &[u8]) -> bool {
+        (0..heads_ended(&mut self.matched, bytes)).all(|_| self.send(response))
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> bool {
         self.pending.extend_from_slice(bytes);
         self.pending.len() <= PENDING_BYTES_MAX
     }
+}
+
+/// How many heads end in `bytes`, with `matched` bytes of an end in front of them.
+fn heads_ended(matched: &mut usize, bytes: &[u8]) -> usize {
+    let mut ended = 0;
+    for byte in bytes {
+        *matched = match byte {
+            byte if *byte == HEAD_END[*matched] => *matched + 1,
+            // What did not go on with an end may begin one.
+            b'\r' => 1,
+            _ => 0,
+        };
+        if *matched == HEAD_END.len() {
+            (*matched, ended) = (0, ended + 1);
+        }
+    }
+    ended
 }
 
 /// Standard input is readable: it is open when it has bytes, and closed when it has none.
@@ -199,6 +231,9 @@ const LISTENER: u64 = u64::MAX;
 
 /// The token of standard input.
 const STDIN: u64 = u64::MAX - 1;
+
+/// The empty line after a request's head, with the end of the line before it.
+const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 /// What one read takes at most. A fuller socket is read again: the fan-out's largest turn (64 messages of
 /// some 300 bytes) fits three times.
@@ -256,6 +291,35 @@ mod tests {
             let mut received = vec![0; sent.len()];
             clients[0].read_exact(&mut received).unwrap();
             assert!(received == sent);
+        });
+    }
+
+    /// Shows that a head is answered once, when its last byte is there, however it is cut into reads.
+    #[test]
+    fn a_head_in_pieces_is_one_head() {
+        let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /\r\r\n\r\r\n\r\n";
+        for size in 1..=requests.len() {
+            let mut matched = 0;
+            let ended: Vec<usize> = requests.chunks(size).map(|piece| heads_ended(&mut matched, piece)).collect();
+            assert_eq!((ended.iter().sum::<usize>(), matched), (2, 0), "in pieces of {size}");
+        }
+        let mut matched = 0;
+        assert_eq!(heads_ended(&mut matched, &requests[..26]), 0);
+        assert_eq!(heads_ended(&mut matched, &requests[26..27]), 1);
+    }
+
+    /// Shows that each request is answered with the whole response: one in two segments, then three in one.
+    #[test]
+    fn every_request_is_answered() {
+        serve_while(Mode::Answer(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), 1, |mut clients| {
+            let mut expect = |sent: &[&[u8]], answers: usize| {
+                sent.iter().for_each(|segment| clients[0].write_all(segment).unwrap());
+                let mut received = vec![0; answers * 19];
+                clients[0].read_exact(&mut received).unwrap();
+                assert_eq!(received, b"HTTP/1.1 200 OK\r\n\r\n".repeat(answers));
+            };
+            expect(&[b"GET / HTTP/1.1\r\nHost: x\r", b"\n\r\n"], 1);
+            expect(&[&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3)], 3);
         });
     }
 }

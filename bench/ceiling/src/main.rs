@@ -1,18 +1,20 @@
 //! The ceiling: the least code that does the work, so that a ratio to it tells how much a server's own
 //! work costs on this machine.
 //!
-//! [`bare`] is an epoll loop that reads and sends, [`sqlite`] is the database alone. There is deliberately
-//! no protocol, no authentication and no limit worth the name: whatever is not here is what a real server
-//! is allowed to cost. What must hold: the ceiling does the same number of bytes, sends and commits as the
-//! server it is compared with, else the ratio means nothing.
+//! [`bare`] is an epoll loop that reads and sends, [`sqlite`] is the database alone, [`passwords`] is bcrypt
+//! alone. There is deliberately no protocol, no authentication and no limit worth the name: whatever is not
+//! here is what a real server is allowed to cost. What must hold: the ceiling does the same number of bytes,
+//! sends, commits and checks as the server it is compared with, else the ratio means nothing.
 
 mod bare;
+mod passwords;
 mod sqlite;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +42,24 @@ enum Work {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Answer every request's head with the bytes of a file. Requests with a body are not understood.
+    Http {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// A whole response: status line, fields, empty line, body.
+        #[arg(long)]
+        response: PathBuf,
+    },
+    /// Check one password over and over.
+    Bcrypt {
+        /// The work in a check; each step doubles it.
+        #[arg(long, default_value_t = 10)]
+        cost: u32,
+        /// How long.
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
     /// Durable progress updates with SQLite alone, in groups.
     Sqlite {
         /// The folder for the database; it must not hold one yet.
@@ -61,6 +81,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().work {
         Work::Fanout { listen } => serve(listen, Mode::FanOut),
         Work::Echo { listen } => serve(listen, Mode::Echo),
+        Work::Http { listen, response } => serve_file(listen, &response),
+        Work::Bcrypt { cost, seconds } => measure_bcrypt(cost, seconds),
         Work::Sqlite { dir, groups_of, count, indexes } => measure_sqlite(&dir, groups_of, count, indexes),
     };
     match result {
@@ -79,6 +101,17 @@ fn serve(listen: SocketAddr, mode: Mode) -> Result<(), Box<dyn std::error::Error
     std::io::stdout().flush()?;
     bare.watch_stdin()?;
     while bare.turn()? {}
+    Ok(())
+}
+
+fn serve_file(listen: SocketAddr, response: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(response).map_err(|error| format!("{}: {error}", response.display()))?;
+    serve(listen, Mode::Answer(bytes))
+}
+
+fn measure_bcrypt(cost: u32, seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
+    let duration = Duration::from_secs_f64(seconds.clamp(0.1, 60.0));
+    println!("checks_per_second {:.2}", passwords::run(cost, duration)?);
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub enum Arrival<'a> {
     Closed(ErrorKind),
 }
 
-/// Connections to one target, known by the order in which they were made.
+/// Connections to one target at a time, known by the order in which they were made.
 pub struct Swarm {
     poll: Poll,
     events: Events,
@@ -46,9 +46,7 @@ struct Conn {
 impl Swarm {
     /// No connections yet. Refuses a target outside the loopback network.
     pub fn new(target: SocketAddr) -> Result<Self, LoadError> {
-        if !target.ip().is_loopback() {
-            return Err(LoadError::Missing(format!("{target} is not a loopback address: load stays on this machine")));
-        }
+        must_be_loopback(target)?;
         let poll = Poll::new().doing("make a selector")?;
         let (events, scratch) = (Events::with_capacity(EVENTS_PER_TURN), vec![0; SCRATCH_BYTES]);
         Ok(Self { poll, events, target, conns: Vec::new(), scratch })
@@ -73,6 +71,13 @@ impl Swarm {
         self.poll.registry().register(&mut stream, Token(index), interest).doing("watch a socket")?;
         self.conns.push(Conn { stream: Some(stream), tx: Vec::new(), connected: false, broken: None });
         Ok(index)
+    }
+
+    /// From now on [`Swarm::connect`] goes to `target`, which must be within the loopback network too.
+    pub fn aim_at(&mut self, target: SocketAddr) -> Result<(), LoadError> {
+        must_be_loopback(target)?;
+        self.target = target;
+        Ok(())
     }
 
     /// Sends `bytes` in one write, and keeps for later turns what the socket does not take.
@@ -153,6 +158,14 @@ impl Conn {
     }
 }
 
+/// Refuses to load another machine.
+pub fn must_be_loopback(target: SocketAddr) -> Result<(), LoadError> {
+    match target.ip().is_loopback() {
+        true => Ok(()),
+        false => Err(LoadError::Missing(format!("{target} is not a loopback address: load stays on this machine"))),
+    }
+}
+
 fn begin_connect(target: SocketAddr, index: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -227,7 +240,9 @@ mod tests {
     #[test]
     fn only_loopback_is_loaded() {
         assert!(Swarm::new("192.0.2.1:9090".parse().unwrap()).is_err());
-        assert!(Swarm::new("127.0.0.1:9090".parse().unwrap()).is_ok());
+        let mut swarm = Swarm::new("127.0.0.1:9090".parse().unwrap()).unwrap();
+        assert!(swarm.aim_at("192.0.2.1:8080".parse().unwrap()).is_err());
+        assert!(swarm.aim_at("127.0.0.1:8080".parse().unwrap()).is_ok());
     }
 
     /// Shows that bytes reach a server and its answer comes back through a turn, and that its close is told.

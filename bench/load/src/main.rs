@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+mod http;
 mod login;
 mod message;
 mod report;
@@ -23,7 +24,8 @@ use serde::Serialize;
 
 use error::{Doing, LoadError};
 use message::Message;
-use scenario::{Pace, connect, fanout, fanout_redis, idle, ingest};
+use scenario::open_loop::OpenLoop;
+use scenario::{Pace, connect, fanout, fanout_redis, idle, ingest, logins, search};
 use suite::{Places, STORED_SERIES, Scale, UNKNOWN_SERIES};
 
 /// Puts load on a MangaHub server, and says what it did.
@@ -108,6 +110,51 @@ enum Scenario {
         #[arg(long, default_value = STORED_SERIES)]
         manga: String,
     },
+    /// One GET over and over, with wrk.
+    Http {
+        /// The server's HTTP address, or the bare loop's.
+        #[arg(long)]
+        http: SocketAddr,
+        /// What to ask for.
+        #[arg(long, default_value = "/api/v1/manga/one-piece")]
+        path: String,
+        /// How many connections.
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        /// How long, in whole seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Searches by title at a fixed rate, with a ping beside them.
+    Search {
+        #[command(flatten)]
+        peer: PeerArguments,
+        #[command(flatten)]
+        identity: IdentityArguments,
+        /// The catalogue that the server has loaded, a JSON file: what is searched for is drawn from its titles.
+        #[arg(long)]
+        catalogue: PathBuf,
+        /// Searches a second.
+        #[arg(long, default_value_t = 500.0)]
+        per_second: f64,
+        /// How long to measure.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Logins at a fixed rate, with a ping beside them.
+    Logins {
+        #[command(flatten)]
+        peer: PeerArguments,
+        /// How many users log in, in turn; they are registered first.
+        #[arg(long, default_value_t = 21)]
+        users: usize,
+        /// Logins a second.
+        #[arg(long, default_value_t = 50.0)]
+        per_second: f64,
+        /// How long to measure.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
     /// Everything, against the bare loop and Redis, written as a Markdown page.
     Suite {
         /// Under a minute, to see that it works; the numbers mean little.
@@ -122,7 +169,20 @@ enum Scenario {
         /// A folder on a real disk for the servers' data; beside this binary, if not given.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// The script that writes the catalogue to search in.
+        #[arg(long, default_value = "scripts/synthetic-catalogue")]
+        catalogue_script: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct PeerArguments {
+    /// The server's HTTP address.
+    #[arg(long)]
+    http: SocketAddr,
+    /// The server's v1 TCP address, for the ping.
+    #[arg(long)]
+    tcp: SocketAddr,
 }
 
 #[derive(Args)]
@@ -226,7 +286,22 @@ fn run(scenario: Scenario, json: bool) -> Result<(), LoadError> {
             let ingest = ingest::run(tcp, &identities, &manga, in_flight, Pace::seconds(seconds))?;
             show(&ingest, format!("{:.0} updates/s; {}", ingest.updates_per_second, ingest.latency), json)
         }
-        Scenario::Suite { quick, output, server, data } => run_suite(quick, output, server, data),
+        Scenario::Http { http, path, connections, seconds } => {
+            let outcome = scenario::http::run(http, &path, connections, seconds)?;
+            show(&outcome, format!("{} requests/s", report::count(outcome.requests_per_second)), json)
+        }
+        Scenario::Search { peer, identity, catalogue, per_second, seconds } => {
+            let (tokens, queries) = (identity.tokens()?, search::queries(&catalogue)?);
+            let pace = Pace::seconds(seconds);
+            show_open_loop(&search::run(peer.http, peer.tcp, &tokens[0], &queries, per_second, pace)?, json)
+        }
+        Scenario::Logins { peer, users, per_second, seconds } => {
+            let users = token::register(peer.http, users.max(1))?;
+            show_open_loop(&logins::run(peer.http, peer.tcp, &users, per_second, Pace::seconds(seconds))?, json)
+        }
+        Scenario::Suite { quick, output, server, data, catalogue_script } => {
+            run_suite(quick, output, server, data, catalogue_script)
+        }
     }
 }
 
@@ -247,12 +322,14 @@ fn run_suite(
     output: Option<PathBuf>,
     server: Option<PathBuf>,
     data: Option<PathBuf>,
+    catalogue_script: PathBuf,
 ) -> Result<(), LoadError> {
     let own = std::env::current_exe().doing("find this binary")?;
     let places = Places {
         server: server.unwrap_or_else(|| own.with_file_name("mangahub")),
         ceiling: own.with_file_name("ceiling"),
         data: data.unwrap_or_else(|| own.with_file_name("bench-data")),
+        catalogue_script,
     };
     let (scale, command) = if quick { (Scale::QUICK, "bench/run --quick") } else { (Scale::FULL, "bench/run") };
     let page = suite::run(&places, &scale, command)?.markdown();
@@ -269,6 +346,10 @@ fn run_suite(
 fn show_fan_out(outcome: &fanout::FanOut, json: bool) -> Result<(), LoadError> {
     let (rate, bytes) = (report::count(outcome.deliveries_per_second), outcome.message_bytes);
     show(outcome, format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency), json)
+}
+
+fn show_open_loop(outcome: &OpenLoop, json: bool) -> Result<(), LoadError> {
+    show(outcome, outcome.to_string(), json)
 }
 
 fn show(outcome: &impl Serialize, text: String, json: bool) -> Result<(), LoadError> {

@@ -173,8 +173,11 @@ const HEAD: &str = "# Benchmarks
 Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
 bare loop (`bench/ceiling`: epoll, read, send and nothing else) and Redis take turns on one core, the load has
 the other. Each number is the median of the rounds. Every message is verified: all clients received each one
-once and in order, every acknowledged update was the user's own next one. Ratios travel between machines better
-than numbers; a ratio to the bare loop counts only when the bare loop was ahead of Redis in the same run.
+once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
+often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
+fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
+TCP connection beside them. Ratios travel between machines better than numbers; a ratio of a fan-out to the bare
+loop counts only when the bare loop was ahead of Redis in the same run.
 ";
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! system chose and on loopback only, keeps its files in a folder that goes with it, and never outlives its
 //! value: dropping one stops it. A program that is not installed is [`LoadError::Missing`].
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -147,21 +148,33 @@ impl MangaHub {
     }
 }
 
-/// The bare loop in its fan-out mode.
+/// The bare loop.
 pub struct Ceiling {
-    _process: Process,
+    process: Process,
     /// Where it listens.
     pub address: SocketAddr,
     _folder: TempDir,
 }
 
 impl Ceiling {
-    /// Starts the bare loop.
+    /// Starts the bare loop in its fan-out mode.
     pub fn start(program: &Path, core: Option<usize>) -> Result<Self, LoadError> {
-        must_exist(program)?;
         let folder = tempfile::tempdir().doing("make a folder")?;
+        Self::serve(program, core, folder, &["fanout".as_ref()])
+    }
+
+    /// Starts the bare loop to answer every request with `response`.
+    pub fn start_http(program: &Path, core: Option<usize>, response: &[u8]) -> Result<Self, LoadError> {
+        let folder = tempfile::tempdir().doing("make a folder")?;
+        let file = folder.path().join("response");
+        std::fs::write(&file, response).doing("write a response")?;
+        Self::serve(program, core, folder, &["http".as_ref(), "--response".as_ref(), file.as_os_str()])
+    }
+
+    fn serve(program: &Path, core: Option<usize>, folder: TempDir, mode: &[&OsStr]) -> Result<Self, LoadError> {
+        must_exist(program)?;
         let mut process = Process::start(program, core, folder.path(), Stdio::piped(), |command| {
-            command.args(["fanout", "--listen", "127.0.0.1:0"]);
+            command.args(mode).args(["--listen", "127.0.0.1:0"]);
         })?;
         let mut line = String::new();
         if let Some(stdout) = process.child.stdout.take() {
@@ -169,21 +182,44 @@ impl Ceiling {
         }
         let address = line.strip_prefix("listening ").and_then(|address| address.trim().parse().ok());
         let address = address.ok_or_else(|| LoadError::Missing(format!("the ceiling did not start: {line}")))?;
-        Ok(Self { _process: process, address, _folder: folder })
+        Ok(Self { process, address, _folder: folder })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Durable updates per second of SQLite alone, `count` of them in groups of 1,000, in a new folder in `data`.
     pub fn sqlite(program: &Path, core: Option<usize>, data: &Path, count: usize) -> Result<f64, LoadError> {
-        must_exist(program)?;
         let folder = tempfile::tempdir_in(data).doing("make a data folder")?;
+        Self::number(program, core, "updates_per_second ", |command| {
+            command.arg("sqlite").arg("--dir").arg(folder.path());
+            command.args(["--groups-of", "1000", "--count", &count.to_string()]);
+        })
+    }
+
+    /// Password checks per second of bcrypt alone, on one thread.
+    pub fn bcrypt(program: &Path, core: Option<usize>, cost: u32, seconds: f64) -> Result<f64, LoadError> {
+        Self::number(program, core, "checks_per_second ", |command| {
+            command.args(["bcrypt", "--cost", &cost.to_string(), "--seconds", &seconds.to_string()]);
+        })
+    }
+
+    /// Runs the ceiling to its end, and returns the number that it prints behind `name`.
+    fn number(
+        program: &Path,
+        core: Option<usize>,
+        name: &str,
+        work: impl FnOnce(&mut Command),
+    ) -> Result<f64, LoadError> {
+        must_exist(program)?;
         let mut command = pinned(program, core);
-        command.arg("sqlite").arg("--dir").arg(folder.path());
-        command.args(["--groups-of", "1000", "--count", &count.to_string()]);
-        let output = command.output().doing("run the SQLite ceiling")?;
+        work(&mut command);
+        let output = command.output().doing("run the ceiling")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let number = text.strip_prefix("updates_per_second ").and_then(|number| number.trim().parse().ok());
-        number
-            .ok_or_else(|| LoadError::Wrong(format!("the SQLite ceiling: {}", String::from_utf8_lossy(&output.stderr))))
+        let number = text.strip_prefix(name).and_then(|number| number.trim().parse().ok());
+        number.ok_or_else(|| LoadError::Wrong(format!("the ceiling: {}", String::from_utf8_lossy(&output.stderr))))
     }
 }
 
@@ -280,6 +316,19 @@ pub fn settled_rss_anon_bytes(pid: u32) -> Result<u64, LoadError> {
     Ok(last)
 }
 
+/// The processor time that a process has used.
+pub fn processor_time(pid: u32) -> Result<Duration, LoadError> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).doing("read the times of a process")?;
+    let ticks = ticks_of(&stat).ok_or_else(|| LoadError::Wrong("the times of a process can't be read".to_owned()))?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// The ticks in user and system mode, the 14th and 15th field; the second may have spaces within its brackets.
+fn ticks_of(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
 fn rss_anon_bytes(pid: u32) -> Result<u64, LoadError> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| match error.kind() {
         ErrorKind::NotFound => LoadError::Missing(format!("there is no process {pid}")),
@@ -306,8 +355,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("MANGAHUB_AUTH_BCRYPT_COST", "4"),
 ];
 
-/// A program that takes longer to start has failed.
-const START_MAX: Duration = Duration::from_secs(10);
+/// A program that takes longer to start has failed. A catalogue of 100,000 series loads in some five seconds.
+const START_MAX: Duration = Duration::from_secs(60);
 
 /// The server's own drain limit is ten seconds; beyond it we kill.
 const STOP_MAX: Duration = Duration::from_secs(12);
@@ -333,6 +382,14 @@ mod tests {
         let status = "Name:\tx\nVmRSS:\t    900 kB\nRssAnon:\t    120 kB\nRssFile:\t 4 kB\n";
         assert_eq!(kib_field(status, "RssAnon:"), Some(120 * 1024));
         assert_eq!(kib_field(status, "RssShmem:"), None);
+    }
+
+    /// Shows that the times are found behind a name with spaces and brackets, and our own in the system.
+    #[test]
+    fn times_are_read_in_ticks() {
+        assert_eq!(ticks_of("7 (a (b) c) S 1 7 7 0 -1 4194560 90 0 0 0 30 12 0 0 20 0 1 0 5 6 7"), Some(42));
+        assert_eq!(ticks_of("7 (a) S 1"), None);
+        assert!(processor_time(std::process::id()).is_ok());
     }
 
     /// Shows that memory of a live process is found, by reading our own, and that a dead id is named.

@@ -17,6 +17,8 @@ use crate::error::LoadError;
 pub struct Identity {
     /// The id, the same on every wire.
     pub user_id: String,
+    /// The name to log in with.
+    pub username: String,
     /// The token for `auth`.
     pub token: String,
 }
@@ -40,7 +42,7 @@ pub fn forge(secret: &str, user_id: &str, username: &str) -> Result<Identity, Lo
     let key = EncodingKey::from_secret(secret.as_bytes());
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
         .map_err(|error| LoadError::Missing(format!("could not sign a token: {error}")))?;
-    Ok(Identity { user_id: user_id.to_owned(), token })
+    Ok(Identity { user_id: user_id.to_owned(), username: username.to_owned(), token })
 }
 
 /// Forges `count` different users, `reader-0` and on.
@@ -58,13 +60,13 @@ pub fn register(http: SocketAddr, count: usize) -> Result<Vec<Identity>, LoadErr
 
 fn register_one(agent: &ureq::Agent, http: SocketAddr, username: &str) -> Result<Identity, LoadError> {
     let failed = |error: ureq::Error| LoadError::Wrong(format!("registering {username}: {error}"));
-    let body = Registration { username, email: &format!("{username}@example.org"), password: "a long enough password" };
+    let body = Registration { username, email: &format!("{username}@example.org"), password: PASSWORD };
     let url = format!("http://{http}/api/v1/auth/register");
     let mut answer = agent.post(&url).send_json(&body).map_err(failed)?;
     let text = answer.body_mut().read_to_string().map_err(failed)?;
     let registered: Registered = serde_json::from_str(&text)
         .map_err(|_| LoadError::Wrong(format!("registering {username}: {} {text}", answer.status())))?;
-    Ok(Identity { user_id: registered.data.user.id, token: registered.data.token })
+    Ok(Identity { user_id: registered.data.user.id, username: username.to_owned(), token: registered.data.token })
 }
 
 #[derive(Serialize)]
@@ -104,6 +106,9 @@ struct RegisteredData {
 struct RegisteredUser {
     id: String,
 }
+
+/// The password of everyone who is registered here.
+pub const PASSWORD: &str = "a long enough password";
 
 /// An hour: longer than any run.
 const LIFE_S: u64 = 3600;

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 use memchr::{memchr, memchr_iter};
 
+use super::asked::{Asked, Codings};
 use super::request::{Headers, Method, Request, Version};
 use super::response::Exchange;
 use super::target::{Target, is_authority};
@@ -53,8 +54,10 @@ impl Head {
             return Err(MALFORMED);
         };
         let (method, version) = (Method::of(name), if minor == 0 { Version::Http10 } else { Version::Http11 });
-        *exchange = Exchange { method_is_head: method == Method::Head, version, keep_alive: false };
-        let fields = Fields::collect(parsed.headers, version)?;
+        *exchange = Exchange { method_is_head: method == Method::Head, version, ..Exchange::default() };
+        let mut fields = Fields::collect(parsed.headers, version)?;
+        fields.asked.set_codings(fields.codings);
+        exchange.asked = std::mem::take(&mut fields.asked);
         exchange.keep_alive = fields.keep_alive(version);
         let framing = fields.framing(version, limits)?;
         let parts = Target::parse(method, target)?;
@@ -167,6 +170,8 @@ struct Fields<'a> {
     expects_continue: bool,
     says_close: bool,
     says_keep_alive: bool,
+    asked: Asked,
+    codings: Codings,
 }
 
 impl<'a> Fields<'a> {
@@ -191,7 +196,15 @@ impl<'a> Fields<'a> {
                 self.note_connection(header.value);
                 Ok(())
             }
+            13 if is("if-none-match") => {
+                self.asked.note_unless(header.value);
+                Ok(())
+            }
             14 if is("content-length") => once(&mut self.length, header.value, LENGTH_REPEATED),
+            15 if is("accept-encoding") => {
+                self.codings.note(header.value);
+                Ok(())
+            }
             17 if is("transfer-encoding") => once(&mut self.coding, header.value, CODING_UNKNOWN),
             _ => Ok(()),
         }

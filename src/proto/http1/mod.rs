@@ -12,8 +12,9 @@
 //!
 //! Not here: sockets and deadlines (`phase` tells the owner which deadline applies), routes,
 //! and the shape of error bodies, which depends on the path (`HttpError::path`).
-//! Read on in `head.rs`, `target.rs`, `chunked.rs`, `request.rs`, `response.rs`.
+//! Read on in `head.rs`, `target.rs`, `chunked.rs`, `request.rs`, `asked.rs`, `response.rs`.
 
+mod asked;
 mod chunked;
 mod head;
 mod request;
@@ -22,6 +23,8 @@ mod target;
 
 use std::sync::Arc;
 
+pub use self::asked::Asked;
+pub(crate) use self::asked::weight;
 pub use self::request::{Headers, Method, QueryPairs, Request, Segments, Version};
 pub use self::response::{Body, Response};
 
@@ -97,6 +100,11 @@ impl Http1 {
         Self { limits, state: State::START, continue_due: false, exchange: Exchange::default() }
     }
 
+    /// What the request that was decoded last asks of its answer's form.
+    pub fn asked(&self) -> &Asked {
+        &self.exchange.asked
+    }
+
     /// Reads on. `eof` says that nothing will follow what is in `rx`.
     ///
     /// A request that is not finished is returned again, unchanged, by the next call.
@@ -141,7 +149,7 @@ impl Http1 {
     pub fn encode(&mut self, response: &Response, date: &str, out: &mut Vec<u8>) -> bool {
         let exchange = std::mem::take(&mut self.exchange);
         let stays_open = exchange.keep_alive && !response.close;
-        response.encode(exchange, stays_open, date, out);
+        response.encode(&exchange, stays_open, date, out);
         if !stays_open {
             self.state = State::Closed;
         }
@@ -151,7 +159,7 @@ impl Http1 {
     /// Appends the answer to a request that could not be read. The connection always closes after it:
     /// nobody knows where the next request would begin.
     pub fn encode_error(&mut self, response: &Response, date: &str, out: &mut Vec<u8>) {
-        response.encode(std::mem::take(&mut self.exchange), false, date, out);
+        response.encode(&std::mem::take(&mut self.exchange), false, date, out);
         self.state = State::Closed;
     }
 

@@ -2,13 +2,15 @@
 //!
 //! One append to the connection's send bytes, no formatting machinery on the way: this is the hot
 //! path of every reply. Framing is decided here alone (RFC 9112 §6, RFC 9110 §8.6), so no handler can
-//! get it wrong. What a reply says is the handlers' affair; so is everything sent compressed or cached.
+//! get it wrong. What a reply says is the handlers' affair; whether it is sent compressed, or
+//! at all to a client that has it already, is decided in `app/answer.rs`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::asked::Asked;
 use super::request::Version;
 
 /// A reply to one request.
@@ -44,6 +46,15 @@ impl Body {
             Self::Owned(bytes) => bytes,
             Self::Shared(bytes) => bytes,
             Self::Static(bytes) => bytes,
+        }
+    }
+
+    /// The bytes, to be held by several.
+    pub fn into_shared(self) -> Arc<[u8]> {
+        match self {
+            Self::Owned(bytes) => bytes.into(),
+            Self::Shared(bytes) => bytes,
+            Self::Static(bytes) => bytes.into(),
         }
     }
 }
@@ -108,6 +119,11 @@ impl Response {
         self
     }
 
+    /// Whether it has a field of this name already.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
     /// The same reply, closing the connection.
     #[must_use]
     pub fn closing(mut self) -> Self {
@@ -116,7 +132,7 @@ impl Response {
     }
 
     /// Appends the reply's bytes.
-    pub(super) fn encode(&self, exchange: Exchange, stays_open: bool, date: &str, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, exchange: &Exchange, stays_open: bool, date: &str, out: &mut Vec<u8>) {
         let body = self.body.bytes();
         let body_sent = if exchange.method_is_head || !self.may_have_body() { &[] } else { body };
         out.reserve(HEAD_BYTES_USUAL + body_sent.len());
@@ -156,11 +172,12 @@ impl Response {
 
 /// What a reply must know of the request it answers. The default belongs to a request that could not
 /// be read.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Exchange {
     pub(super) method_is_head: bool,
     pub(super) version: Version,
     pub(super) keep_alive: bool,
+    pub(super) asked: Asked,
 }
 
 fn push_status_line(status: u16, out: &mut Vec<u8>) {

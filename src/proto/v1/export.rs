@@ -84,7 +84,6 @@ fn section(name: &str, part: Part) -> Value {
 
 /// The document as a file that a browser saves.
 pub(super) fn file(document: Vec<u8>) -> Response {
-    Response::json(200, document)
-        .with_header("Content-Disposition", "attachment; filename=\"mangahub-export.json\"")
-        .with_header("Cache-Control", "no-store")
+    let name = "attachment; filename=\"mangahub-export.json\"";
+    Response::json(200, document).with_header("Content-Disposition", name)
 }

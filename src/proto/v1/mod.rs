@@ -5,10 +5,16 @@
 //! with the exact value beside them. Here are its routes; [`read`] takes requests apart, [`show`]
 //! puts answers together. `docs/protocol.md` shows each shape.
 
+mod bounded;
 pub mod export;
+mod friends;
+mod goals;
+mod lists;
 mod opinions;
 pub mod read;
+mod recommend;
 pub mod show;
+mod stats;
 
 use read::{
     named, read_add, read_all, read_change_password, read_delete_account, read_edit, read_history, read_list,
@@ -17,7 +23,7 @@ use read::{
 use show::detail_body;
 
 use super::http1::Method;
-use super::routes::{Family, Route};
+use super::routes::{Family, HttpInput, Route};
 use crate::handlers::manga::Detail;
 use crate::handlers::{account, auth, library, manga, monitor, password, progress};
 
@@ -33,7 +39,7 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Delete, "/api/v1/users/me", account::DELETE, read_delete_account),
         Route::http(Family::V1, Get, "/api/v1/users/me/export", crate::handlers::export::EXPORT, export::read),
         Route::http(Family::V1, Put, "/api/v1/users/me/password", password::CHANGE_PASSWORD, read_change_password),
-        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all),
+        Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all).kept(),
         Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_list),
         Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
         Route::http(Family::V1, Get, "/api/v1/users/progress/{manga}", progress::GET, |input| Ok(named(input))),
@@ -46,14 +52,18 @@ pub fn routes() -> Vec<Route> {
         ("/api/v1/manga", "/api/v1/manga/{manga}", "/api/v1/users/library"),
         ("/manga", "/manga/{manga}", "/users/library"),
     ] {
-        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search));
-        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, |input| {
-            Ok(Detail { manga: named(input), shape: detail_body })
-        }));
+        routes.push(Route::http(Family::V1, Get, list, manga::SEARCH, read_search).kept());
+        let read_detail = |input: &HttpInput<'_>| Ok(Detail { manga: named(input), shape: detail_body });
+        routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, read_detail).kept());
         routes.push(Route::http(Family::V1, Get, library, library::LIST, read_list));
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
     routes.extend(opinions::routes());
+    routes.extend(friends::routes());
+    routes.extend(lists::routes());
+    routes.extend(stats::routes());
+    routes.extend(goals::routes());
+    routes.extend(recommend::routes());
     routes
 }

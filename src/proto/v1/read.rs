@@ -167,7 +167,7 @@ pub(super) fn named(input: &HttpInput<'_>) -> MangaRef {
 }
 
 /// The series that a body names, by text or by number.
-fn read_manga(body: &Object<'_>) -> Result<MangaRef, ApiError> {
+pub(super) fn read_manga(body: &Object<'_>) -> Result<MangaRef, ApiError> {
     let raw = body.raw("manga_id").ok_or_else(|| missing("manga_id"))?;
     match raw.get().starts_with('"') {
         true => Ok(MangaRef::Word(body.need_text("manga_id")?.into_owned())),
@@ -180,7 +180,12 @@ pub fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
     parse_word(word, "status", ReadingStatus::parse, ReadingStatus::WORDS)
 }
 
-fn parse_word<T>(word: &str, name: &str, parse: fn(&str) -> Option<T>, words: &[&str]) -> Result<T, ApiError> {
+pub(super) fn parse_word<T>(
+    word: &str,
+    name: &str,
+    parse: fn(&str) -> Option<T>,
+    words: &[&str],
+) -> Result<T, ApiError> {
     parse(word).ok_or_else(|| ApiError::invalid(format!("{name}: expected one of {}", words.join(", "))))
 }
 

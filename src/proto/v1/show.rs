@@ -3,9 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::export;
-use super::opinions;
-use crate::handlers::api::{ApiError, ErrorKind, Reply, Series};
+use super::{export, friends, goals, lists, opinions, recommend, stats};
+use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
 use crate::proto::http1::Response;
@@ -43,7 +42,8 @@ fn show(reply: Reply) -> Response {
         Reply::LoggedIn(user, token) => login(200, &user, &token),
         Reply::Account(user) => data(200, json!({"user": account(&user)})),
         Reply::MangaList(page, window) => manga_list(&page, window),
-        Reply::MangaDetail(body) => Response::json(200, body),
+        Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
+        Reply::Document(document) => show_document(&document),
         Reply::Library(page) => library_list(&page),
         Reply::Progress(row, series) => data(200, json!({"progress": progress_row(&row, Some(&series))})),
         Reply::ProgressList(page, window) => {
@@ -62,15 +62,23 @@ fn show(reply: Reply) -> Response {
             list(items, json!({"count": count}))
         }
         Reply::Opinion(reply) => opinions::show(reply),
+        Reply::Friends(reply) => friends::show(reply),
+        Reply::Lists(reply) => lists::show(reply),
+        Reply::Stats(reply) => stats::show(reply),
+        Reply::Goals(reply) => goals::show(reply),
+        Reply::Recommendations(recommendations) => recommend::show(&recommendations),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
         Reply::Export(document) => export::file(document),
         Reply::Page(content_type, body) => Response::new(200, content_type, body),
         // Said by the second family's routes only.
         Reply::Tokens(_) | Reply::Parts(_) => Response::empty(204),
-        Reply::Silence | Reply::Welcome { .. } | Reply::Pong(_) | Reply::SyncStats { .. } | Reply::Notice { .. } => {
-            Response::empty(204)
-        }
+        Reply::Silence
+        | Reply::Welcome { .. }
+        | Reply::Pong(_)
+        | Reply::SyncStats { .. }
+        | Reply::Notice { .. }
+        | Reply::Packed(_) => Response::empty(204),
     }
 }
 
@@ -86,7 +94,7 @@ pub(super) fn list(items: Vec<Value>, meta: Value) -> Response {
 fn login(status: u16, user: &User, token: &str) -> Response {
     let user = account(user);
     let body = json!({"success": true, "data": {"user": user, "token": token}, "user": user, "token": token});
-    Response::json(status, body.to_string()).with_header("Cache-Control", "no-store")
+    Response::json(status, body.to_string())
 }
 
 pub(super) fn account(user: &User) -> Value {
@@ -107,7 +115,12 @@ fn health(draining: bool, store: bool) -> Response {
     if !store {
         body["error"] = json!("database connection failed");
     }
-    Response::json(code, body.to_string()).with_header("Cache-Control", "no-store")
+    Response::json(code, body.to_string())
+}
+
+fn show_document(document: &Document) -> Response {
+    let response = Response::new(200, document.content_type, document.body.plain().clone());
+    document.headers.iter().fold(response, |response, (name, value)| response.with_header(name, *value))
 }
 
 fn manga_list(page: &Page<Manga>, window: Window) -> Response {

@@ -53,7 +53,7 @@ pub(super) fn show(reply: &Reply) -> Response {
         }
         Reply::Refreshed(pair) => (200, tokens(pair)),
     };
-    Response::json(status, body.to_string()).with_header("Cache-Control", "no-store")
+    Response::json(status, body.to_string())
 }
 
 /// Its clients refresh some minutes before the end that they are told, so it is the true one.

@@ -24,7 +24,7 @@ pub(super) fn show(parts: &Parts) -> Response {
             (500, json!({"ok": false, "error": format!("the {part} is {state}"), "parts": words}))
         }
     };
-    Response::json(status, body.to_string()).with_header("Cache-Control", "no-store")
+    Response::json(status, body.to_string())
 }
 
 #[cfg(test)]

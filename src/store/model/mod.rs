@@ -28,17 +28,25 @@ macro_rules! words {
 }
 
 mod chapter;
+mod friends;
+mod lists;
 mod manga;
 mod opinion;
 mod progress;
+mod recommend;
 mod refresh;
+mod stats;
 mod user;
 
 pub use chapter::Chapter;
+pub use friends::*;
+pub use lists::*;
 pub use manga::*;
 pub use opinion::*;
 pub use progress::*;
+pub use recommend::*;
 pub use refresh::*;
+pub use stats::*;
 pub use user::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.

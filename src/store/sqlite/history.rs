@@ -82,7 +82,7 @@ pub(super) fn read(
 }
 
 /// The newest row of each of a user's chains, those of deleted progress included.
-fn chains(conn: &Connection, user: &UserId, manga: Option<MangaId>) -> Result<Vec<i64>, StoreError> {
+pub(super) fn chains(conn: &Connection, user: &UserId, manga: Option<MangaId>) -> Result<Vec<i64>, StoreError> {
     let (first, last) = manga.map_or((i64::MIN, i64::MAX), |manga| (manga, manga));
     let mut statement = conn.prepare_cached(CHAINS)?;
     let rows = statement.query_map(params![user.as_str(), first, last], |row| row.get(0))?;

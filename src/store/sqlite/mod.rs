@@ -5,15 +5,23 @@
 //! `migrations`. Two things must hold: a verb that writes runs only inside the writer's transaction
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
+mod activity;
 mod departure;
 mod error;
 mod file;
+mod friends;
+mod goals;
 mod history;
+mod list_items;
+mod lists;
 mod manga;
 mod migrations;
 mod opinions;
 mod progress;
+mod readings;
+mod recommend;
 mod refresh;
+mod stats;
 mod users;
 mod writer;
 

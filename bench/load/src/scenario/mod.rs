@@ -6,8 +6,13 @@
 pub mod connect;
 pub mod fanout;
 pub mod fanout_redis;
+pub mod http;
 pub mod idle;
 pub mod ingest;
+pub mod logins;
+pub mod open_loop;
+pub mod probe;
+pub mod search;
 
 use std::time::Duration;
 

@@ -1,0 +1,15 @@
+//! The areas of the document: one file for each, with its routes and its shapes.
+
+pub mod accounts;
+pub mod catalogue;
+pub mod library;
+pub mod opinions;
+pub mod progress;
+pub mod server;
+
+use super::describe::Area;
+
+/// Every area, in the order of the document.
+pub fn all() -> Vec<Area> {
+    vec![accounts::area(), catalogue::area(), library::area(), progress::area(), opinions::area(), server::area()]
+}
