@@ -203,6 +203,8 @@ CREATE TABLE progress (
     history_seq INTEGER NOT NULL,
     -- The one before, kept only to be handed over to the history row that is written next.
     previous_seq INTEGER,
+    -- When it came into the library; NULL when it isn't there.
+    added_at INTEGER,
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
 

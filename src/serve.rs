@@ -14,7 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
-use crate::config::{BroadcastScope, Config, Registration, Synchronous};
+use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
 use crate::handlers::catalogue::Catalogue;
 use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
@@ -26,7 +26,7 @@ use crate::reactor::ReactorLimits;
 use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
-use crate::store::model::MangaFacts;
+use crate::store::model::{Behind, MangaFacts};
 use crate::store::{self, Job, OpenError, OpenStore, Store, StoreError, StoreOptions, Writer};
 
 /// A server that runs. Dropping it drains it.
@@ -346,6 +346,11 @@ pub fn settings(config: &Config) -> Settings {
             ms(config.http.body_timeout_ms),
         ),
         v2_coalesce: config.tcp.v2_coalesce,
+        behind: match config.sync.conflict {
+            ConflictRule::LastWriteWins => Behind::Store,
+            ConflictRule::Furthest => Behind::KeepPlace,
+            ConflictRule::Ask => Behind::Refuse,
+        },
     }
 }
 

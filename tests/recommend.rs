@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{Account, TestServer, await_true};
 use mangahub::serve::at_once;
-use mangahub::store::model::{ProgressChange, ReadingStatus, Role, User, UserId};
+use mangahub::store::model::{Behind, Needs, ProgressChange, ReadingStatus, Role, User, UserId};
 use mangahub::store::{self, Store, StoreOptions};
 use serde_json::{Value, json};
 
@@ -148,7 +148,8 @@ fn read(user: &UserId, manga_id: i64) -> ProgressChange {
         device: None,
         read_at: None,
         received_at: 1,
-        must_exist: false,
+        needs: Needs::Nothing,
+        behind: Behind::Store,
     }
 }
 

@@ -9,8 +9,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     Origin,
     kinds::{
-        Addresses, BroadcastScope, Bytes, CorsOrigins, Count, FilePath, Flag, HostNames, Kind, LogFilter, LogFormat,
-        Maybe, Millis, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
+        Addresses, BroadcastScope, Bytes, ConflictRule, CorsOrigins, Count, FilePath, Flag, HostNames, Kind, LogFilter,
+        LogFormat, Maybe, Millis, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
     },
 };
 
@@ -182,6 +182,13 @@ declare! {
         line_bytes: Bytes<1024, GIB> = 1024 * 1024;
         /// A line before authentication, when we hold memory for a stranger; a longer one closes. At most line_bytes.
         line_bytes_before_auth: Bytes<1024, MIB> = 8 * 1024;
+    }
+
+    /// Readers' progress, by whichever wire it comes.
+    [sync] Sync {
+        /// A device sends a chapter behind the stored one: "last_write_wins" stores it, "furthest" keeps the stored place,
+        /// "ask" refuses it and tells both chapters. It is stored in any case with "force": true, or when it begins again.
+        conflict: ConflictRule = ConflictRule::LastWriteWins;
     }
 
     /// HTTP for the operator: /metrics, /varz, /connz and /readyz. Never meant for the internet.

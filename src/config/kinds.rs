@@ -413,6 +413,18 @@ choice! {
 }
 
 choice! {
+    /// What becomes of progress that is behind what is stored.
+    ConflictRule {
+        /// It is stored.
+        LastWriteWins = "last_write_wins",
+        /// The stored place is kept.
+        Furthest = "furthest",
+        /// It is refused, and its reader is asked.
+        Ask = "ask",
+    }
+}
+
+choice! {
     /// When a commit counts as kept.
     Synchronous {
         /// When it is on the disk.

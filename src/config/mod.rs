@@ -20,7 +20,7 @@ use std::{
 
 pub use keys::{Auth, Config, Http, Internal, Limits, Log, Server, Store, Tcp};
 use keys::{SECTIONS, keys};
-pub use kinds::{BroadcastScope, LogFormat, Registration, Synchronous};
+pub use kinds::{BroadcastScope, ConflictRule, LogFormat, Registration, Synchronous};
 use layers::Setting;
 
 /// Why there is no configuration. Each is one line that names the place, the key and what to do.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::conflict::Conflict;
 use super::effect::Vocabulary;
 use super::encoded::Encoded;
 use super::key::ConnKey;
@@ -15,7 +16,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, refresh, stats};
+use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
@@ -98,6 +99,8 @@ pub enum Reply {
     ProgressList(Page<(Progress, Option<Arc<Series>>)>, Window),
     /// A row of progress is forgotten.
     ProgressDeleted(Arc<Series>),
+    /// A row of progress, or its place in the library, has changed.
+    Changed(progress::Changed),
     /// A reading history.
     History(Vec<(HistoryEntry, Option<Arc<Series>>)>),
     /// About ratings, comments and reviews.
@@ -238,7 +241,7 @@ pub enum SeriesName {
 }
 
 /// What the server remembers of a series without asking the store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     /// Its key.
     pub id: MangaId,
@@ -329,6 +332,8 @@ pub struct ApiError {
     pub retry_after_s: u32,
     /// Further facts for the wire, such as the methods that a path allows.
     pub detail: Option<String>,
+    /// What stands in the way of a change that is behind.
+    pub conflict: Option<Box<Conflict>>,
     /// What the caller's token lacks.
     pub lack: Option<Box<Lack>>,
 }
@@ -398,7 +403,7 @@ impl ErrorKind {
             Self::Forbidden => (403, "FORBIDDEN", "FORBIDDEN"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
             Self::MethodNotAllowed => (405, "METHOD_NOT_ALLOWED", "UNKNOWN_MESSAGE_TYPE"),
-            Self::Conflict => (409, "CONFLICT", "INVALID_DATA"),
+            Self::Conflict => (409, "CONFLICT", "CONFLICT"),
             Self::TooLarge => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
@@ -420,7 +425,7 @@ impl ErrorKind {
 impl ApiError {
     /// A refusal of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after_s: 0, detail: None, lack: None }
+        Self { kind, message: message.into(), retry_after_s: 0, detail: None, conflict: None, lack: None }
     }
 
     /// A member is missing or wrong.
@@ -450,6 +455,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NotFound => Self::not_found("Not found"),
             StoreError::Conflict => Self::new(ErrorKind::Conflict, "Already exists"),
+            StoreError::Behind => Self::new(ErrorKind::Conflict, "Behind what is stored"),
             StoreError::Busy => Self::busy(),
             StoreError::Unavailable => {
                 Self::new(ErrorKind::Unavailable, "The change could not be stored; nothing was kept").after(1)

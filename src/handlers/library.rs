@@ -1,30 +1,40 @@
-//! A reader's own shelf. Adding to it is nobody else's business: nothing is told.
+//! A reader's own shelf.
+//!
+//! Putting something on it and taking it off is nobody else's business: nothing is told. An edit of what
+//! stands there is a change of progress like any other, in `progress`; it is told when it says how far
+//! its reader is.
 
 use super::api::{ApiError, ErrorKind, Reply};
 use super::catalogue::MangaRef;
+use super::conflict::{policy, store_or_ask};
 use super::effect::Lane;
-use super::progress::{check_chapter, known};
+use super::progress::{Changed, List, check_chapter, known};
 use super::session::Session;
 use super::{Access, Call, Ctx};
 use crate::store::StoreError;
-use crate::store::model::{Chapter, ProgressChange, ReadingStatus, Window};
+use crate::store::model::{Chapter, Needs, ProgressChange, ReadingStatus};
 
 /// Puts a series on the shelf.
 pub const ADD: Call<Add> = Call { name: "library.add", access: Access::User, lane: Lane::Write, run: add };
+/// Takes a series off the shelf.
+pub const REMOVE: Call<MangaRef> =
+    Call { name: "library.remove", access: Access::User, lane: Lane::Write, run: remove };
 /// Shows the shelf.
-pub const LIST: Call<Window> = Call { name: "library.list", access: Access::User, lane: Lane::Read, run: list };
+pub const LIST: Call<List> = Call { name: "library.list", access: Access::User, lane: Lane::Read, run: list };
 
 /// What to put on the shelf, and where its reader stands.
 #[derive(Debug, Clone)]
 pub struct Add {
     /// Which series.
     pub manga: MangaRef,
-    /// The status to begin with.
-    pub status: ReadingStatus,
+    /// The status to begin with; without one, a series that is not being read is for later.
+    pub status: Option<ReadingStatus>,
     /// The last chapter read.
     pub chapter: Chapter,
     /// Shown to its owner only.
     pub private: Option<bool>,
+    /// The chapter is stored even if another device is further.
+    pub force: bool,
 }
 
 fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
@@ -34,7 +44,7 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         user_id: caller.id,
         manga_id: series.id,
         chapter: Some(args.chapter),
-        status: Some(args.status),
+        status: args.status,
         volume: None,
         page: None,
         rating: None,
@@ -43,32 +53,51 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         device: ctx.device.take().or_else(|| session.device_name()),
         read_at: None,
         received_at: ctx.now.unix_ms,
-        must_exist: false,
+        needs: Needs::Nothing,
+        behind: policy(ctx.state.settings.behind, args.force),
     };
     ctx.run(
         Lane::Write,
-        move |store| store.add_to_library(&change, args.status),
-        move |added, _, ctx| {
-            let added = added.map_err(|error| match error {
+        move |store| store_or_ask(store, change, |store, change| store.add_to_library(change)),
+        move |outcome, _, ctx| {
+            let outcome = outcome.map_err(|error| match error {
                 StoreError::Conflict => ApiError::new(ErrorKind::Conflict, "Manga already in library"),
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
-            if added.is_first {
+            let (stored, _) = outcome.stored(&series)?;
+            if stored.is_first {
                 ctx.state.catalogue.forget_details(series.id);
             }
-            ctx.reply(Reply::Created("Manga added to library"));
+            ctx.reply(Reply::Changed(Changed::Added));
             Ok(())
         },
     );
     Ok(())
 }
 
-fn list(window: Window, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let caller = ctx.caller()?;
+fn remove(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let (caller, id) = (ctx.caller()?, known(&manga, ctx)?.id);
+    ctx.run(
+        Lane::Write,
+        move |store| store.remove_from_library(&caller.id, id),
+        |removed, _, ctx| {
+            removed.map_err(|error| match error {
+                StoreError::NotFound => ApiError::not_found("Manga not found in library"),
+                other => other.into(),
+            })?;
+            ctx.reply(Reply::Changed(Changed::Removed));
+            Ok(())
+        },
+    );
+    Ok(())
+}
+
+fn list(args: List, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let (caller, List { status, window }) = (ctx.caller()?, args);
     ctx.run(
         Lane::Read,
-        move |store| store.library(&caller.id, window),
+        move |store| store.library(&caller.id, status, window),
         |page, _, ctx| {
             ctx.reply(Reply::Library(page?));
             Ok(())

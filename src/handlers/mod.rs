@@ -14,6 +14,7 @@ pub mod api;
 pub mod auth;
 pub mod calendar;
 pub mod catalogue;
+pub mod conflict;
 pub mod curation;
 pub mod documents;
 pub mod effect;
@@ -55,7 +56,7 @@ use session::{Addresses, Member, Members, Session};
 use token::{Keys, Revocations};
 use work::Work;
 
-use crate::store::model::{Role, UserId};
+use crate::store::model::{Behind, Role, UserId};
 use crate::store::{Store, StoreError};
 
 /// One thing that the system does. `A` is what it needs to be told.
@@ -185,6 +186,8 @@ pub struct Settings {
     pub http_timeouts_ms: (u32, u32, u32),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
+    /// What becomes of a change of progress that is behind what is stored.
+    pub behind: Behind,
 }
 
 impl State {

@@ -2,18 +2,20 @@
 //!
 //! What a client hears of a change it hears after the commit, so a broadcast is a promise. A series
 //! outside the catalogue can be told on the first family's sync wire without being stored, and the
-//! event says so. A row that its owner marked private is told to its owner's connections only.
+//! event says so. A row that its owner marked private is told to its owner's connections only. What
+//! happens when two devices disagree is in `conflict`.
 
 use std::sync::Arc;
 
 use super::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, Series, SeriesName, Topic};
 use super::catalogue::MangaRef;
+use super::conflict::{policy, store_or_ask};
 use super::effect::Lane;
 use super::session::Session;
 use super::{Access, Call, Caller, Ctx};
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, Page, Progress, ProgressChange, Publication, ReadingStatus, Stored, UnixMillis, Window,
+    Chapter, Needs, Page, Progress, ProgressChange, Publication, ReadingStatus, Stored, UnixMillis, Window,
 };
 
 /// Stores and tells a change.
@@ -21,7 +23,7 @@ pub const UPDATE: Call<Update> = Call { name: "progress.update", access: Access:
 /// Shows one row.
 pub const GET: Call<MangaRef> = Call { name: "progress.get", access: Access::User, lane: Lane::Read, run: get };
 /// Shows all of the caller's rows.
-pub const LIST: Call<Window> = Call { name: "progress.list", access: Access::User, lane: Lane::Read, run: list };
+pub const LIST: Call<List> = Call { name: "progress.list", access: Access::User, lane: Lane::Read, run: list };
 /// Forgets one row.
 pub const DELETE: Call<MangaRef> =
     Call { name: "progress.delete", access: Access::User, lane: Lane::Write, run: delete };
@@ -52,6 +54,8 @@ pub struct Update {
     pub note: Option<String>,
     /// When it was read, by the client's clock.
     pub read_at: Option<UnixMillis>,
+    /// Stored even if another device is further.
+    pub force: bool,
     /// What to do about what isn't there.
     pub unknown: Unknown,
 }
@@ -61,10 +65,32 @@ pub struct Update {
 pub enum Unknown {
     /// The series must be known and have a row: the first family's PUT.
     RowMustExist,
+    /// The series must be known and in the library: the first family's PATCH.
+    EntryMustExist,
     /// The series must be known.
     SeriesMustExist,
     /// A series that isn't known is told and not stored, under this title.
     Tell(String),
+}
+
+/// Which rows of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct List {
+    /// Of one status only.
+    pub status: Option<ReadingStatus>,
+    /// How many to skip and to show.
+    pub window: Window,
+}
+
+/// What changed for a reader.
+#[derive(Debug)]
+pub enum Changed {
+    /// A series is in the library now.
+    Added,
+    /// A series is no longer in the library.
+    Removed,
+    /// A row of progress is like this now.
+    Updated(Box<Progress>, Arc<Series>),
 }
 
 /// Which part of a history.
@@ -101,28 +127,56 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
         device,
         read_at: args.read_at,
         received_at: ctx.now.unix_ms,
-        must_exist: args.unknown == Unknown::RowMustExist,
+        needs: args.unknown.needs(),
+        behind: policy(ctx.state.settings.behind, args.force),
     };
     ctx.run(
         Lane::Write,
-        move |store| store.update_progress(&change).map(|stored| (stored, change)),
-        move |stored, _, ctx| {
-            let (stored, change) = stored.map_err(|error| match error {
-                StoreError::NotFound if args.unknown == Unknown::RowMustExist => {
-                    ApiError::not_found("Manga not in library")
-                }
-                StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
-                other => other.into(),
-            })?;
+        move |store| store_or_ask(store, change, |store, change| store.update_progress(change)),
+        move |outcome, _, ctx| {
+            let outcome = outcome.map_err(|error| not_there(error, &args.unknown))?;
+            let (stored, change) = outcome.stored(&series)?;
             if stored.is_first || change.rating.is_some() {
-                ctx.state.catalogue.forget_details(change.manga_id);
+                ctx.state.catalogue.forget_details(series.id);
             }
-            tell(stored, change, caller, series, ctx);
-            ctx.reply(Reply::Done("Progress updated"));
+            let edited = args.unknown == Unknown::EntryMustExist;
+            if !edited || is_progress(&change) {
+                tell(&stored, change, caller, series.clone(), ctx);
+            }
+            let row = Box::new(stored.progress);
+            ctx.reply(match edited {
+                true => Reply::Progress(row, series),
+                false => Reply::Changed(Changed::Updated(row, series)),
+            });
             Ok(())
         },
     );
     Ok(())
+}
+
+impl Unknown {
+    fn needs(&self) -> Needs {
+        match self {
+            Self::RowMustExist => Needs::Row,
+            Self::EntryMustExist => Needs::LibraryEntry,
+            Self::SeriesMustExist | Self::Tell(_) => Needs::Nothing,
+        }
+    }
+}
+
+fn not_there(error: StoreError, unknown: &Unknown) -> ApiError {
+    match (error, unknown) {
+        (StoreError::NotFound, Unknown::RowMustExist) => ApiError::not_found("Manga not in library"),
+        (StoreError::NotFound, Unknown::EntryMustExist) => ApiError::not_found("Manga not found in library"),
+        (StoreError::NotFound, _) => ApiError::not_found("This account or series no longer exists"),
+        (other, _) => other.into(),
+    }
+}
+
+/// Whether an edit of a library's entry says how far its reader is: a rating, a note and a private mark
+/// are nobody else's business.
+fn is_progress(change: &ProgressChange) -> bool {
+    change.chapter.is_some() || change.status.is_some() || change.volume.is_some() || change.page.is_some()
 }
 
 /// Only a series that has ended bounds a chapter; an unknown total refuses nothing.
@@ -137,11 +191,10 @@ pub fn check_chapter(chapter: Option<Chapter>, series: &Series) -> Result<(), Ap
 }
 
 /// Tells a stored change to those who may hear of it.
-fn tell(stored: Stored, change: ProgressChange, caller: Caller, series: Arc<Series>, ctx: &mut Ctx<'_>) {
-    let Stored { progress, seq, .. } = stored;
-    let private = progress.private;
+fn tell(stored: &Stored, change: ProgressChange, caller: Caller, series: Arc<Series>, ctx: &mut Ctx<'_>) {
+    let progress = &stored.progress;
     let event = ProgressEvent {
-        seq,
+        seq: stored.seq,
         user_id: caller.id,
         username: caller.username,
         series: SeriesName::Known(series),
@@ -153,7 +206,7 @@ fn tell(stored: Stored, change: ProgressChange, caller: Caller, series: Arc<Seri
         device: change.device,
         at: progress.updated_at,
     };
-    publish(event, private, ctx);
+    publish(event, progress.private, ctx);
 }
 
 /// Tells about a series that the catalogue doesn't have, where the route allows it.
@@ -209,11 +262,11 @@ fn get(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     Ok(())
 }
 
-fn list(window: Window, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let caller = ctx.caller()?;
+fn list(args: List, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let (caller, List { status, window }) = (ctx.caller()?, args);
     ctx.run(
         Lane::Read,
-        move |store| store.progress_page(&caller.id, window),
+        move |store| store.progress_page(&caller.id, status, window),
         move |page, _, ctx| {
             let Page { items, total } = page?;
             let name = |row: Progress| {

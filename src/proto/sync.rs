@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 use super::json::{NotObject, Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
-use super::v1;
+use super::{v1, v2};
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::monitor;
-use crate::handlers::progress::{self, Unknown, Update};
+use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
 use crate::store::model::{Chapter, UnixMillis, Window};
@@ -39,7 +39,7 @@ pub fn routes() -> Vec<Route> {
             Route::line(service, "ping", monitor::PING, read_ping),
             Route::line(service, "stats", monitor::SYNC_STATS, |_| Ok(())),
             Route::line(service, "get_progress", progress::GET, read_manga),
-            Route::line(service, "get_user_progress", progress::LIST, read_window),
+            Route::line(service, "get_user_progress", progress::LIST, read_list),
             Route::line(service, "delete_progress", progress::DELETE, read_manga),
         ]);
     }
@@ -134,6 +134,11 @@ fn read_manga(data: &Object<'_>) -> Result<MangaRef, ApiError> {
     Ok(MangaRef::Id(id.unwrap_or_default()))
 }
 
+fn read_list(data: &Object<'_>) -> Result<List, ApiError> {
+    let status = data.text("status")?.filter(|word| !word.is_empty());
+    Ok(List { status: status.map(|word| v1::read::parse_status(&word)).transpose()?, window: read_window(data)? })
+}
+
 fn read_window(data: &Object<'_>) -> Result<Window, ApiError> {
     let number =
         |name, min, usual| data.integer(name, min, i64::from(LIST_LIMIT_MAX)).map(|number| number.unwrap_or(usual));
@@ -173,7 +178,13 @@ pub fn write_reply(
             ServiceKind::SyncV2 => write_line("auth_error", at, json!({"error": error.message}), out),
             _ => write_line("auth_failed", at, json!({"reason": error.message}), out),
         },
-        Err(error) => write_error(&error, at, out),
+        Err(error) => match &error.conflict {
+            // What its clients understand instead of an error.
+            Some(conflict) if service == ServiceKind::SyncV2 => {
+                write_line("conflict", at, v2::reading::conflict(conflict), out);
+            }
+            _ => write_error(&error, at, out),
+        },
         Ok(reply) => write_answer(reply, at, out),
     }
 }
@@ -231,6 +242,8 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
     struct Inner<'a> {
         code: &'a str,
         message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<serde_json::Value>,
     }
     #[derive(Serialize)]
     struct Error<'a> {
@@ -241,7 +254,8 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
         data: Inner<'a>,
     }
     let (code, message) = (error.kind.codes().2, error.message.as_ref());
-    let error = Error { r#type: "error", code, message, timestamp: at, data: Inner { code, message } };
+    let details = error.conflict.as_deref().map(v1::show::conflict_details);
+    let error = Error { r#type: "error", code, message, timestamp: at, data: Inner { code, message, details } };
     let _ = serde_json::to_writer(&mut *out, &error);
     out.push(b'\n');
 }
@@ -250,48 +264,35 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
     let Event::Progress(event) = event;
     let at = rfc3339(event.at);
+    let (key, slug, title) = match &event.series {
+        SeriesName::Known(series) => (series.id, series.slug.as_str(), series.title.as_str()),
+        SeriesName::Unknown { id, title } => (0, id.as_str(), title.as_str()),
+    };
+    let chapter = event.chapter.floor();
     match service {
-        ServiceKind::SyncV2 => write_line("progress_broadcast", &at, broadcast_v2(event, &at), out),
-        _ => write_line("broadcast", &at, broadcast_v1(event, &at), out),
+        ServiceKind::SyncV2 => {
+            let place = PlaceV2 { manga_id: key, manga_slug: slug, manga_title: title, chapter };
+            write_line("progress_broadcast", &at, broadcast(event, place, &at), out);
+        }
+        _ => {
+            let place = PlaceV1 { manga_id: slug, manga_title: title, current_chapter: chapter };
+            write_line("broadcast", &at, broadcast(event, place, &at), out);
+        }
     }
 }
 
+/// Somebody's progress; `P` is what the dialects name differently.
 #[derive(Serialize)]
-struct BroadcastV1<'a> {
+struct Broadcast<'a, P> {
     user_id: &'a str,
     username: &'a str,
-    manga_id: &'a str,
-    manga_title: &'a str,
-    current_chapter: i64,
+    #[serde(flatten)]
+    place: P,
     chapter_exact: Chapter,
     status: &'a str,
     stored: bool,
     seq: i64,
-    #[serde(flatten)]
-    more: More<'a>,
-    timestamp: &'a str,
-}
-
-#[derive(Serialize)]
-struct BroadcastV2<'a> {
-    user_id: &'a str,
-    username: &'a str,
-    manga_id: i64,
-    manga_slug: &'a str,
-    manga_title: &'a str,
-    chapter: i64,
-    chapter_exact: Chapter,
-    status: &'a str,
-    stored: bool,
-    seq: i64,
-    #[serde(flatten)]
-    more: More<'a>,
-    timestamp: &'a str,
-}
-
-/// What only some updates have.
-#[derive(Serialize)]
-struct More<'a> {
+    // What only some updates have.
     #[serde(skip_serializing_if = "Option::is_none")]
     volume: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,51 +301,39 @@ struct More<'a> {
     rating: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
+    timestamp: &'a str,
 }
 
-fn more(event: &ProgressEvent) -> More<'_> {
-    More { volume: event.volume, page: event.page, rating: event.rating, device: event.device.as_deref() }
+/// Where a reader is, in the first family's words.
+#[derive(Serialize)]
+struct PlaceV1<'a> {
+    manga_id: &'a str,
+    manga_title: &'a str,
+    current_chapter: i64,
 }
 
-/// A series' key, slug and title, and whether the update was stored.
-fn series(event: &ProgressEvent) -> (i64, &str, &str, bool) {
-    match &event.series {
-        SeriesName::Known(series) => (series.id, &series.slug, &series.title, true),
-        SeriesName::Unknown { id, title } => (0, id, title, false),
-    }
+/// Where a reader is, in the second family's words.
+#[derive(Serialize)]
+struct PlaceV2<'a> {
+    manga_id: i64,
+    manga_slug: &'a str,
+    manga_title: &'a str,
+    chapter: i64,
 }
 
-fn broadcast_v1<'a>(event: &'a ProgressEvent, timestamp: &'a str) -> BroadcastV1<'a> {
-    let (_, manga_id, manga_title, stored) = series(event);
-    BroadcastV1 {
+fn broadcast<'a, P>(event: &'a ProgressEvent, place: P, timestamp: &'a str) -> Broadcast<'a, P> {
+    Broadcast {
         user_id: event.user_id.as_str(),
         username: &event.username,
-        manga_id,
-        manga_title,
-        current_chapter: event.chapter.floor(),
+        place,
         chapter_exact: event.chapter,
         status: event.status.map_or("", |status| status.as_str()),
-        stored,
+        stored: matches!(event.series, SeriesName::Known(_)),
         seq: event.seq,
-        more: more(event),
-        timestamp,
-    }
-}
-
-fn broadcast_v2<'a>(event: &'a ProgressEvent, timestamp: &'a str) -> BroadcastV2<'a> {
-    let (manga_id, manga_slug, manga_title, stored) = series(event);
-    BroadcastV2 {
-        user_id: event.user_id.as_str(),
-        username: &event.username,
-        manga_id,
-        manga_slug,
-        manga_title,
-        chapter: event.chapter.floor(),
-        chapter_exact: event.chapter,
-        status: event.status.map_or("", |status| status.as_str()),
-        stored,
-        seq: event.seq,
-        more: more(event),
+        volume: event.volume,
+        page: event.page,
+        rating: event.rating,
+        device: event.device.as_deref(),
         timestamp,
     }
 }

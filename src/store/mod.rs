@@ -38,6 +38,9 @@ pub enum StoreError {
     /// A row with that unique value exists: choose another.
     #[error("already exists")]
     Conflict,
+    /// The change is behind what is stored, and was to be refused then: ask the reader.
+    #[error("behind what is stored")]
+    Behind,
     /// Someone else holds the lock: try again soon.
     #[error("the store is busy")]
     Busy,

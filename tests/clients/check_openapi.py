@@ -64,7 +64,7 @@ def check(document, exchange):
         return
     content = document.resolve(response).get("content", {})
     media_type = exchange["media_type"].split(";")[0]
-    if media_type not in content:
+    if media_type not in content and (media_type or content):
         yield f"{media_type or 'no media type'} instead of {list(content)}"
         return
     if media_type == "application/json":

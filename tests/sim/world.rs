@@ -15,7 +15,7 @@ use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
 use mangahub::reactor::{Reactor, ReactorLimits};
 use mangahub::serve::at_once;
-use mangahub::store::model::{MangaFacts, Role, User, UserId};
+use mangahub::store::model::{Behind, MangaFacts, Role, User, UserId};
 use mangahub::store::{self, Job, OpenStore, StoreOptions};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -273,6 +273,7 @@ fn settings() -> Settings {
         http_timeouts_ms: (300_000, 200_000, 200_000),
         recommend_interval_ms: 60_000,
         v2_coalesce: false,
+        behind: Behind::Store,
     }
 }
 

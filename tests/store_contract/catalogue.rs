@@ -178,7 +178,7 @@ pub fn deleting_leaves_histories(mut fixture: Fixture) {
     assert_eq!(fixture.search(MangaQuery::default()), [""; 0]);
     assert_eq!(find(&mut fixture, "one", false), [""; 0]);
     assert_eq!(find(&mut fixture, "on", false), [""; 0]);
-    assert_eq!(fixture.reader().library(&ann, Window::default()).unwrap(), Page { items: vec![], total: 0 });
+    assert_eq!(fixture.reader().library(&ann, None, Window::default()).unwrap(), Page { items: vec![], total: 0 });
     assert_eq!(fixture.reader().history(&ann, None, None, 9).unwrap().len(), 1);
     assert_eq!(fixture.update(change(&ann, series)), Err(StoreError::NotFound));
     assert_eq!(fixture.write(|store| store.change_manga(series, &[], 9)), Err(StoreError::NotFound));

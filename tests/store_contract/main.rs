@@ -6,6 +6,7 @@
 mod accounts;
 mod catalogue;
 mod opinions;
+mod reading;
 
 use accounts::*;
 use catalogue::*;
@@ -13,6 +14,7 @@ use mangahub::store::model::*;
 use mangahub::store::{Job, OpenStore, Store, StoreError, StoreOptions, UPSERTS_MAX, Writer, open};
 use opinions::*;
 use proptest::prelude::*;
+use reading::*;
 
 /// Each backend, and how a fixture of it is made; then every case that all of them must pass.
 macro_rules! contract {
@@ -100,6 +102,14 @@ contract!(
     deleting_leaves_histories,
     the_file_yields_to_administrators,
     lists_follow_every_change,
+    leaving_a_library_keeps_what_was_read,
+    adding_without_a_status,
+    lists_of_one_status,
+    edits_need_an_entry,
+    a_change_behind_is_treated_as_told,
+    beginning_again_is_not_behind,
+    adding_may_be_behind,
+    places_follow_the_rules,
 );
 
 // Users
@@ -145,8 +155,8 @@ fn unknown_names_are_not_found(mut fixture: Fixture) {
     missing(reader.manga(series + 1));
     missing(reader.progress(&ann, series));
     missing(reader.progress(&nobody, series));
-    missing(reader.library(&nobody, Window::default()));
-    missing(reader.progress_page(&nobody, Window::default()));
+    missing(reader.library(&nobody, None, Window::default()));
+    missing(reader.progress_page(&nobody, None, Window::default()));
     missing(reader.history(&nobody, None, None, 9));
     missing(reader.history(&nobody, Some(series), None, 9));
     missing(reader.history(&ann, Some(series + 1), None, 9));
@@ -154,7 +164,7 @@ fn unknown_names_are_not_found(mut fixture: Fixture) {
         let change = change(who, what);
         let twin = ProgressChange { rating: Some(5), ..change.clone() };
         missing(fixture.write(move |store| store.update_progress(&change)));
-        missing(fixture.write(move |store| store.add_to_library(&twin, ReadingStatus::Reading)));
+        missing(fixture.write(move |store| store.add_to_library(&twin)));
     }
     let (who, whom) = (nobody.clone(), nobody.clone());
     missing(fixture.write(move |store| store.set_password(&who, "x", 1)));
@@ -345,13 +355,13 @@ fn library_holds_what_was_added(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     fixture.upsert(vec![full_facts()], 7);
     let series = fixture.reader().manga_after(0, 1).unwrap().remove(0);
-    assert_eq!(fixture.reader().library(&ann, Window::default()), Ok(Page { items: vec![], total: 0 }));
+    assert_eq!(fixture.reader().library(&ann, None, Window::default()), Ok(Page { items: vec![], total: 0 }));
 
     let added = fixture.add(change(&ann, series.id), ReadingStatus::PlanToRead).unwrap();
     assert!(added.progress.in_library);
     assert_eq!(added.progress.status, ReadingStatus::PlanToRead);
     assert_eq!(added.progress.started_at, None);
-    let page = fixture.reader().library(&ann, Window::default()).unwrap();
+    let page = fixture.reader().library(&ann, None, Window::default()).unwrap();
     let series = Manga { standing: Standing { readers: 1, ..Standing::default() }, ..series };
     assert_eq!(page, Page { items: vec![(added.progress.clone(), series.clone())], total: 1 });
 
@@ -386,13 +396,13 @@ fn library_shows_the_last_change_first(mut fixture: Fixture) {
     fixture.update(ProgressChange { received_at: 200, ..change(&ann, series[0]) }).unwrap();
     fixture.update(ProgressChange { received_at: 300, ..change(&ann, series[3]) }).unwrap();
     let mut library = |limit, offset| {
-        let page = fixture.reader().library(&ann, Window { limit, offset }).unwrap();
+        let page = fixture.reader().library(&ann, None, Window { limit, offset }).unwrap();
         (page.items.into_iter().map(|(_, manga)| manga.facts.slug).collect::<String>(), page.total)
     };
     assert_eq!(library(None, 0), ("acb".into(), 3));
     assert_eq!(library(Some(1), 1), ("c".into(), 3));
     assert_eq!(library(Some(5), 3), (String::new(), 3));
-    let page = fixture.reader().progress_page(&ann, Window { limit: Some(2), offset: 0 }).unwrap();
+    let page = fixture.reader().progress_page(&ann, None, Window { limit: Some(2), offset: 0 }).unwrap();
     assert_eq!(page.items.iter().map(|row| row.manga_id).collect::<Vec<_>>(), [series[3], series[0]]);
     assert_eq!(page.total, 4);
 }
@@ -419,6 +429,7 @@ fn progress_begins_outside_the_library(mut fixture: Fixture) {
         note: None,
         rating: None,
         updated_at: 42,
+        added_at: None,
     };
     assert_eq!(stored.progress, expected);
     assert_eq!(fixture.reader().progress(&ann, series), Ok(expected));
@@ -427,7 +438,7 @@ fn progress_begins_outside_the_library(mut fixture: Fixture) {
 /// Shows that a change that must find a row is refused without one, and stored with one.
 fn progress_must_exist_when_asked(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
-    let strict = ProgressChange { must_exist: true, chapter: Chapter::whole(3), ..change(&ann, series) };
+    let strict = ProgressChange { needs: Needs::Row, chapter: Chapter::whole(3), ..change(&ann, series) };
     assert_eq!(fixture.update(strict.clone()), Err(StoreError::NotFound));
     fixture.update(change(&ann, series)).unwrap();
     assert_eq!(fixture.update(strict).unwrap().progress.chapter, Chapter::whole(3).unwrap());
@@ -540,7 +551,7 @@ fn ratings_travel_with_progress(mut fixture: Fixture) {
     }
     let added = fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
     assert_eq!(added.progress.rating, Some(10));
-    assert_eq!(fixture.reader().library(&ann, Window::default()).unwrap().items[0].0.rating, Some(10));
+    assert_eq!(fixture.reader().library(&ann, None, Window::default()).unwrap().items[0].0.rating, Some(10));
 }
 
 /// Shows that what one user does changes nothing of another's.
@@ -565,7 +576,7 @@ fn deleted_progress_leaves_history(mut fixture: Fixture) {
     }
     let reader = fixture.reader();
     assert_eq!(reader.progress(&ann, series), Err(StoreError::NotFound));
-    assert_eq!(reader.library(&ann, Window::default()).unwrap().total, 0);
+    assert_eq!(reader.library(&ann, None, Window::default()).unwrap().total, 0);
     assert_eq!(reader.history(&ann, Some(series), None, 9).unwrap().len(), 1);
     fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
 }
@@ -721,7 +732,7 @@ fn readers_refuse_to_write(mut fixture: Fixture) {
     assert_eq!(reader.set_password(&ann, "x", 9), refused);
     assert_eq!(reader.set_valid_from(&ann, 9), refused);
     assert_eq!(reader.upsert_manga(&[facts("new")], 9), Err(StoreError::Unavailable));
-    assert_eq!(reader.add_to_library(&change(&ann, series), ReadingStatus::Reading), Err(StoreError::Unavailable));
+    assert_eq!(reader.add_to_library(&change(&ann, series)), Err(StoreError::Unavailable));
     assert_eq!(reader.update_progress(&change(&ann, series)), Err(StoreError::Unavailable));
     assert_eq!(reader.delete_progress(&ann, series), refused);
     assert_eq!(reader.ping(), Ok(()));
@@ -965,7 +976,8 @@ impl Fixture {
     }
 
     fn add(&mut self, change: ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
-        self.write(move |store| store.add_to_library(&change, status))
+        let change = ProgressChange { status: Some(status), ..change };
+        self.write(move |store| store.add_to_library(&change))
     }
 
     fn upsert(&mut self, facts: Vec<MangaFacts>, now: UnixMillis) -> usize {
@@ -1113,7 +1125,8 @@ fn change(user: &UserId, manga: MangaId) -> ProgressChange {
         device: None,
         read_at: None,
         received_at: 1,
-        must_exist: false,
+        needs: Needs::Nothing,
+        behind: Behind::Store,
     }
 }
 

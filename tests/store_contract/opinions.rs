@@ -62,7 +62,7 @@ fn does(store: &mut dyn Store, way: Way, user: &UserId, manga: MangaId, rating: 
     match way {
         Way::Rates => store.rate(user, manga, rating, 1).map(drop),
         Way::ReadsOn => store.update_progress(&rated).map(drop),
-        Way::AddsToLibrary => store.add_to_library(&rated, ReadingStatus::Reading).map(drop),
+        Way::AddsToLibrary => store.add_to_library(&rated).map(drop),
         Way::Reviews => {
             store.put_review(&ReviewChange { rating: Some(rating), ..written(user, manga, "Good.") }).map(drop)
         }

@@ -161,6 +161,11 @@ impl Description {
         self
     }
 
+    /// An answer without a body.
+    pub fn gives_nothing(self, status: u16, says: &'static str) -> Self {
+        self.gives_as("", status, says, Value::Null)
+    }
+
     /// How it refuses, beside what holds for every route of its kind: 400, 401 and 403 where a token is
     /// needed, 408, 413, 421, 431 and 503.
     pub fn refuses<const N: usize>(mut self, statuses: [u16; N]) -> Self {
@@ -199,8 +204,10 @@ impl Description {
 impl Given {
     /// As a response of the document.
     pub(super) fn json(&self, kept: bool, path: &str) -> Value {
-        let content = json!({self.media_type: {"schema": self.schema}});
-        let mut response = json!({"description": self.says, "content": content});
+        let mut response = json!({"description": self.says});
+        if !self.media_type.is_empty() {
+            response["content"] = json!({self.media_type: {"schema": self.schema}});
+        }
         if kept && self.status == 200 {
             let says = format!("Names this version of {path}, for `If-None-Match`");
             response["headers"] = json!({"ETag": {"description": says, "schema": schema::text()}});

@@ -18,8 +18,8 @@ pub mod show;
 mod stats;
 
 use read::{
-    named, read_add, read_all, read_change_password, read_delete_account, read_history, read_login, read_register,
-    read_search, read_update, read_update_with_id, read_window,
+    named, read_add, read_all, read_change_password, read_delete_account, read_edit, read_history, read_list,
+    read_login, read_register, read_search, read_update, read_update_with_id,
 };
 use show::detail_body;
 
@@ -31,7 +31,7 @@ use crate::handlers::{account, auth, library, manga, monitor, password, progress
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
-    use Method::{Delete, Get, Post, Put};
+    use Method::{Delete, Get, Patch, Post, Put};
     let mut routes = vec![
         Route::http(Family::V1, Get, "/health", monitor::HEALTH, |_| Ok(())),
         Route::http(Family::V1, Post, "/api/v1/auth/register", auth::REGISTER, read_register),
@@ -42,10 +42,12 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Get, "/api/v1/users/me/export", crate::handlers::export::EXPORT, export::read),
         Route::http(Family::V1, Put, "/api/v1/users/me/password", password::CHANGE_PASSWORD, read_change_password),
         Route::http(Family::V1, Get, "/api/v1/manga/all", manga::SEARCH, read_all).kept(),
-        Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_window),
+        Route::http(Family::V1, Get, "/api/v1/users/progress", progress::LIST, read_list),
         Route::http(Family::V1, Delete, "/api/v1/users/progress/{manga}", progress::DELETE, |input| Ok(named(input))),
         Route::http(Family::V1, Get, "/api/v1/users/progress/{manga}", progress::GET, |input| Ok(named(input))),
         Route::http(Family::V1, Put, "/api/v1/users/progress/{manga}", progress::UPDATE, read_update),
+        Route::http(Family::V1, Patch, "/api/v1/users/library/{manga}", progress::UPDATE, read_edit),
+        Route::http(Family::V1, Delete, "/api/v1/users/library/{manga}", library::REMOVE, |input| Ok(named(input))),
         Route::http(Family::V1, Get, "/api/v1/users/history", progress::HISTORY, read_history),
     ];
     routes.extend(catalogue::routes());
@@ -57,7 +59,7 @@ pub fn routes() -> Vec<Route> {
         let read_detail =
             |input: &HttpInput<'_>| Ok(Detail { manga: named(input), shape: Shape::First, encode: detail_body });
         routes.push(Route::http(Family::V1, Get, detail, manga::DETAIL, read_detail).kept());
-        routes.push(Route::http(Family::V1, Get, library, library::LIST, read_window));
+        routes.push(Route::http(Family::V1, Get, library, library::LIST, read_list));
         routes.push(Route::http(Family::V1, Post, library, library::ADD, read_add));
     }
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));

@@ -11,7 +11,7 @@ use crate::handlers::auth::{Login, Register};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::library::Add;
 use crate::handlers::password::{ChangePassword, PasswordRule};
-use crate::handlers::progress::{History, Unknown, Update};
+use crate::handlers::progress::{History, List, Unknown, Update};
 use crate::proto::json::{Object, missing};
 use crate::proto::routes::HttpInput;
 use crate::proto::time::parse_rfc3339;
@@ -91,19 +91,30 @@ pub(super) fn read_window(input: &HttpInput<'_>) -> Result<Window, ApiError> {
     })
 }
 
+/// A part of a list of progress, of one status or all.
+pub(super) fn read_list(input: &HttpInput<'_>) -> Result<List, ApiError> {
+    let status = input.query("status").map(|word| parse_status(&word)).transpose()?;
+    Ok(List { status, window: read_window(input)? })
+}
+
 pub(super) fn read_add(input: &HttpInput<'_>) -> Result<Add, ApiError> {
     let body = input.body()?;
     let status = body.text("status")?.filter(|word| !word.is_empty()).ok_or_else(|| missing("status"))?;
     Ok(Add {
         manga: read_manga(&body)?,
-        status: parse_status(&status)?,
+        status: Some(parse_status(&status)?),
         chapter: read_chapter(&body)?.unwrap_or_default(),
         private: body.boolean("private")?,
+        force: body.boolean("force")?.unwrap_or(false),
     })
 }
 
 pub(super) fn read_update(input: &HttpInput<'_>) -> Result<Update, ApiError> {
     read_update_of(named(input), &input.body()?)
+}
+
+pub(super) fn read_edit(input: &HttpInput<'_>) -> Result<Update, ApiError> {
+    Ok(Update { manga: named(input), unknown: Unknown::EntryMustExist, ..read_change(&input.body()?)? })
 }
 
 pub(super) fn read_update_with_id(input: &HttpInput<'_>) -> Result<Update, ApiError> {
@@ -133,8 +144,9 @@ pub fn read_change(body: &Object<'_>) -> Result<Update, ApiError> {
         page: count("page")?,
         rating: body.integer("rating", 0, 10)?.filter(|rating| *rating > 0).map(|rating| rating as i32),
         private: body.boolean("private")?,
-        note: body.short_text("note", NOTE_CHARACTERS_MAX)?.map(Cow::into_owned),
+        note: body.long_text("note", NOTE_CHARACTERS_MAX)?,
         read_at: read_at.transpose()?,
+        force: body.boolean("force")?.unwrap_or(false),
         unknown: Unknown::SeriesMustExist,
     })
 }
@@ -173,7 +185,8 @@ pub(super) fn read_manga(body: &Object<'_>) -> Result<MangaRef, ApiError> {
     }
 }
 
-fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
+/// A reading status by its word, the same on every wire.
+pub fn parse_status(word: &str) -> Result<ReadingStatus, ApiError> {
     parse_word(word, "status", ReadingStatus::parse, ReadingStatus::WORDS)
 }
 

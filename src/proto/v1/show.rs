@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use super::{catalogue, export, friends, goals, lists, opinions, recommend, stats};
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
+use crate::handlers::conflict::Conflict;
+use crate::handlers::progress::Changed;
 use crate::proto::http1::Response;
 use crate::proto::time::rfc3339;
-use crate::store::model::{Chapter, HistoryEntry, Manga, Page, Progress, Publication, User, Window};
+use crate::store::model::{Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, User, Window};
 
 /// An answer in this family's shape.
 pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
@@ -20,7 +22,10 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
     let (status, code, _) = error.kind.codes();
-    let body = json!({"success": false, "error": {"code": code, "message": error.message}});
+    let mut body = json!({"success": false, "error": {"code": code, "message": error.message}});
+    if let Some(conflict) = &error.conflict {
+        body["error"]["details"] = conflict_details(conflict);
+    }
     let response = Response::json(status, body.to_string());
     match (error.kind, &error.detail) {
         (ErrorKind::MethodNotAllowed, Some(methods)) => response.with_header("Allow", methods.clone()),
@@ -48,6 +53,9 @@ fn show(reply: Reply) -> Response {
             list(items, meta(page.total, window))
         }
         Reply::ProgressDeleted(_) => data(200, json!({"message": "Progress deleted"})),
+        Reply::Changed(Changed::Added) => data(201, json!({"message": "Manga added to library"})),
+        Reply::Changed(Changed::Removed) => data(200, json!({"message": "Manga removed from library"})),
+        Reply::Changed(Changed::Updated(..)) => data(200, json!({"message": "Progress updated"})),
         Reply::History(entries) => {
             let items: Vec<Value> =
                 entries.iter().map(|(entry, series)| history_entry(entry, series.as_deref())).collect();
@@ -138,10 +146,7 @@ pub(super) fn detail_body(manga: &Manga) -> Vec<u8> {
 
 fn library_list(page: &Page<(Progress, Manga)>) -> Response {
     let items = page.items.iter().map(|(row, manga)| {
-        let mut item = progress_row(row, None);
-        item["manga_id"] = json!(manga.facts.slug);
-        item["manga_key"] = json!(manga.id);
-        item["manga_title"] = json!(manga.facts.title);
+        let mut item = row_shape(row, Some((&manga.facts.slug, &manga.facts.title)));
         item["manga"] = json!(manga_shape(manga));
         item
     });
@@ -212,11 +217,12 @@ pub(super) fn manga_shape(manga: &Manga) -> MangaShape<'_> {
 
 /// A row of progress, with its series named where it is known.
 pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
-    json!({
+    row_shape(row, series.map(names))
+}
+
+fn row_shape(row: &Progress, names: Option<(&str, &str)>) -> Value {
+    let facts = json!({
         "user_id": row.user_id,
-        "manga_id": series.map(|series| series.slug.as_str()),
-        "manga_key": row.manga_id,
-        "manga_title": series.map(|series| series.title.as_str()),
         "current_chapter": row.chapter.floor(),
         "chapter_exact": row.chapter,
         "volume": row.volume,
@@ -230,15 +236,14 @@ pub fn progress_row(row: &Progress, series: Option<&Series>) -> Value {
         "started_at": row.started_at.map(rfc3339),
         "completed_at": row.completed_at.map(rfc3339),
         "updated_at": rfc3339(row.updated_at),
-    })
+        "added_at": row.added_at.map(rfc3339),
+    });
+    about(row.manga_id, names, facts)
 }
 
 pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Value {
-    json!({
+    let facts = json!({
         "id": entry.seq,
-        "manga_id": series.map(|series| series.slug.as_str()),
-        "manga_key": entry.manga_id,
-        "manga_title": series.map(|series| series.title.as_str()),
         "chapter": entry.chapter.floor(),
         "chapter_exact": entry.chapter,
         "volume": entry.volume,
@@ -247,7 +252,34 @@ pub(super) fn history_entry(entry: &HistoryEntry, series: Option<&Series>) -> Va
         "device": entry.device,
         "read_at": entry.read_at.map(rfc3339),
         "recorded_at": rfc3339(entry.recorded_at),
-    })
+    });
+    about(entry.manga_id, series.map(names), facts)
+}
+
+/// What a device is told whose change is behind: new to every client, so its chapters are exact.
+pub fn conflict_details(conflict: &Conflict) -> Value {
+    let facts = json!({
+        "sent_chapter": conflict.sent,
+        "stored_chapter": conflict.stored,
+        "stored_status": conflict.status,
+        "updated_at": rfc3339(conflict.updated_at),
+        "device": conflict.device,
+    });
+    about(conflict.series.id, Some(names(&conflict.series)), facts)
+}
+
+/// Facts about a series, behind its names. Slug and title are null when it has left the catalogue.
+fn about(key: MangaId, names: Option<(&str, &str)>, facts: Value) -> Value {
+    let (slug, title) = names.unzip();
+    let mut shape = json!({"manga_id": slug, "manga_key": key, "manga_title": title});
+    if let (Value::Object(shape), Value::Object(facts)) = (&mut shape, facts) {
+        shape.extend(facts);
+    }
+    shape
+}
+
+fn names(series: &Series) -> (&str, &str) {
+    (&series.slug, &series.title)
 }
 
 /// How a part of a list stands to the whole, as this family says it: zero and false are left out,

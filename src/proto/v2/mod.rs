@@ -9,6 +9,7 @@ mod auth;
 pub mod catalogue;
 mod opinions;
 mod parts;
+pub mod reading;
 pub mod show;
 
 use super::routes::Route;
@@ -19,6 +20,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(parts::routes());
     routes.extend(catalogue::routes());
     routes.extend(opinions::routes());
+    routes.extend(reading::routes());
     routes
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{auth, catalogue, opinions, parts};
+use super::{auth, catalogue, opinions, parts, reading};
 use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -19,6 +19,9 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
 /// A refusal in this family's shape.
 fn refuse(error: &ApiError) -> Response {
     let mut body = json!({"error": said(error)});
+    if let Some(conflict) = &error.conflict {
+        body["conflict"] = json!(reading::conflict(conflict));
+    }
     match error.lack.as_deref() {
         Some(Lack::Scopes { required, granted }) => {
             (body["required"], body["granted"]) = (json!([required]), json!(granted));
@@ -37,11 +40,12 @@ fn refuse(error: &ApiError) -> Response {
     }
 }
 
-/// What is not there this family says in small letters: `manga not found`.
+/// What is not there, or there already, this family says in small letters: `manga not found`.
 fn said(error: &ApiError) -> String {
     let mut letters = error.message.chars();
-    match (error.kind, letters.next()) {
-        (ErrorKind::NotFound, Some(first)) => first.to_lowercase().chain(letters).collect(),
+    let small = error.kind == ErrorKind::NotFound || error.message.starts_with("Manga ");
+    match letters.next() {
+        Some(first) if small => first.to_lowercase().chain(letters).collect(),
         _ => error.message.to_string(),
     }
 }
@@ -55,6 +59,11 @@ fn show(reply: Reply) -> Response {
         Reply::Parts(parts) => parts::show(&parts),
         Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
         Reply::Catalogue(reply) => catalogue::show(reply),
+        Reply::Changed(changed) => reading::changed(&changed),
+        Reply::Library(page) => reading::library(&page),
+        Reply::Progress(row, series) => reading::progress(&row, Some(&series)),
+        Reply::ProgressList(page, _) => reading::progress_list(&page),
+        Reply::ProgressDeleted(_) => Response::json(200, json!({"message": "progress deleted"}).to_string()),
         other => v1::show::respond(Ok(other)),
     }
 }

@@ -53,6 +53,8 @@ pub struct Progress {
     pub rating: Option<i32>,
     /// The server's time of receipt of the last change.
     pub updated_at: UnixMillis,
+    /// When it came into the library; `None` when it isn't there.
+    pub added_at: Option<UnixMillis>,
 }
 
 /// What a user thinks of a series, as they are shown it themselves.
@@ -95,8 +97,35 @@ pub struct ProgressChange {
     pub read_at: Option<UnixMillis>,
     /// The server's time of receipt.
     pub received_at: UnixMillis,
-    /// Refuse with `NotFound` when there is no row yet (the v1 PUT).
-    pub must_exist: bool,
+    /// What must be there already, else it is `NotFound`.
+    pub needs: Needs,
+    /// What becomes of it when its chapter is behind the stored one.
+    pub behind: Behind,
+}
+
+/// What must be there before a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: a row is made.
+    Nothing,
+    /// A row (the v1 PUT).
+    Row,
+    /// A row that is in the library (the v1 PATCH).
+    LibraryEntry,
+}
+
+/// What becomes of a change whose chapter is behind the stored one.
+///
+/// One that begins again is never behind: it makes the row `re_reading` or `plan_to_read`, which it
+/// was not before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// It is stored: the last one to come is right.
+    Store,
+    /// The stored place stays (chapter, volume and page), and the rest of it is stored.
+    KeepPlace,
+    /// It is refused with `Behind`, and nothing is changed.
+    Refuse,
 }
 
 /// A stored change, and the number of its history row: the order in which changes happened.

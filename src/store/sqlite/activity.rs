@@ -137,8 +137,8 @@ mod tests {
              VALUES (1, 'bob', 1, 1000, 'reading', 0, NULL), (2, 'cay', 1, 1000, 'reading', 0, NULL),
                     (3, 'bob', 1, 2000, 'reading', 0, 1), (4, 'cay', 1, 2000, 'reading', 0, 2);
              INSERT INTO progress VALUES
-                 ('bob', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 3, NULL),
-                 ('cay', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 4, NULL);",
+                 ('bob', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 3, NULL, NULL),
+                 ('cay', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 4, NULL, NULL);",
         )
         .unwrap();
         let look = |before, limit, heads, steps| {

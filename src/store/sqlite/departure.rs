@@ -205,7 +205,7 @@ mod tests {
                 conn.execute("INSERT INTO ratings VALUES (?1, ?2, 5, 0, 0)", params![user, manga]).unwrap();
                 let chains = [chain(&conn, user, manga), chain(&conn, user, manga)];
                 conn.execute(
-                    "INSERT INTO progress VALUES (?1, ?2, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, ?3, ?3 - 1)",
+                    "INSERT INTO progress VALUES (?1, ?2, 0, 'reading', 0, 0, 0, 0, 0, 0, 0, '', 0, ?3, ?3 - 1, NULL)",
                     params![user, manga, chains[0]],
                 )
                 .unwrap();

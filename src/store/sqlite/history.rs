@@ -164,6 +164,7 @@ const ENTRY: &str =
 mod tests {
     use super::super::{connect, create_file, migrations, progress};
     use super::*;
+    use crate::store::model::{Behind, Needs};
 
     /// Two users and three series, with nothing read yet.
     fn database() -> (tempfile::TempDir, Connection) {
@@ -198,7 +199,8 @@ mod tests {
             device: None,
             read_at: None,
             received_at: 0,
-            must_exist: false,
+            needs: Needs::Nothing,
+            behind: Behind::Store,
         };
         progress::update(conn, &change).unwrap().seq
     }

@@ -12,6 +12,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0002_counts.sql"),
     include_str!("migrations/0003_refresh_tokens.sql"),
     include_str!("migrations/0004_search.sql"),
+    include_str!("migrations/0005_library_dates.sql"),
     include_str!("migrations/0006_opinions.sql"),
     include_str!("migrations/0007_social.sql"),
 ];
@@ -122,6 +123,7 @@ mod tests {
             "202879529eecac4dbf1a7cf9adbb76d2ad9874d65ddb59ffc8e43a34b1003f24",
             "16f33f566c8b7bbf0ff4f21f0e7c904f85887042f3e341bf2aaee48ea4fbfd84",
             "a146ef94ccfb8eb0bd2b0ae3b7d7b7b46da59fe2b7e782d5a30b48850bc113fd",
+            "b7c2d3bdf507a1f5ca5795b5334c2c4c7f2eeb87f9439d1ec3fb22e7b74f778f",
             "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
             "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
         ];

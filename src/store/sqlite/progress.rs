@@ -15,17 +15,27 @@ use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, ProgressChange, ReadingStatus, Stored, UserId, Window,
+    Behind, Chapter, HistoryEntry, Manga, MangaId, Needs, Page, Progress, ProgressChange, ReadingStatus, Stored,
+    UserId, Window,
 };
 use crate::store::{Reading, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Reading for SqliteStore<C> {
-    fn add_to_library(&mut self, change: &ProgressChange, status: ReadingStatus) -> Result<Stored, StoreError> {
-        add_to_library(self.writable()?, change, status)
+    fn add_to_library(&mut self, change: &ProgressChange) -> Result<Stored, StoreError> {
+        add_to_library(self.writable()?, change)
     }
 
-    fn library(&mut self, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| library(conn, user, window))
+    fn remove_from_library(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+        remove_from_library(self.writable()?, user, manga)
+    }
+
+    fn library(
+        &mut self,
+        user: &UserId,
+        status: Option<ReadingStatus>,
+        window: Window,
+    ) -> Result<Page<(Progress, Manga)>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| library(conn, user, status, window))
     }
 
     fn update_progress(&mut self, change: &ProgressChange) -> Result<Stored, StoreError> {
@@ -36,8 +46,13 @@ impl<C: DerefMut<Target = Connection>> Reading for SqliteStore<C> {
         one(&self.conn, user, manga)
     }
 
-    fn progress_page(&mut self, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
-        in_one_snapshot(&mut self.conn, |conn| page(conn, user, window))
+    fn progress_page(
+        &mut self,
+        user: &UserId,
+        status: Option<ReadingStatus>,
+        window: Window,
+    ) -> Result<Page<Progress>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| page(conn, user, status, window))
     }
 
     fn delete_progress(&mut self, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
@@ -56,19 +71,13 @@ impl<C: DerefMut<Target = Connection>> Reading for SqliteStore<C> {
 }
 
 pub(super) fn update(conn: &Connection, change: &ProgressChange) -> Result<Stored, StoreError> {
-    if change.must_exist {
-        must_exist(conn, &change.user_id, change.manga_id)?;
-    }
-    store(conn, change, change.status, change.chapter, false)
+    must_exist(conn, change)?;
+    store(conn, change, change.chapter, false)
 }
 
-pub(super) fn add_to_library(
-    conn: &Connection,
-    change: &ProgressChange,
-    status: ReadingStatus,
-) -> Result<Stored, StoreError> {
+pub(super) fn add_to_library(conn: &Connection, change: &ProgressChange) -> Result<Stored, StoreError> {
     let chapter = change.chapter.filter(|&chapter| chapter != Chapter::default());
-    store(conn, change, Some(status), chapter, true)
+    store(conn, change, chapter, true)
 }
 
 /// The row, its history line and its rating: all of a change, in this order, because the row already
@@ -76,12 +85,11 @@ pub(super) fn add_to_library(
 fn store(
     conn: &Connection,
     change: &ProgressChange,
-    status: Option<ReadingStatus>,
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<Stored, StoreError> {
     refuse_deleted(conn, change.manga_id)?;
-    let (mut progress, link) = apply(conn, change, status, chapter, into_library)?;
+    let (mut progress, link) = apply(conn, change, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
     if let Some(rating) = change.rating {
         rate(conn, &change.user_id, change.manga_id, rating, change.received_at)?;
@@ -92,33 +100,41 @@ fn store(
 
 /// Inserts or changes the row and returns it as it now is, with the place of the history line that
 /// must follow. In the second half an unqualified column is the value before the change. No row is
-/// changed when it was to be put into the library and is there already.
+/// changed when it was to be put into the library and is there already, or when the change is behind
+/// and was to be refused then.
 ///
 /// The line's number is the one after the last ever given, which SQLite keeps in `sqlite_sequence`: so
 /// the row can name a line that is not yet written, and is itself written only once.
 fn apply(
     conn: &Connection,
     change: &ProgressChange,
-    status: Option<ReadingStatus>,
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<(Progress, Link), StoreError> {
     // ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
-    // ?9 note, ?10 now.
-    let mut statement = conn.prepare_cached(
+    // ?9 note, ?10 now, ?11 keep the place if it is behind, ?12 refuse it then.
+    let mut statement = conn.prepare_cached(concat!(
         "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
-                               started_at, completed_at, private, note, updated_at, history_seq)
-         VALUES (?1, ?2, ?3, coalesce(?4, 'reading'), coalesce(?5, 0), ?6, ?7, 0,
-                 CASE WHEN coalesce(?4, 'reading') IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END,
+                               started_at, completed_at, private, note, updated_at, history_seq, added_at)
+         VALUES (?1, ?2, ?3, coalesce(?4, iif(?3, 'plan_to_read', 'reading')), coalesce(?5, 0), ?6, ?7, 0,
+                 CASE WHEN coalesce(?4, iif(?3, 'plan_to_read', 'reading')) IN ('reading', 're_reading', 'completed')
+                           OR ?5 > 0 THEN ?10 END,
                  CASE WHEN ?4 = 'completed' THEN ?10 END,
                  coalesce(?8, 0), nullif(?9, ''), ?10,
-                 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0))
+                 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),
+                 CASE WHEN ?3 THEN ?10 END)
          ON CONFLICT (user_id, manga_id) DO UPDATE SET
              in_library = max(in_library, ?3),
              status = coalesce(?4, status),
-             chapter_thousandths = coalesce(?5, chapter_thousandths),
-             volume = coalesce(?6, volume),
-             page = coalesce(?7, page),
+             chapter_thousandths = iif(?11 AND ",
+        behind!(),
+        ", chapter_thousandths, coalesce(?5, chapter_thousandths)),
+             volume = iif(?11 AND ",
+        behind!(),
+        ", volume, coalesce(?6, volume)),
+             page = iif(?11 AND ",
+        behind!(),
+        ", page, coalesce(?7, page)),
              rereads = rereads + (status = 're_reading' AND ?4 IS 'completed'),
              started_at = coalesce(started_at,
                  CASE WHEN coalesce(?4, status) IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END),
@@ -131,26 +147,43 @@ fn apply(
              note = iif(?9 IS NULL, note, nullif(?9, '')),
              updated_at = max(updated_at, ?10),
              history_seq = excluded.history_seq,
-             previous_seq = history_seq
-         WHERE NOT (?3 AND in_library)",
-    )?;
+             previous_seq = history_seq,
+             added_at = iif(?3, ?10, added_at)
+         WHERE NOT (?3 AND in_library) AND NOT (?12 AND ",
+        behind!(),
+        ")"
+    ))?;
     let changed = statement.execute(params![
         change.user_id.as_str(),
         change.manga_id,
         into_library,
-        status.map(ReadingStatus::as_str),
+        change.status.map(ReadingStatus::as_str),
         chapter.map(Chapter::thousandths),
         change.volume,
         change.page,
         change.private,
         change.note,
-        change.received_at
+        change.received_at,
+        change.behind == Behind::KeepPlace,
+        change.behind == Behind::Refuse
     ])?;
+    let (row, link) = applied(conn, &change.user_id, change.manga_id)?;
     match changed {
-        0 => Err(StoreError::Conflict),
-        _ => applied(conn, &change.user_id, change.manga_id),
+        0 if into_library && row.in_library => Err(StoreError::Conflict),
+        0 => Err(StoreError::Behind),
+        _ => Ok((row, link)),
     }
 }
+
+/// Whether a change's chapter is behind that of the row, and it does not begin again. Never NULL: a
+/// change without a chapter is not behind, one without a status does not begin again.
+macro_rules! behind {
+    () => {
+        "(coalesce(?5, chapter_thousandths) < chapter_thousandths
+          AND NOT (coalesce(?4, status) IN ('re_reading', 'plan_to_read') AND coalesce(?4, status) <> status))"
+    };
+}
+use behind;
 
 /// The row as it now is, and the place of its history line.
 ///
@@ -168,9 +201,16 @@ fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress
     })?)
 }
 
-fn must_exist(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
-    let mut statement = conn.prepare_cached("SELECT 1 FROM progress WHERE user_id = ?1 AND manga_id = ?2")?;
-    Ok(statement.query_row(params![user.as_str(), manga], |_| Ok(()))?)
+/// `NotFound` when what the change needs is not there.
+fn must_exist(conn: &Connection, change: &ProgressChange) -> Result<(), StoreError> {
+    let in_library = match change.needs {
+        Needs::Nothing => return Ok(()),
+        Needs::Row => false,
+        Needs::LibraryEntry => true,
+    };
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM progress WHERE user_id = ?1 AND manga_id = ?2 AND in_library >= ?3")?;
+    Ok(statement.query_row(params![change.user_id.as_str(), change.manga_id, in_library], |_| Ok(()))?)
 }
 
 pub(super) fn one(conn: &Connection, user: &UserId, manga: MangaId) -> Result<Progress, StoreError> {
@@ -179,25 +219,42 @@ pub(super) fn one(conn: &Connection, user: &UserId, manga: MangaId) -> Result<Pr
     Ok(statement.query_row(params![user.as_str(), manga], |row| progress_at(row, user))?)
 }
 
-pub(super) fn page(conn: &Connection, user: &UserId, window: Window) -> Result<Page<Progress>, StoreError> {
-    let total = count(conn, user, "SELECT count(*) FROM progress WHERE user_id = ?1")?;
+pub(super) fn page(
+    conn: &Connection,
+    user: &UserId,
+    status: Option<ReadingStatus>,
+    window: Window,
+) -> Result<Page<Progress>, StoreError> {
+    let status = status.map(ReadingStatus::as_str);
+    let total = count(conn, user, status, false)?;
     let (limit, offset) = bounds(window);
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         progress_columns!(),
-        " FROM progress WHERE user_id = ?1 ORDER BY updated_at DESC, history_seq DESC LIMIT ?2 OFFSET ?3"
+        " FROM progress WHERE user_id = ?1 AND (?2 IS NULL OR status = ?2)
+         ORDER BY updated_at DESC, history_seq DESC LIMIT ?3 OFFSET ?4"
     ))?;
-    let rows = statement.query_map(params![user.as_str(), limit, offset], |row| progress_at(row, user))?;
+    let rows = statement.query_map(params![user.as_str(), status, limit, offset], |row| progress_at(row, user))?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
 }
 
-pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Result<Page<(Progress, Manga)>, StoreError> {
-    let total = count(
-        conn,
-        user,
-        "SELECT count(*) FROM progress JOIN manga ON manga.id = manga_id
-         WHERE user_id = ?1 AND in_library AND deleted_at IS NULL",
-    )?;
+fn remove_from_library(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(), StoreError> {
+    let removed = conn
+        .prepare_cached(
+            "UPDATE progress SET in_library = 0, added_at = NULL WHERE user_id = ?1 AND manga_id = ?2 AND in_library",
+        )?
+        .execute(params![user.as_str(), manga])?;
+    found(removed)
+}
+
+pub(super) fn library(
+    conn: &Connection,
+    user: &UserId,
+    status: Option<ReadingStatus>,
+    window: Window,
+) -> Result<Page<(Progress, Manga)>, StoreError> {
+    let status = status.map(ReadingStatus::as_str);
+    let total = count(conn, user, status, true)?;
     let (limit, offset) = bounds(window);
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
@@ -205,18 +262,23 @@ pub(super) fn library(conn: &Connection, user: &UserId, window: Window) -> Resul
         ", ",
         manga_columns!(),
         " FROM progress JOIN manga ON manga.id = progress.manga_id
-         WHERE user_id = ?1 AND in_library AND deleted_at IS NULL
-         ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?2 OFFSET ?3"
+         WHERE user_id = ?1 AND in_library AND deleted_at IS NULL AND (?2 IS NULL OR progress.status = ?2)
+         ORDER BY progress.updated_at DESC, progress.history_seq DESC LIMIT ?3 OFFSET ?4"
     ))?;
-    let rows = statement.query_map(params![user.as_str(), limit, offset], |row| {
+    let rows = statement.query_map(params![user.as_str(), status, limit, offset], |row| {
         Ok((progress_at(row, user)?, manga_at(row, PROGRESS_COLUMNS)?))
     })?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total })
 }
 
 /// How many rows a user's list has. Only where there are none is the user looked for.
-fn count(conn: &Connection, user: &UserId, sql: &str) -> Result<u64, StoreError> {
-    let total: i64 = conn.prepare_cached(sql)?.query_row([user.as_str()], |row| row.get(0))?;
+fn count(conn: &Connection, user: &UserId, status: Option<&str>, in_library: bool) -> Result<u64, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT count(*) FROM progress JOIN manga ON manga.id = manga_id
+         WHERE user_id = ?1 AND (?2 IS NULL OR progress.status = ?2)
+           AND (NOT ?3 OR in_library AND deleted_at IS NULL)",
+    )?;
+    let total: i64 = statement.query_row(params![user.as_str(), status, in_library], |row| row.get(0))?;
     if total == 0 {
         user_must_exist(conn, user)?;
     }
@@ -244,13 +306,13 @@ macro_rules! progress_columns {
          completed_at, private, note,
          (SELECT rating FROM ratings
           WHERE ratings.user_id = progress.user_id AND ratings.manga_id = progress.manga_id),
-         progress.updated_at"
+         progress.updated_at, added_at"
     };
 }
 pub(super) use progress_columns;
 
 /// How many columns [`progress_columns`] names.
-const PROGRESS_COLUMNS: usize = 13;
+const PROGRESS_COLUMNS: usize = 14;
 
 /// The progress in a row that begins with [`progress_columns`].
 pub(super) fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusqlite::Error> {
@@ -269,6 +331,7 @@ pub(super) fn progress_at(row: &Row<'_>, user: &UserId) -> Result<Progress, rusq
         note: row.get(10)?,
         rating: row.get(11)?,
         updated_at: row.get(12)?,
+        added_at: row.get(13)?,
     })
 }
 

@@ -104,8 +104,8 @@ mod tests {
                     (3, 'ann', 1, 11000, 'reading', 300, 1), (4, 'ann', 2, 22000, 'reading', 400, 2),
                     (5, 'ann', 1, 14000, 'reading', 500, 3);
              INSERT INTO progress VALUES
-                 ('ann', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 5, NULL),
-                 ('ann', 2, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 4, NULL);",
+                 ('ann', 1, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 5, NULL, NULL),
+                 ('ann', 2, 0, 'reading', 0, NULL, NULL, 0, NULL, NULL, 0, NULL, 0, 4, NULL, NULL);",
         )
         .unwrap();
         let ann = UserId::parse("ann").unwrap();

@@ -115,7 +115,7 @@ mod tests {
     use super::super::{connect, create_file, migrations};
     use super::*;
     use crate::store::Store;
-    use crate::store::model::{ProgressChange, Role, User, UserId};
+    use crate::store::model::{Behind, Needs, ProgressChange, Role, User, UserId};
 
     type Work = Box<dyn FnMut(&mut dyn Store) -> Result<(), StoreError> + Send>;
 
@@ -305,7 +305,8 @@ mod tests {
             device: None,
             read_at: None,
             received_at: 0,
-            must_exist: false,
+            needs: Needs::Nothing,
+            behind: Behind::Store,
         }
     }
 }

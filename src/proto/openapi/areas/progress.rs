@@ -24,6 +24,7 @@ pub fn area() -> Area {
 
 fn all() -> Description {
     describe("GET /api/v1/users/progress", "All progress")
+        .query("status", status_given(), "Of one status only")
         .window()
         .gives(200, "Every row, the last changed first", items(named("Progress")))
         .example(after_adding(example("One row", "/api/v1/users/progress?limit=10")))
@@ -42,7 +43,7 @@ fn update() -> Description {
         .says("Changes what it is given and nothing else. The row must be there: add the series to the library first.")
         .takes(named("ProgressChange"))
         .gives(200, "Changed", message())
-        .refuses([403, 404])
+        .refuses([403, 404, 409])
         .example(after_adding(
             example("A chapter", "/api/v1/users/progress/akira").sends(json!({"current_chapter": 5, "rating": 8})),
         ))
@@ -66,7 +67,7 @@ fn update_by_body() -> Description {
     describe("PUT /users/progress", "Read on, with the series in the body")
         .takes(takes)
         .gives(200, "Changed", message())
-        .refuses([403, 404])
+        .refuses([403, 404, 409])
         .example(after_adding(
             example("A chapter", "/users/progress").sends(json!({"manga_id": "akira", "current_chapter": 6})),
         ))
@@ -124,13 +125,14 @@ pub(super) fn row() -> Value {
             ("started_at", or_null(time())),
             ("completed_at", or_null(time())),
             ("updated_at", time()),
+            ("added_at", or_null(time())),
         ],
         [],
     )
 }
 
 /// What a client may change of it.
-fn change() -> Value {
+pub(super) fn change() -> Value {
     let members = [
         ("current_chapter", chapter()),
         ("chapter_exact", chapter()),
@@ -141,6 +143,7 @@ fn change() -> Value {
         ("private", or_null(truth())),
         ("note", or_null(chars(0, 2000))),
         ("read_at", or_null(time())),
+        ("force", or_null(truth())),
     ];
     object([], members)
 }
