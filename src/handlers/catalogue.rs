@@ -92,6 +92,12 @@ impl Catalogue {
         self.details.forget(id);
     }
 
+    /// Forgets every answer, because something has changed that any of them may show.
+    pub fn forget_details(&mut self) {
+        self.changes += 1;
+        self.details = Details::default();
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         self.by_id.len()

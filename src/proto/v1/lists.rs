@@ -93,7 +93,7 @@ pub(super) fn show(reply: Reply) -> Response {
     }
 }
 
-fn head(list: &List) -> Value {
+pub(super) fn head(list: &List) -> Value {
     json!({
         "id": list.id,
         "name": list.name,
@@ -107,7 +107,7 @@ fn head(list: &List) -> Value {
     })
 }
 
-fn item(item: &ListItem, series: Option<&Series>) -> Value {
+pub(super) fn item(item: &ListItem, series: Option<&Series>) -> Value {
     json!({
         "manga_id": series.map(|series| series.slug.as_str()),
         "manga_key": item.manga_id,
