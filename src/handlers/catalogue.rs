@@ -176,6 +176,19 @@ mod tests {
         assert!(catalogue.detail(1).is_none());
     }
 
+    /// What may have changed any answer forgets all, and those that were read before and arrive later.
+    #[test]
+    fn all_answers_are_forgotten() {
+        let mut catalogue = Catalogue::default();
+        let before = catalogue.changes();
+        (1..3).for_each(|id| catalogue.keep_detail(id, encoded(b"old"), before));
+        catalogue.forget_details();
+        catalogue.keep_detail(3, encoded(b"old"), before);
+        assert!((1..4).all(|id| catalogue.detail(id).is_none()));
+        catalogue.keep_detail(1, encoded(b"new"), catalogue.changes());
+        assert!(catalogue.detail(1).is_some());
+    }
+
     /// What was read before a change and arrives after it is not kept; what was read since is, until
     /// the next change.
     #[test]
