@@ -429,6 +429,23 @@ fn everything_of_a_user_comes_along_and_goes() {
     assert_eq!(items, 1);
 }
 
+/// What is shown of a series is kept once it was made; erasing somebody's ratings makes the server look again.
+#[test]
+fn erasing_forgets_what_was_kept() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let shown = || {
+        let data = server.http().get(&format!("/api/v1/manga/{ONGOING}"), None).data(200);
+        data["manga"]["description"].as_str().unwrap().to_owned()
+    };
+    let before = shown();
+    let change = "UPDATE manga SET description = 'new' WHERE slug = ?1";
+    assert_eq!(database(&server).execute(change, [ONGOING]).unwrap(), 1);
+    assert_eq!(shown(), before);
+    delete(&server, &alice.token, PASSWORD).data(200);
+    await_true("another look", || (shown() == "new").then_some(()));
+}
+
 /// Long lists come in parts, each list whole; friends are found again by how many were shown.
 #[test]
 fn lists_and_friends_come_in_parts() {
