@@ -60,15 +60,21 @@ fn database(server: &TestServer) -> Connection {
     conn
 }
 
-/// How many rows there are of somebody's in all tables that have users.
+/// How many rows name somebody: in whichever column of whichever table, but for the list of those who were
+/// deleted.
 fn rows_of(server: &TestServer, id: &str) -> i64 {
     let conn = database(server);
-    let tables = ["users", "progress", "forgotten_progress", "ratings", "history", "refresh_tokens"];
-    let count = |table: &str| -> i64 {
-        let column = if table == "users" { "id" } else { "user_id" };
+    let mut statement = conn
+        .prepare(
+            "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+             WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name <> 'deleted_users'",
+        )
+        .unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let count = |(table, column): (String, String)| -> i64 {
         conn.query_row(&format!("SELECT count(*) FROM {table} WHERE {column} = ?1"), [id], |row| row.get(0)).unwrap()
     };
-    tables.into_iter().map(count).sum()
+    columns.map(Result::unwrap).map(count).sum()
 }
 
 fn read_on(http: &mut HttpClient, token: &str, slug: &str, chapter: i64) {
@@ -358,6 +364,132 @@ fn an_account_is_deleted() {
     assert_eq!(server.http().get("/api/v1/users/library", Some(&again.token)).data(200)["items"], json!([]));
 }
 
+/// Something of everything that a user can have: read, rated, said, listed and aimed at.
+fn do_everything(server: &TestServer, account: &Account, rating: i64) {
+    let (mut http, token) = (server.http(), Some(account.token.as_str()));
+    add(server, &account.token, ONGOING);
+    let review = json!({"text": "mine", "rating": rating});
+    http.put(&format!("/api/v1/manga/{ONGOING}/reviews/mine"), token, &review).data(200);
+    let manga = &http.get(&format!("/api/v1/manga/{ONGOING}"), None).data(200)["manga"]["key"];
+    let said = http.post(&format!("/api/manga/{manga}/comments"), token, &json!({"content": "mine"}));
+    assert_eq!(said.status, 201, "{}", said.text());
+    let list = &http.post("/api/v1/lists", token, &json!({"name": "mine", "visibility": "public"})).data(201)["list"];
+    let item = json!({"manga_id": ONGOING, "note": "mine"});
+    http.post(&format!("/api/v1/lists/{}/items", list["id"]), token, &item).data(201);
+    http.put("/api/v1/users/goals/week", token, &json!({"target": 5})).data(200);
+}
+
+/// Two users have everything and each finds helpful what the other wrote. What one takes along has all of it;
+/// when they have left nothing of it is anywhere, and what ratings and votes add up to is the other's.
+#[test]
+fn everything_of_a_user_comes_along_and_goes() {
+    let server = TestServer::start();
+    let (alice, bob) = (server.register("alice"), server.register("bob"));
+    let mut http = server.http();
+    for (account, rating) in [(&alice, 2), (&bob, 9)] {
+        do_everything(&server, account, rating);
+    }
+    http.post("/api/v1/friends", Some(&bob.token), &json!({"username": "alice"})).data(201);
+    http.post("/api/v1/friends", Some(&alice.token), &json!({"username": "bob"})).data(200);
+    let reviews = format!("/api/v1/manga/{ONGOING}/reviews");
+    for review in http.get(&reviews, None).data(200)["items"].as_array().unwrap() {
+        let other = if review["user"]["id"] == json!(alice.id) { &bob } else { &alice };
+        let path = format!("/api/v1/reviews/{}/helpful", review["id"]);
+        http.json("PUT", &path, Some(&other.token), None).data(200);
+    }
+
+    let data = http.get("/api/v1/users/me/export", Some(&alice.token)).data(200);
+    let only = |section: &str| {
+        assert_eq!((data[section]["items"].as_array().unwrap().len(), &data[section]["next"]), (1, &Value::Null));
+        data[section]["items"][0].clone()
+    };
+    for section in ["progress", "ratings", "history", "comments", "reviews", "review_votes"] {
+        assert_eq!(only(section)["manga_id"], ONGOING, "{section}");
+    }
+    assert_eq!((&only("comments")["content"], &only("reviews")["text"]), (&json!("mine"), &json!("mine")));
+    assert_eq!((&only("reviews")["rating"], &only("reviews")["helpful"]), (&json!(2), &json!(1)));
+    let friend = only("friends");
+    assert_eq!((&friend["username"], &friend["status"]), (&json!("bob"), &json!("friends")));
+    assert_eq!(friend["asked_by_me"], json!(false));
+    let list = only("lists");
+    assert_eq!((&list["name"], &list["items"][0]["manga_id"]), (&json!("mine"), &json!(ONGOING)));
+    assert_eq!((&only("goals")["period"], &only("goals")["target"]), (&json!("week"), &json!(5)));
+
+    delete(&server, &alice.token, PASSWORD).data(200);
+    await_true("the end of every row", || (rows_of(&server, &alice.id) == 0).then_some(()));
+    let left = http.get(&reviews, None).data(200)["items"].clone();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["helpful"]), (1, &json!(0)));
+    let rating = http.get(&format!("/api/v1/manga/{ONGOING}/rating"), Some(&bob.token)).data(200)["rating"].clone();
+    assert_eq!((&rating["average_rating"], &rating["total_ratings"]), (&json!(9.0), &json!(1)));
+    let data = http.get("/api/v1/users/me/export", Some(&bob.token)).data(200);
+    let left = |section: &str| data[section]["items"].as_array().unwrap().len();
+    assert_eq!((left("friends"), left("review_votes")), (0, 0), "these took two");
+    assert!(["comments", "reviews", "lists", "goals"].iter().all(|section| left(section) == 1), "{data}");
+    let items: i64 = database(&server).query_row("SELECT count(*) FROM list_items", [], |row| row.get(0)).unwrap();
+    assert_eq!(items, 1);
+}
+
+/// What is shown of a series is kept once it was made. The server looks again when another process has
+/// written, and when it has itself erased what may have been ratings.
+#[test]
+fn erasing_forgets_what_was_kept() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    do_everything(&server, &alice, 8);
+    let shown = || {
+        let data = server.http().get(&format!("/api/v1/manga/{ONGOING}"), None).data(200);
+        data["manga"]["description"].as_str().unwrap().to_owned()
+    };
+    shown();
+    database(&server)
+        .execute_batch(&format!(
+            "CREATE TRIGGER tell AFTER DELETE ON ratings
+             BEGIN UPDATE manga SET description = 'erased' WHERE id = old.manga_id; END;
+             UPDATE manga SET description = 'written' WHERE slug = '{ONGOING}';"
+        ))
+        .unwrap();
+    await_true("a look at what another wrote", || (shown() == "written").then_some(()));
+    delete(&server, &alice.token, PASSWORD).data(200);
+    await_true("a look at what was erased", || (shown() == "erased").then_some(()));
+}
+
+/// Long lists come in parts, each list whole; friends are found again by how many were shown.
+#[test]
+fn lists_and_friends_come_in_parts() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    database(&server)
+        .execute_batch(&format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2499)
+             INSERT INTO users SELECT 'friend-' || n, 'friend-' || n, 'friend-' || n, 'x', 'user', 0, 0 FROM numbers;
+             INSERT INTO friendships SELECT min(id, '{0}'), max(id, '{0}'), 1, 5, 6 FROM users WHERE id LIKE 'friend-%';
+             INSERT INTO lists SELECT value, '{0}', 'l', '', 'private', 0, 0 FROM json_each('[1,2,3,4,5,6,7,8,9]');
+             INSERT INTO list_items SELECT lists.id, manga.id, manga.id, NULL, 0 FROM lists, manga;",
+            alice.id
+        ))
+        .unwrap();
+    let mut http = server.http();
+    let mut rows = |section: &str| {
+        let mut path = format!("/api/v1/users/me/export?section={section}");
+        let mut seen: Vec<Value> = Vec::new();
+        for _ in 0..10 {
+            let part = http.get(&path, Some(&alice.token)).data(200)[section].clone();
+            seen.extend(part["items"].as_array().unwrap().iter().cloned());
+            match part["next"].as_str() {
+                Some(next) => path = next.to_owned(),
+                None => return seen,
+            }
+        }
+        panic!("there is no end");
+    };
+    let friends = rows("friends");
+    let names: Vec<String> = friends.iter().map(|row| row["username"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, (1000..2500).map(|n| format!("friend-{n}")).collect::<Vec<_>>());
+    let lists = rows("lists");
+    assert_eq!(lists.iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>(), (1..10).collect::<Vec<_>>());
+    assert!(lists.iter().all(|row| row["items"].as_array().unwrap().len() as i64 == row["items_count"]), "none is cut");
+}
+
 /// A long history goes in many small jobs: while it does, everybody else is served, and a server that is
 /// stopped in the middle goes on when it starts again.
 #[test]
@@ -571,6 +703,52 @@ fn a_token_can_be_too_old() {
         me(&server, &signed(&json!({"user_id": alice.id, "username": "alice", "iat": -1e300, "exp": 1e300}))),
         401
     );
+}
+
+/// What the second family's clients read when they are refused: why there is no user, or which scope is
+/// demanded and which the token has.
+#[test]
+fn the_second_family_says_why_not() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let token = |scopes: Value| {
+        let exp = now_s() + 3600;
+        signed(&json!({"user_id": alice.id, "username": "alice", "iat": now_s() - 1, "exp": exp, "scopes": scopes}))
+    };
+    let mut http = server.http();
+    let mut comment = |authorization: Option<&str>| {
+        let field = authorization.map(|value| format!("Authorization: {value}"));
+        let fields: Vec<&str> = field.iter().map(String::as_str).chain(["Content-Type: application/json"]).collect();
+        http.request("POST", "/api/manga/1/comments", &fields, br#"{"content":"First!"}"#)
+    };
+    let bearer = |token: &str| format!("Bearer {token}");
+    let by_another = {
+        let claims = json!({"user_id": alice.id, "username": "alice", "exp": now_s() + 3600});
+        let key = EncodingKey::from_secret(b"some other secret of thirty-two bytes");
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
+    };
+    for (authorization, error) in [
+        (None, "missing authorization header"),
+        (Some("Basic YWxpY2U6eA==".to_owned()), "invalid authorization header format"),
+        (Some(alice.token.clone()), "invalid authorization header format"),
+        (Some(bearer("nonsense")), "invalid token"),
+        (Some(bearer(&by_another)), "invalid token"),
+        (Some(bearer(&format!("{}x", alice.token))), "invalid token"),
+    ] {
+        let reply = comment(authorization.as_deref());
+        refused(&reply, 401, error);
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"), "{authorization:?}");
+    }
+    let narrow = comment(Some(&bearer(&token(json!(["read:manga", "write:progress"])))));
+    let said = json!({
+        "error": "Insufficient scopes",
+        "required": ["write:comment"],
+        "granted": ["read:manga", "write:progress"],
+    });
+    assert_eq!((narrow.status, narrow.json()), (403, said));
+    assert_eq!(comment(Some(&bearer(&token(json!([]))))).json()["granted"], json!([]));
+    assert_eq!(comment(Some(&bearer(&token(json!(["write:*"]))))).status, 201);
+    assert_eq!(comment(Some(&bearer(&alice.token))).status, 201);
 }
 
 /// Right after logging out everywhere one logs in again and again, and each pair of tokens counts.

@@ -124,6 +124,10 @@ fn erase(ctx: &mut Ctx<'_>) {
         |store| store.erase_deleted(ERASED_ROWS_MAX),
         |left, _, ctx| {
             ctx.state.erasing.given_ms = None;
+            if let Ok(true) = left {
+                // Ratings may have gone, of any series.
+                ctx.state.catalogue.forget_all_details();
+            }
             match left {
                 Ok(true) if !ctx.state.draining => erase(ctx),
                 Ok(left) => ctx.state.erasing.due = left,

@@ -111,6 +111,11 @@ impl Catalogue {
         self.details.changes
     }
 
+    /// Forgets every answer, because something has changed that any of them may show.
+    pub fn forget_all_details(&mut self) {
+        self.details = Details { changes: self.details.changes + 1, ..Details::default() };
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -190,6 +195,19 @@ mod tests {
         assert!(catalogue.detail(1, Shape::First).is_none());
         catalogue.remove(1);
         assert!(catalogue.is_empty() && catalogue.find(&MangaRef::Slug("new".into())).is_none());
+    }
+
+    /// What may have changed any answer forgets all, and those that were read before and arrive later.
+    #[test]
+    fn all_answers_are_forgotten() {
+        let mut catalogue = Catalogue::default();
+        let before = catalogue.changes();
+        (1..3).for_each(|id| catalogue.keep_detail(id, Shape::First, encoded(b"old"), before));
+        catalogue.forget_all_details();
+        catalogue.keep_detail(3, Shape::First, encoded(b"old"), before);
+        assert!((1..4).all(|id| catalogue.detail(id, Shape::First).is_none()));
+        catalogue.keep_detail(1, Shape::First, encoded(b"new"), catalogue.changes());
+        assert!(catalogue.detail(1, Shape::First).is_some());
     }
 
     /// An answer made of what was read before a change is not kept after it.

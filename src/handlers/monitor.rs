@@ -194,9 +194,12 @@ pub fn tick(ctx: &mut Ctx<'_>) {
             ctx.state.writer_works = seen.is_ok();
             if let Ok((version, revoked)) = seen {
                 ctx.state.data_version = version;
-                // Who wrote may have deleted somebody, and have ended since.
-                ctx.state.erasing.due |= revoked.is_some();
-                take_over(revoked.unwrap_or_default(), ctx);
+                if let Some(revoked) = revoked {
+                    // Who wrote may have deleted somebody and have ended since, or may have erased ratings.
+                    ctx.state.erasing.due = true;
+                    ctx.state.catalogue.forget_all_details();
+                    take_over(revoked, ctx);
+                }
             }
             Ok(())
         },

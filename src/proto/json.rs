@@ -101,9 +101,9 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A text of one line or many, if there: at most so many characters, of which no code point has more
-    /// than four bytes. It comes back as it was sent, so of the control characters only those that lay
-    /// text out are taken: tabs and ends of lines, `\n` or `\r\n`.
+    /// A text of one line or many, if there; it may be empty. At most so many characters, of which no
+    /// code point has more than four bytes. It comes back as it was sent, so of the control characters
+    /// only those that lay text out are taken: tabs and ends of lines, `\n` or `\r\n`.
     pub fn long_text(&self, name: &str, characters_max: usize) -> Result<Option<String>, ApiError> {
         let Some(text) = self.short_text(name, characters_max)? else { return Ok(None) };
         let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
@@ -113,7 +113,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The same, which must be there and say something.
+    /// The same, where it must be there and say something.
     pub fn need_long_text(&self, name: &str, characters_max: usize) -> Result<String, ApiError> {
         let text = self.long_text(name, characters_max)?.ok_or_else(|| missing(name))?;
         match text.trim().is_empty() {
@@ -252,6 +252,11 @@ mod tests {
             assert!(error(read(bad)).starts_with("t: "), "{bad:?}");
         }
         assert_eq!(error(Object::default().need_long_text("t", 9)), "t: required");
+        assert_eq!(Object::default().long_text("t", 9), Ok(None));
+        for nothing in ["", " \n"] {
+            let body = serde_json::json!({ "t": nothing }).to_string();
+            assert_eq!(Object::parse(body.as_bytes()).unwrap().long_text("t", 9), Ok(Some(nothing.to_owned())));
+        }
     }
 
     /// What is not one object is refused, and a repeated member is not an object.

@@ -1,7 +1,7 @@
 //! Verbs on friendships, and on what friends read.
 
 use super::StoreError;
-use super::model::{Activity, Asked, Friend, FriendRequests, Page, UnixMillis, UserId, Window};
+use super::model::{Activity, Asked, Friend, FriendRequests, Friendship, Page, UnixMillis, UserId, Window};
 
 /// What the store does with friends.
 ///
@@ -19,6 +19,9 @@ pub trait Friends {
     /// Ends a friendship, declines a request or takes one back. [`StoreError::NotFound`] when there
     /// is none.
     fn remove_friend(&mut self, user: &UserId, whom: &str) -> Result<(), StoreError>;
+    /// Everybody whom a user asked or who asked them, friends by now or not, in the order of asking:
+    /// after the first `skip`, at most `limit`. For the user to take along.
+    fn friendships_after(&mut self, user: &UserId, skip: u64, limit: u32) -> Result<Vec<Friendship>, StoreError>;
     /// What a user's friends read lately, the latest first, before `before` (a seq) where given. Series
     /// that a friend keeps private now are left out.
     fn friends_activity(&mut self, user: &UserId, before: Option<i64>, limit: u32) -> Result<Activity, StoreError>;

@@ -12,6 +12,14 @@ pub trait Lists {
     fn create_list(&mut self, owner: &UserId, list: &ListChange, now: UnixMillis) -> Result<List, StoreError>;
     /// All of a user's own lists, the last changed first.
     fn own_lists(&mut self, owner: &UserId, window: Window) -> Result<Page<List>, StoreError>;
+    /// A user's own lists by key, after the list `after`, each with all that is on it, for them to take
+    /// along: until lists and items together are `limit` rows or more.
+    fn lists_after(
+        &mut self,
+        owner: &UserId,
+        after: ListId,
+        limit: u32,
+    ) -> Result<Vec<(List, Vec<ListItem>)>, StoreError>;
     /// The lists of a user, by id or name, that somebody may see, the last changed first.
     fn lists_seen(&mut self, viewer: &UserId, owner: &str, window: Window) -> Result<Page<List>, StoreError>;
     /// A list, and a part of what is on it, in its order.

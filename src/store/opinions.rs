@@ -54,6 +54,17 @@ pub trait Opinions {
         window: Window,
         viewer: Option<&UserId>,
     ) -> Result<Page<Review>, StoreError>;
+    /// A user's comments after the comment `after`, at most `limit`, for them to take along.
+    fn comments_after(&mut self, user: &UserId, after: CommentId, limit: u32) -> Result<Vec<Comment>, StoreError>;
+    /// A user's reviews by series, after the series `after`, at most `limit`.
+    fn reviews_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Review>, StoreError>;
+    /// The reviews that a user found helpful, after the review `after`, at most `limit`, each with its series.
+    fn votes_after(
+        &mut self,
+        user: &UserId,
+        after: ReviewId,
+        limit: u32,
+    ) -> Result<Vec<(ReviewId, MangaId)>, StoreError>;
     /// Notes whether a user finds a review helpful; saying it once more changes nothing.
     fn vote(&mut self, id: ReviewId, user: &UserId, helpful: bool) -> Result<Review, StoreError>;
 }

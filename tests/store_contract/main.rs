@@ -25,6 +25,7 @@ macro_rules! contract {
     };
 }
 
+mod departure;
 mod friends;
 mod lists;
 mod recommend;

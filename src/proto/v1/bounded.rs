@@ -1,4 +1,4 @@
-//! What newer routes read from strangers within bounds: parts of lists, numbers, texts.
+//! What newer routes read from strangers within bounds: parts of lists, numbers, lines of text.
 
 use crate::handlers::api::ApiError;
 use crate::proto::json::{Object, missing};
@@ -35,36 +35,21 @@ pub(super) fn need_line(body: &Object<'_>, name: &str, characters_max: usize) ->
     line(body, name, characters_max)?.ok_or_else(|| missing(name))
 }
 
-/// A text of any number of lines, if there; it may be empty.
-pub(super) fn lines(body: &Object<'_>, name: &str, characters_max: usize) -> Result<Option<String>, ApiError> {
-    let Some(text) = body.short_text(name, characters_max)? else { return Ok(None) };
-    match text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        true => Err(ApiError::invalid(format!("{name}: must not contain control characters"))),
-        false => Ok(Some(text.into_owned())),
-    }
-}
-
-/// No list is shown in larger parts.
+/// No list is shown in larger parts: a hundred of the longest reviews are four megabytes.
 const LIMIT_MAX: i64 = 100;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A line is one line that says something; lines may be many or none; neither hides control characters.
+    /// A line is one line that says something and hides no control characters.
     #[test]
-    fn texts_are_bounded() {
+    fn lines_are_bounded() {
         let object = |text: &str| format!("{{\"t\":{}}}", serde_json::Value::from(text));
         let one = |text: &str| line(&Object::parse(object(text).as_bytes()).unwrap(), "t", 5);
-        let many = |text: &str| lines(&Object::parse(object(text).as_bytes()).unwrap(), "t", 5);
         assert_eq!(one(" 界 ").unwrap().as_deref(), Some("界"));
-        assert_eq!(many("a\nb").unwrap().as_deref(), Some("a\nb"));
-        assert_eq!(many("").unwrap().as_deref(), Some(""));
         for refused in ["", "  ", "a\nb", "a\0b", "\u{1b}[1m", "sixsix"] {
             assert!(one(refused).unwrap_err().message.starts_with("t: "), "{refused:?}");
-        }
-        for refused in ["a\0", "\u{7f}", "sixsix"] {
-            assert!(many(refused).is_err(), "{refused:?}");
         }
         assert_eq!(need_line(&Object::default(), "t", 5).unwrap_err().message, "t: required");
     }

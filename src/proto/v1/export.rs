@@ -1,54 +1,16 @@
-//! A user's export: which sections it has, and how they look.
-//!
-//! **An area with rows of users adds its section to `SECTIONS`, and nothing else anywhere.**
+//! A user's export: which part of it is asked for, and the document that its sections make. Which
+//! sections there are is in `sections`.
 
 use serde_json::{Value, json};
 
-use super::show::{account, history_entry, progress_row};
+use super::sections::SECTIONS;
+use super::show::account;
 use crate::handlers::api::ApiError;
-use crate::handlers::export::{Export, Part, Parts, Section, Shelf};
+use crate::handlers::export::{Export, Part, Parts};
 use crate::proto::http1::Response;
 use crate::proto::routes::HttpInput;
 use crate::proto::time::rfc3339;
-use crate::store::StoreError;
-use crate::store::model::{OwnRating, UnixMillis, User};
-
-/// Every section, in the order of the document.
-const SECTIONS: &[Section] = &[
-    Section { name: "progress", read: progress },
-    Section { name: "ratings", read: ratings },
-    Section { name: "history", read: history },
-];
-
-fn progress(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
-    let rows = shelf.store.progress_after(shelf.user, after.unwrap_or(0), limit)?;
-    let names = shelf.name(rows.iter().map(|row| row.manga_id))?;
-    Ok(Part::new(rows, limit, |row| row.manga_id, |row| progress_row(row, names.get(&row.manga_id))))
-}
-
-fn ratings(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
-    let rows = shelf.store.ratings_after(shelf.user, after.unwrap_or(0), limit)?;
-    let names = shelf.name(rows.iter().map(|row| row.manga_id))?;
-    let show = |row: &OwnRating| {
-        let series = names.get(&row.manga_id);
-        json!({
-            "manga_id": series.map(|series| series.slug.as_str()),
-            "manga_key": row.manga_id,
-            "manga_title": series.map(|series| series.title.as_str()),
-            "rating": row.rating,
-            "created_at": rfc3339(row.created_at),
-            "updated_at": rfc3339(row.updated_at),
-        })
-    };
-    Ok(Part::new(rows, limit, |row| row.manga_id, show))
-}
-
-/// The latest first, so what comes after a row is what was before it.
-fn history(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
-    let rows = shelf.store.history(shelf.user, None, after, limit)?;
-    let names = shelf.name(rows.iter().map(|row| row.manga_id))?;
-    Ok(Part::new(rows, limit, |row| row.seq, |row| history_entry(row, names.get(&row.manga_id))))
-}
+use crate::store::model::{UnixMillis, User};
 
 /// All sections from their beginning, or with `section` one of them, with `after` from a place on.
 pub(super) fn read(input: &HttpInput<'_>) -> Result<Export, ApiError> {

@@ -10,7 +10,7 @@ use crate::proto::http1::{Method, Response};
 use crate::proto::json::missing;
 use crate::proto::routes::{Family, HttpInput, Route};
 use crate::proto::time::rfc3339;
-use crate::store::model::Period;
+use crate::store::model::{Goal, Period};
 
 pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Put};
@@ -45,14 +45,18 @@ pub(super) fn show(reply: Reply) -> Response {
             Reply::One(goal, zone, complete) => {
                 json!({"goal": pursuit(&goal), "timezone": zone.name, "complete": complete})
             }
-            Reply::Set(goal) => json!({"goal": {
-                "period": goal.period,
-                "target": goal.target,
-                "created_at": rfc3339(goal.created_at),
-                "updated_at": rfc3339(goal.updated_at),
-            }}),
+            Reply::Set(set) => json!({"goal": goal(&set)}),
         },
     )
+}
+
+pub(super) fn goal(goal: &Goal) -> Value {
+    json!({
+        "period": goal.period,
+        "target": goal.target,
+        "created_at": rfc3339(goal.created_at),
+        "updated_at": rfc3339(goal.updated_at),
+    })
 }
 
 fn pursuit(pursuit: &Pursuit) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bounded::{line, lines, need_line, window};
+use super::bounded::{line, need_line, window};
 use super::read::{parse_word, read_manga};
 use super::show::{data, list, meta};
 use crate::handlers::api::{ApiError, Series};
@@ -65,7 +65,7 @@ fn read_change(body: &Object<'_>) -> Result<ListChange, ApiError> {
     let parse = |word: &str| parse_word(word, "visibility", Visibility::parse, Visibility::WORDS);
     Ok(ListChange {
         name: line(body, "name", NAME_CHARACTERS_MAX)?,
-        description: lines(body, "description", DESCRIPTION_CHARACTERS_MAX)?,
+        description: body.long_text("description", DESCRIPTION_CHARACTERS_MAX)?,
         visibility: visibility.map(|word| parse(&word)).transpose()?,
     })
 }
@@ -73,7 +73,7 @@ fn read_change(body: &Object<'_>) -> Result<ListChange, ApiError> {
 fn read_item(body: &Object<'_>) -> Result<ItemChange, ApiError> {
     Ok(ItemChange {
         position: body.integer("position", 1, ITEMS_MAX as i64)?.map(i64::unsigned_abs),
-        note: lines(body, "note", NOTE_CHARACTERS_MAX)?,
+        note: body.long_text("note", NOTE_CHARACTERS_MAX)?,
     })
 }
 
@@ -93,7 +93,7 @@ pub(super) fn show(reply: Reply) -> Response {
     }
 }
 
-fn head(list: &List) -> Value {
+pub(super) fn head(list: &List) -> Value {
     json!({
         "id": list.id,
         "name": list.name,
@@ -107,7 +107,7 @@ fn head(list: &List) -> Value {
     })
 }
 
-fn item(item: &ListItem, series: Option<&Series>) -> Value {
+pub(super) fn item(item: &ListItem, series: Option<&Series>) -> Value {
     json!({
         "manga_id": series.map(|series| series.slug.as_str()),
         "manga_key": item.manga_id,

@@ -14,6 +14,7 @@ mod lists;
 mod opinions;
 pub mod read;
 mod recommend;
+mod sections;
 pub mod show;
 mod stats;
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::bounded::window;
 use super::read::named;
 use super::show::{data, list, meta};
 use crate::handlers::api::{ApiError, Series};
@@ -12,7 +13,7 @@ use crate::proto::http1::{Method, Response};
 use crate::proto::json::missing;
 use crate::proto::routes::{Family, HttpInput, Route};
 use crate::proto::time::rfc3339;
-use crate::store::model::{Review, ReviewId, ReviewOrder, Window};
+use crate::store::model::{Review, ReviewId, ReviewOrder};
 
 /// The routes of this area.
 pub(super) fn routes() -> [Route; 10] {
@@ -57,15 +58,7 @@ fn read_list(input: &HttpInput<'_>) -> Result<List, ApiError> {
         Some(word) => ReviewOrder::parse(&word)
             .ok_or_else(|| ApiError::invalid(format!("sort: expected one of {}", ReviewOrder::WORDS.join(", "))))?,
     };
-    let limit = read_number(input, "limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT);
-    let offset = read_number(input, "offset", 0, u32::MAX)?.unwrap_or(0);
-    Ok(List { about: About { manga: named(input), window: Window { limit: Some(limit), offset } }, order })
-}
-
-fn read_number(input: &HttpInput<'_>, name: &str, min: u32, max: u32) -> Result<Option<u32>, ApiError> {
-    let Some(text) = input.query(name) else { return Ok(None) };
-    let number = text.parse::<u32>().ok().filter(|number| (min..=max).contains(number));
-    number.map(Some).ok_or_else(|| ApiError::invalid(format!("{name}: expected a whole number from {min} to {max}")))
+    Ok(List { about: About { manga: named(input), window: window(input, REVIEWS_USUAL)? }, order })
 }
 
 fn read_id(input: &HttpInput<'_>) -> Result<ReviewId, ApiError> {
@@ -124,6 +117,5 @@ fn review_shape(review: &Review, series: &Series) -> Value {
 /// Some four pages of print: at most 40,000 bytes of UTF-8.
 const REVIEW_CHARACTERS_MAX: usize = 10_000;
 
-/// How many reviews are shown unasked, and at most: a hundred of the longest are four megabytes.
-const LIMIT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
+/// How many reviews are shown unasked.
+const REVIEWS_USUAL: u32 = 20;

@@ -24,6 +24,21 @@ pub struct FriendRequests {
     pub outgoing: Vec<Friend>,
 }
 
+/// How a user and somebody else stand to each other, for the user to take along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Friendship {
+    /// Somebody else's id.
+    pub id: UserId,
+    /// Their name.
+    pub username: String,
+    /// Whether the user asked, and not they.
+    pub asked: bool,
+    /// When.
+    pub asked_at: UnixMillis,
+    /// Since when they are friends; `None` while the request is open.
+    pub accepted_at: Option<UnixMillis>,
+}
+
 /// What came of asking or accepting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {

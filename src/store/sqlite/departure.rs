@@ -9,7 +9,7 @@ use std::ops::DerefMut;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::progress::{progress_at, progress_columns};
-use super::users::{found, must_exist, user_id};
+use super::users::{found, listed, user_id};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{MangaId, OwnRating, Progress, UserId};
 use crate::store::{Departure, StoreError};
@@ -53,14 +53,6 @@ fn ratings_after(conn: &Connection, user: &UserId, after: MangaId, limit: u32) -
         Ok(OwnRating { manga_id: row.get(0)?, rating: row.get(1)?, created_at: row.get(2)?, updated_at: row.get(3)? })
     })?;
     listed(conn, user, rows.collect::<Result<_, _>>()?)
-}
-
-/// A list of a user's. Only where it is empty is the user looked for.
-fn listed<T>(conn: &Connection, user: &UserId, rows: Vec<T>) -> Result<Vec<T>, StoreError> {
-    if rows.is_empty() {
-        must_exist(conn, user)?;
-    }
-    Ok(rows)
 }
 
 // ---- taking away
@@ -167,12 +159,28 @@ fn erase_chain(conn: &Connection, user: &UserId, seq: i64, most: usize) -> Resul
     Ok((gone, place))
 }
 
-/// What else belongs to a user, area by area: each deletes at most ?2 rows of the user ?1.
+/// What else belongs to a user, area by area: each deletes at most ?2 rows of the user ?1. What points
+/// to rows of a table stands before it, so that by then nothing is left for SQLite to delete unasked.
 const OWN_ROWS: &[&str] = &[
     "DELETE FROM ratings WHERE user_id = ?1 AND manga_id IN (
          SELECT manga_id FROM ratings WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM refresh_tokens WHERE family IN (
          SELECT family FROM refresh_tokens WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM review_votes WHERE user_id = ?1 AND review_id IN (
+         SELECT review_id FROM review_votes WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM review_votes WHERE (review_id, user_id) IN (
+         SELECT review_id, votes.user_id FROM reviews CROSS JOIN review_votes AS votes ON review_id = id
+         WHERE reviews.user_id = ?1 AND helpful > 0 LIMIT ?2)",
+    "DELETE FROM reviews WHERE id IN (SELECT id FROM reviews WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM list_items WHERE (list_id, manga_id) IN (
+         SELECT list_id, manga_id FROM lists CROSS JOIN list_items ON list_id = id WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM lists WHERE id IN (SELECT id FROM lists WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM friendships WHERE low_id = ?1 AND high_id IN (
+         SELECT high_id FROM friendships WHERE low_id = ?1 LIMIT ?2)",
+    "DELETE FROM friendships WHERE high_id = ?1 AND low_id IN (
+         SELECT low_id FROM friendships WHERE high_id = ?1 LIMIT ?2)",
+    "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
 ];
 
 /// How many of those who were deleted long ago are forgotten with each who is deleted: they get fewer.
@@ -180,6 +188,8 @@ const FORGOTTEN_MAX: i64 = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::{connect, create_file, migrations};
     use super::*;
 
@@ -201,7 +211,12 @@ mod tests {
                 [user],
             )
             .unwrap();
+            conn.execute("INSERT INTO goals SELECT ?1, value, 5, 0, 0 FROM json_each('[\"day\", \"week\"]')", [user])
+                .unwrap();
             for manga in [1, 2] {
+                for sql in OPINIONS_AND_LISTS {
+                    conn.execute(sql, params![user, manga]).unwrap();
+                }
                 conn.execute("INSERT INTO ratings VALUES (?1, ?2, 5, 0, 0)", params![user, manga]).unwrap();
                 let chains = [chain(&conn, user, manga), chain(&conn, user, manga)];
                 conn.execute(
@@ -213,8 +228,23 @@ mod tests {
                     .unwrap();
             }
         }
+        conn.execute_batch(
+            "INSERT INTO review_votes SELECT reviews.id, users.id FROM reviews, users WHERE users.id <> user_id;
+             INSERT INTO friendships SELECT low.id, high.id, 1, 0, 0 FROM users AS low JOIN users AS high ON low.id < high.id;",
+        )
+        .unwrap();
         (folder, conn)
     }
+
+    /// A comment, a review, a list with both series: of the user ?1, with the series ?2.
+    const OPINIONS_AND_LISTS: [&str; 4] = [
+        "INSERT INTO comments (manga_id, user_id, created_at, updated_at, content) VALUES (?2, ?1, 0, 0, 'x')",
+        "INSERT INTO reviews (manga_id, user_id, spoiler, created_at, updated_at, text) VALUES (?2, ?1, 0, 0, 0, 'x')",
+        "INSERT INTO lists (user_id, name, description, visibility, created_at, updated_at)
+         VALUES (?1, ?2, '', 'public', 0, 0)",
+        "INSERT INTO list_items SELECT lists.id, manga.id, manga.id, NULL, 0 FROM lists, manga
+         WHERE user_id = ?1 AND name = ?2",
+    ];
 
     /// Three rows of history, each pointing to the one before; the newest.
     fn chain(conn: &Connection, user: &str, manga: i64) -> i64 {
@@ -226,39 +256,94 @@ mod tests {
         next(next(next(None))).unwrap()
     }
 
-    /// How many rows of each table name somebody.
-    fn rows(conn: &Connection, user: &str) -> Vec<i64> {
-        let count = |sql: &str| conn.query_row(sql, [user], |row| row.get(0)).unwrap();
-        let own = ["progress", "forgotten_progress", "ratings", "history", "refresh_tokens"];
-        let own = own.map(|table| count(&format!("SELECT count(*) FROM {table} WHERE user_id = ?1")));
-        [&own[..], &[count("SELECT count(*) FROM users WHERE id = ?1")]].concat()
+    /// Every table.
+    fn tables(conn: &Connection) -> Vec<String> {
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+        let mut statement = conn.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Where somebody's id stands, in whichever column of whichever table, and how often; but for the list
+    /// of those who are deleted.
+    fn rows(conn: &Connection, user: &str) -> BTreeMap<String, i64> {
+        let mut found = BTreeMap::new();
+        for table in tables(conn).iter().filter(|table| *table != "deleted_users") {
+            let mut statement = conn.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
+            for column in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
+                let sql = format!("SELECT count(*) FROM {table} WHERE {column} = ?1");
+                let count: i64 = conn.query_row(&sql, [user], |row| row.get(0)).unwrap();
+                if count > 0 && !["username", "email"].contains(&column.as_str()) {
+                    found.insert(format!("{table}.{column}"), count);
+                }
+            }
+        }
+        found
+    }
+
+    fn counts<const N: usize>(counts: [(&str, i64); N]) -> BTreeMap<String, i64> {
+        counts.into_iter().map(|(place, count)| (place.to_owned(), count)).collect()
+    }
+
+    /// How many rows there are of everything that users have.
+    fn all_rows(conn: &Connection) -> i64 {
+        let kept = ["deleted_users", "manga"];
+        let count = |table: &String| {
+            conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        tables(conn).iter().filter(|table| !kept.contains(&table.as_str())).map(count).sum()
     }
 
     /// Shows that everything of a deleted user goes, however few rows a job takes, and that no row of
-    /// anybody else does; and that the counts of the catalogue follow.
+    /// anybody else does but what was between the two; and that the counts of the catalogue and of
+    /// reviews follow.
     #[test]
     fn everything_goes_in_jobs_of_any_size() {
         for rows_max in [1, 2, 3, 7, 500] {
-            let (_folder, conn) = database(&["ann", "bob", "cid"]);
+            let (_folder, conn) = database(&["ann", "bob", "cid", "dan"]);
             for user in ["ann", "cid"] {
                 delete(&conn, &UserId::parse(user).unwrap(), 100, 0).unwrap();
             }
-            let mut before: i64 = rows(&conn, "ann").iter().chain(&rows(&conn, "cid")).sum();
+            let mut before = all_rows(&conn);
             while erase_deleted(&conn, rows_max).unwrap() {
-                let left = rows(&conn, "ann").iter().chain(&rows(&conn, "cid")).sum();
+                let left = all_rows(&conn);
                 assert!(before - left <= rows_max as i64 + 1, "a job of {rows_max} took {}", before - left);
                 before = left;
             }
-            assert_eq!((rows(&conn, "ann"), rows(&conn, "cid")), (vec![0; 6], vec![0; 6]), "{rows_max}");
-            assert_eq!(rows(&conn, "bob"), [2, 2, 2, 12, 1, 1], "{rows_max}");
-            let counts: Vec<i64> = conn
-                .prepare("SELECT readers + rating_count + rating_sum FROM manga")
-                .unwrap()
-                .query_map([], |row| row.get(0))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            assert_eq!(counts, [7, 7]);
+            assert_eq!((rows(&conn, "ann"), rows(&conn, "cid")), (counts([]), counts([])), "{rows_max}");
+            let kept = counts([
+                ("comments.user_id", 2),
+                ("forgotten_progress.user_id", 2),
+                ("friendships.low_id", 1),
+                ("goals.user_id", 2),
+                ("history.user_id", 12),
+                ("lists.user_id", 2),
+                ("progress.user_id", 2),
+                ("ratings.user_id", 2),
+                ("refresh_tokens.user_id", 1),
+                ("review_votes.user_id", 2),
+                ("reviews.user_id", 2),
+                ("users.id", 1),
+            ]);
+            assert_eq!(rows(&conn, "bob"), kept, "{rows_max}");
+            let sums = |sql: &str| -> Vec<i64> {
+                let mut statement = conn.prepare(sql).unwrap();
+                statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            };
+            assert_eq!(sums("SELECT readers + rating_count + rating_sum FROM manga"), [14, 14]);
+            assert_eq!(sums("SELECT helpful FROM reviews"), [1; 4]);
+            assert_eq!(sums("SELECT count(*) FROM list_items"), [8]);
+        }
+    }
+
+    /// Shows that each statement finds what it deletes by an index: none reads what others have.
+    #[test]
+    fn erasing_scans_nothing() {
+        let (_folder, conn) = database(&[]);
+        for sql in OWN_ROWS {
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> =
+                statement.query_map(params!["ann", 1], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}: {plan:?}");
         }
     }
 
@@ -278,8 +363,9 @@ mod tests {
         for _ in 0..100 {
             erase_deleted(&conn, 3).unwrap();
         }
-        assert_eq!(rows(&conn, "ann"), [0, 0, 0, 2, 0, 0], "the chain that nothing points to is nobody's");
-        assert_eq!(rows(&conn, "bob"), [2, 2, 2, 12, 1, 1]);
+        let left = counts([("history.user_id", 2)]);
+        assert_eq!(rows(&conn, "ann"), left, "the chain that nothing points to is nobody's");
+        assert_eq!(rows(&conn, "bob")["history.user_id"], 12);
     }
 
     /// Shows that whoever was deleted before the oldest living token is forgotten with the next one.

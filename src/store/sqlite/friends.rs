@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::activity::Bounds;
 use super::manga::bounds;
-use super::users::{found, must_exist, user_id};
+use super::users::{found, listed, must_exist, user_id};
 use super::{SqliteStore, activity, in_one_snapshot};
-use crate::store::model::{Activity, Asked, Friend, FriendRequests, Page, UnixMillis, UserId, Window};
+use crate::store::model::{Activity, Asked, Friend, FriendRequests, Friendship, Page, UnixMillis, UserId, Window};
 use crate::store::{FRIENDS_MAX, Friends, REQUESTS_MAX, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Friends for SqliteStore<C> {
@@ -32,6 +32,10 @@ impl<C: DerefMut<Target = Connection>> Friends for SqliteStore<C> {
 
     fn remove_friend(&mut self, user: &UserId, whom: &str) -> Result<(), StoreError> {
         remove(self.writable()?, user, whom)
+    }
+
+    fn friendships_after(&mut self, user: &UserId, skip: u64, limit: u32) -> Result<Vec<Friendship>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| friendships_after(conn, user, skip, limit))
     }
 
     fn friends_activity(&mut self, user: &UserId, before: Option<i64>, limit: u32) -> Result<Activity, StoreError> {
@@ -160,6 +164,22 @@ fn requests(conn: &Connection, user: &UserId, incoming: Window) -> Result<Friend
     })
 }
 
+fn friendships_after(conn: &Connection, user: &UserId, skip: u64, limit: u32) -> Result<Vec<Friendship>, StoreError> {
+    let mut statement = conn.prepare_cached(FRIENDSHIPS)?;
+    let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+    let named = named_params! {":user": user.as_str(), ":limit": limit, ":skip": skip};
+    let rows = statement.query_map(named, |row| {
+        Ok(Friendship {
+            id: user_id(row, 0)?,
+            username: row.get(1)?,
+            asked: row.get(2)?,
+            asked_at: row.get(3)?,
+            accepted_at: row.get(4)?,
+        })
+    })?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
 /// The people on one side of a user's pairs. `rows` and `order` are words of this file.
 fn side(conn: &Connection, user: &UserId, rows: &str, order: &str, window: Window) -> Result<Vec<Friend>, StoreError> {
     let (limit, offset) = bounds(window);
@@ -197,6 +217,13 @@ const OUTGOING: &str = "SELECT high_id AS other, asked_at AS since FROM friendsh
      WHERE low_id = :user AND accepted_at IS NULL AND low_asked
      UNION ALL
      SELECT low_id, asked_at FROM friendships WHERE high_id = :user AND accepted_at IS NULL AND NOT low_asked";
+
+/// All pairs of a user, in an order that being accepted does not change.
+const FRIENDSHIPS: &str = "SELECT users.id, username, asked, asked_at, accepted_at FROM (
+         SELECT high_id AS other, low_asked AS asked, asked_at, accepted_at FROM friendships WHERE low_id = :user
+         UNION ALL
+         SELECT low_id, NOT low_asked, asked_at, accepted_at FROM friendships WHERE high_id = :user)
+     JOIN users ON users.id = other ORDER BY asked_at, users.id LIMIT :limit OFFSET :skip";
 
 #[cfg(test)]
 mod tests {

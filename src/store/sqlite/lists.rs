@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::unknown_word;
 use super::friends::{are_friends, named};
 use super::manga::{bounds, word};
-use super::users::{found, must_exist, user_id};
+use super::users::{found, listed, must_exist, user_id};
 use super::{SqliteStore, in_one_snapshot, list_items};
 use crate::store::model::{
     ItemChange, List, ListChange, ListId, ListItem, MangaId, Page, UnixMillis, UserId, Visibility, Window,
@@ -21,6 +21,15 @@ impl<C: DerefMut<Target = Connection>> Lists for SqliteStore<C> {
 
     fn own_lists(&mut self, owner: &UserId, window: Window) -> Result<Page<List>, StoreError> {
         in_one_snapshot(&mut self.conn, |conn| page(conn, owner, owner, window))
+    }
+
+    fn lists_after(
+        &mut self,
+        owner: &UserId,
+        after: ListId,
+        limit: u32,
+    ) -> Result<Vec<(List, Vec<ListItem>)>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| lists_after(conn, owner, after, limit))
     }
 
     fn lists_seen(&mut self, viewer: &UserId, owner: &str, window: Window) -> Result<Page<List>, StoreError> {
@@ -170,6 +179,30 @@ fn page(conn: &Connection, viewer: &UserId, owner: &UserId, window: Window) -> R
     ))?;
     let rows = statement.query_map(params![owner.as_str(), mine, friends, limit, offset], list_of)?;
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total: total.unsigned_abs() })
+}
+
+fn lists_after(
+    conn: &Connection,
+    owner: &UserId,
+    after: ListId,
+    limit: u32,
+) -> Result<Vec<(List, Vec<ListItem>)>, StoreError> {
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT ",
+        list_columns!(),
+        " FROM lists JOIN users ON users.id = user_id WHERE user_id = ?1 AND lists.id > ?2 ORDER BY lists.id LIMIT ?3"
+    ))?;
+    let (mut lists, mut rows) = (Vec::new(), 0);
+    for list in statement.query_map(params![owner.as_str(), after, limit], list_of)? {
+        let list = list?;
+        let items = list_items::page(conn, list.id, Window::default())?;
+        rows += 1 + items.len() as u64;
+        lists.push((list, items));
+        if rows >= u64::from(limit) {
+            break;
+        }
+    }
+    listed(conn, owner, lists)
 }
 
 fn by_id(conn: &Connection, id: ListId) -> Result<List, StoreError> {

@@ -8,7 +8,7 @@ use std::ops::DerefMut;
 use rusqlite::{Connection, Row, params};
 
 use super::manga::{bounds, must_exist as manga_must_exist};
-use super::users::{found, must_exist as user_must_exist, user_id};
+use super::users::{found, listed, must_exist as user_must_exist, user_id};
 use super::{SqliteStore, in_one_snapshot};
 use crate::store::model::{
     Comment, CommentId, MangaId, NewComment, Page, Rating, RatingSums, Review, ReviewChange, ReviewId, ReviewOrder,
@@ -100,6 +100,23 @@ impl<C: DerefMut<Target = Connection>> Opinions for SqliteStore<C> {
         in_one_snapshot(&mut self.conn, |conn| reviews(conn, manga, order, window, viewer))
     }
 
+    fn comments_after(&mut self, user: &UserId, after: CommentId, limit: u32) -> Result<Vec<Comment>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| comments_after(conn, user, after, limit))
+    }
+
+    fn reviews_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Review>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| reviews_after(conn, user, after, limit))
+    }
+
+    fn votes_after(
+        &mut self,
+        user: &UserId,
+        after: ReviewId,
+        limit: u32,
+    ) -> Result<Vec<(ReviewId, MangaId)>, StoreError> {
+        in_one_snapshot(&mut self.conn, |conn| votes_after(conn, user, after, limit))
+    }
+
     fn vote(&mut self, id: ReviewId, user: &UserId, helpful: bool) -> Result<Review, StoreError> {
         vote(self.writable()?, id, user, helpful)
     }
@@ -188,6 +205,12 @@ fn comments_by(conn: &Connection, user: &UserId, window: Window) -> Result<Page<
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total: total.unsigned_abs() })
 }
 
+fn comments_after(conn: &Connection, user: &UserId, after: CommentId, limit: u32) -> Result<Vec<Comment>, StoreError> {
+    let mut statement = conn.prepare_cached(COMMENTS_AFTER)?;
+    let rows = statement.query_map(params![user.as_str(), after, limit], comment_of)?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
 fn comment_of(row: &Row<'_>) -> Result<Comment, rusqlite::Error> {
     Ok(Comment {
         id: row.get(0)?,
@@ -251,6 +274,23 @@ fn reviews(
     Ok(Page { items: rows.collect::<Result<_, _>>()?, total: total.unsigned_abs() })
 }
 
+fn reviews_after(conn: &Connection, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Review>, StoreError> {
+    let mut statement = conn.prepare_cached(REVIEWS_AFTER)?;
+    let rows = statement.query_map(params![user.as_str(), after, limit], review_of)?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
+fn votes_after(
+    conn: &Connection,
+    user: &UserId,
+    after: ReviewId,
+    limit: u32,
+) -> Result<Vec<(ReviewId, MangaId)>, StoreError> {
+    let mut statement = conn.prepare_cached(VOTES_AFTER)?;
+    let rows = statement.query_map(params![user.as_str(), after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    listed(conn, user, rows.collect::<Result<_, _>>()?)
+}
+
 fn vote(conn: &Connection, id: ReviewId, user: &UserId, helpful: bool) -> Result<Review, StoreError> {
     let sql = match helpful {
         true => "INSERT INTO review_votes (review_id, user_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -308,6 +348,9 @@ const COMMENTS: &str = concat!(select_comments!(), " WHERE manga_id = ?1 ORDER B
 const COMMENTS_BY: &str =
     concat!(select_comments!(), " WHERE user_id = ?1 ORDER BY comments.id DESC LIMIT ?2 OFFSET ?3");
 
+const COMMENTS_AFTER: &str =
+    concat!(select_comments!(), " WHERE user_id = ?1 AND comments.id > ?2 ORDER BY comments.id LIMIT ?3");
+
 /// The columns that [`review_of`] reads, in its order; ?1 is who looks, or NULL.
 macro_rules! select_reviews {
     () => {
@@ -320,6 +363,12 @@ macro_rules! select_reviews {
     };
 }
 use select_reviews;
+
+const REVIEWS_AFTER: &str =
+    concat!(select_reviews!(), " WHERE reviews.user_id = ?1 AND manga_id > ?2 ORDER BY manga_id LIMIT ?3");
+
+const VOTES_AFTER: &str = "SELECT review_id, manga_id FROM review_votes JOIN reviews ON id = review_id
+     WHERE review_votes.user_id = ?1 AND review_id > ?2 ORDER BY review_id LIMIT ?3";
 
 /// A series' reviews in some order, each with its index.
 const fn reviews_in(order: ReviewOrder) -> &'static str {
@@ -359,6 +408,9 @@ mod tests {
             (RATINGS_TOTAL, "ratings_by_manga"),
             (COMMENTS, "comments_by_manga"),
             (COMMENTS_BY, "comments_by_user"),
+            (COMMENTS_AFTER, "comments_by_user"),
+            (REVIEWS_AFTER, "sqlite_autoindex_reviews_1"),
+            (VOTES_AFTER, "review_votes_by_user"),
             (reviews_in(ReviewOrder::Helpful), "reviews_by_helpful"),
             (reviews_in(ReviewOrder::Date), "reviews_by_manga"),
             (reviews_in(ReviewOrder::Rating), "reviews_by_rating"),

@@ -99,6 +99,14 @@ pub(super) fn must_exist(conn: &Connection, id: &UserId) -> Result<(), StoreErro
     Ok(conn.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.query_row([id.as_str()], |_| Ok(()))?)
 }
 
+/// A list of a user's. Only where it is empty is the user looked for.
+pub(super) fn listed<T>(conn: &Connection, user: &UserId, rows: Vec<T>) -> Result<Vec<T>, StoreError> {
+    if rows.is_empty() {
+        must_exist(conn, user)?;
+    }
+    Ok(rows)
+}
+
 /// Turns "no row changed" into `NotFound`.
 pub(super) fn found(rows_changed: usize) -> Result<(), StoreError> {
     match rows_changed {

@@ -137,7 +137,7 @@ fn export() -> Description {
     everything["additionalProperties"] = named("ExportSection");
     describe("GET /api/v1/users/me/export", "Take everything along")
         .says("Each section has at most 1,000 rows; `next` is the path of the part that follows, which has that section alone.")
-        .query("section", text(), "One section only, such as `history`")
+        .query("section", text(), "One section only, such as `history` or `lists`")
         .query("after", from(1), "Rows after this place of the section, as `next` has it")
         .gives(200, "The account and its sections, as a file", data(everything))
         .refuses([404])

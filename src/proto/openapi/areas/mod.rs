@@ -6,10 +6,21 @@ pub mod library;
 pub mod opinions;
 pub mod progress;
 pub mod server;
+pub mod social;
+pub mod statistics;
 
 use super::describe::Area;
 
 /// Every area, in the order of the document.
 pub fn all() -> Vec<Area> {
-    vec![accounts::area(), catalogue::area(), library::area(), progress::area(), opinions::area(), server::area()]
+    vec![
+        accounts::area(),
+        catalogue::area(),
+        library::area(),
+        progress::area(),
+        opinions::area(),
+        social::area(),
+        statistics::area(),
+        server::area(),
+    ]
 }
