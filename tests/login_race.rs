@@ -1,5 +1,5 @@
-//! A login that overlaps with the voiding of its user's tokens, step by step: a handler leaves its work as
-//! a value, so a test can run it when it wants to.
+//! What relies on a password or a token and overlaps with the voiding of its user's tokens, step by step: a
+//! handler leaves its work as a value, so a test can run it when it wants to.
 
 use std::net::SocketAddr;
 
@@ -9,12 +9,12 @@ use mangahub::handlers::auth::{self, Login};
 use mangahub::handlers::catalogue::Catalogue;
 use mangahub::handlers::effect::{Effect, Lane, Now};
 use mangahub::handlers::key::ConnKey;
-use mangahub::handlers::password;
+use mangahub::handlers::password::{self, ChangePassword};
 use mangahub::handlers::refresh;
 use mangahub::handlers::session::{ServiceKind, Session};
 use mangahub::handlers::token::Keys;
 use mangahub::handlers::work::Work;
-use mangahub::handlers::{Call, Ctx, State};
+use mangahub::handlers::{Call, Caller, Ctx, State, account};
 use mangahub::serve::{at_once, settings};
 use mangahub::store::model::{Role, User, UserId};
 use mangahub::store::{Job, OpenStore, StoreOptions, open};
@@ -46,6 +46,10 @@ impl World {
     }
 
     fn with_ctx<T>(&mut self, run: impl FnOnce(&mut Session, &mut Ctx<'_>) -> T) -> T {
+        self.with_caller(None, run)
+    }
+
+    fn with_caller<T>(&mut self, caller: Option<Caller>, run: impl FnOnce(&mut Session, &mut Ctx<'_>) -> T) -> T {
         let conn = ConnKey { index: 0, generation: 1 };
         let mut ctx = Ctx {
             now: Now { mono_ms: 1000, unix_ms: 1_800_000_000_000 },
@@ -53,7 +57,7 @@ impl World {
             peer: SocketAddr::from(([127, 0, 0, 1], 5)),
             origin: Origin { via: Via(0), conn, since_ms: 0, user: None },
             device: None,
-            caller: None,
+            caller,
             effects: &mut self.effects,
         };
         run(&mut self.session, &mut ctx)
@@ -63,6 +67,27 @@ impl World {
         let args = Login { login: "ann".into(), password: PASSWORD.into() };
         self.with_ctx(|session, ctx| (call.run)(args, session, ctx)).unwrap();
         self.job(Lane::Slow)
+    }
+
+    /// Begins a call that asks for the password once more, and compares it.
+    fn ask<A>(&mut self, call: &Call<A>, args: A) -> Work {
+        let caller = Caller { id: user().id, username: "ann".into(), role: Role::User };
+        self.with_caller(Some(caller), |session, ctx| (call.run)(args, session, ctx)).unwrap();
+        let mut job = self.job(Lane::Slow);
+        assert!(job.run(&mut *self.store.readers[0]));
+        job
+    }
+
+    fn change_password(&mut self, new: &str) -> Work {
+        self.ask(&password::CHANGE_PASSWORD, ChangePassword { current: PASSWORD.into(), new: new.into() })
+    }
+
+    /// What the writer makes of a call whose password was right.
+    fn write(&mut self, job: Work) -> Result<(), ApiError> {
+        self.finish(job)?;
+        let mut job = self.job(Lane::Write);
+        self.store.writer.run(&mut [&mut job]);
+        self.finish(job)
     }
 
     /// The job that was left, which must be for this lane.
@@ -100,6 +125,10 @@ fn refused(outcome: Result<(), ApiError>) {
     assert_eq!(outcome.map_err(|error| error.kind), Err(ErrorKind::Unauthorized));
 }
 
+fn overtaken(outcome: Result<(), ApiError>) {
+    assert_eq!(outcome.map_err(|error| error.kind), Err(ErrorKind::Conflict));
+}
+
 /// The tokens are voided while the password is compared: nothing is given, for it may be the old one.
 #[test]
 fn voided_while_the_password_is_compared() {
@@ -116,6 +145,32 @@ fn voided_while_the_password_is_compared() {
         world.finish(job).unwrap();
         assert_eq!(world.effects.len(), 1, "{}: the next one succeeds", call.name);
     }
+}
+
+/// Of two changes that begin with the same password the first counts, whether the second is compared or
+/// waits for the writer when it is done. Neither is the account deleted with it.
+#[test]
+fn a_password_counts_for_one_change() {
+    let mut world = World::new();
+    let [first, late] = ["the first one", "the late one"].map(|new| world.change_password(new));
+    let leaving = world.ask(&account::DELETE, PASSWORD.into());
+    let (change, leave) = (world.change_password("the waiting one"), world.ask(&account::DELETE, PASSWORD.into()));
+    let waiting = [change, leave].map(|job| {
+        world.finish(job).unwrap();
+        world.job(Lane::Write)
+    });
+    world.write(first).unwrap();
+    world.effects.clear();
+    for job in [late, leaving] {
+        overtaken(world.finish(job));
+    }
+    for mut job in waiting {
+        world.store.writer.run(&mut [&mut job]);
+        overtaken(world.finish(job));
+    }
+    assert!(world.effects.is_empty(), "nobody is told that it worked");
+    let hash = world.store.readers[0].user(&user().id).unwrap().password_hash;
+    assert!(bcrypt::verify("the first one", &hash).unwrap());
 }
 
 /// They are voided after that, while the refresh token waits for the writer: it is not begun.

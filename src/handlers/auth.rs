@@ -10,7 +10,7 @@ use super::session::Session;
 use super::token::Claims;
 use super::{Access, Call, Caller, Ctx};
 use crate::store::StoreError;
-use crate::store::model::{Role, User, UserId};
+use crate::store::model::{Role, User, UserId, Voiding};
 
 /// Makes an account, and gives a token for it.
 pub const REGISTER: Call<Register> =
@@ -141,8 +141,8 @@ pub(super) fn prove(
 }
 
 /// Whether a user's tokens were voided after the row was read. The password that was compared may be the
-/// old one then: a token for it would count from now on.
-fn is_outdated(user: &User, ctx: &Ctx<'_>) -> bool {
+/// old one then, and proves nothing any more.
+pub(super) fn is_outdated(user: &User, ctx: &Ctx<'_>) -> bool {
     ctx.state.revocations.valid_from(&user.id).is_some_and(|known| known > user.valid_from)
 }
 
@@ -188,9 +188,15 @@ pub(super) fn no_account() -> ApiError {
 /// From when a user's tokens count, once those there are become void. Tokens carry whole seconds, so it
 /// is the next one: a token issued in this second must not survive, and one issued right after is dated
 /// to it. Twice in a second, it is the one after that.
-pub(super) fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
+fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
     let known = ctx.state.revocations.valid_from(user).unwrap_or(0);
     (ctx.now_s() + 1).max(known + 1)
+}
+
+/// The same for a user who was read, as the store takes it: not if it was done already.
+pub(super) fn voiding(user: &User, ctx: &Ctx<'_>) -> Voiding {
+    let valid_from = next_valid_from(&user.id, ctx).max(user.valid_from + 1);
+    Voiding { was: user.valid_from, valid_from }
 }
 
 /// A token that lives for so many seconds.
