@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use jsonwebtoken::{EncodingKey, Header};
 use mangahub::config::Config;
 use mangahub::handlers::api::{ApiError, ErrorKind, Origin, Product, Via};
 use mangahub::handlers::auth::{self, Login};
@@ -12,6 +13,7 @@ use mangahub::handlers::key::ConnKey;
 use mangahub::handlers::password::{self, ChangePassword};
 use mangahub::handlers::refresh;
 use mangahub::handlers::session::{ServiceKind, Session};
+use mangahub::handlers::sync_auth::{self, Authenticate};
 use mangahub::handlers::token::Keys;
 use mangahub::handlers::work::Work;
 use mangahub::handlers::{Call, Caller, Ctx, State, account};
@@ -22,6 +24,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const PASSWORD: &str = "correct horse";
+const SECRET: &[u8] = b"an example secret of 32 bytes....";
 
 /// A store with one user, and what the loop keeps in memory.
 struct World {
@@ -38,7 +41,7 @@ impl World {
         let url = format!("sqlite:{}/hub.db", folder.path().display());
         let mut store = open(&StoreOptions { url, readers: 1, full_sync: false }).unwrap();
         at_once(&mut *store.writer, |store| store.create_user(&user())).unwrap();
-        let keys = Keys::new(b"an example secret of 32 bytes....");
+        let keys = Keys::new(SECRET);
         let random = ChaCha20Rng::from_seed([7; 32]);
         let state = State::new(settings(&Config::default()), keys, Catalogue::default(), random, 0);
         let session = Session::new(ServiceKind::Http);
@@ -186,4 +189,28 @@ fn voided_while_the_refresh_token_waits() {
     let outcome = world.finish(job);
     refused(outcome);
     assert!(world.effects.is_empty());
+}
+
+/// A token without its time of issue counts as long as its user never logged out everywhere. When they do
+/// while it is looked up, it does not: the row that was read is from before.
+#[test]
+fn voided_while_a_token_is_looked_up() {
+    let claims = serde_json::json!({"user_id": user().id, "username": "ann", "exp": 1_900_000_000});
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+    for voided in [false, true] {
+        let mut world = World::new();
+        let args = Authenticate { token: token.clone(), device: None };
+        world.with_ctx(|session, ctx| (sync_auth::AUTHENTICATE.run)(args, session, ctx)).unwrap();
+        let mut job = world.job(Lane::Read);
+        assert!(job.run(&mut *world.store.readers[0]));
+        if voided {
+            world.void();
+        }
+        let outcome = world.finish(job);
+        match voided {
+            true => refused(outcome),
+            false => outcome.unwrap(),
+        }
+        assert_eq!((world.session.member.is_some(), world.effects.is_empty()), (!voided, voided));
+    }
 }

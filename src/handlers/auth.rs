@@ -175,6 +175,29 @@ pub fn check_token(token: &str, ctx: &Ctx<'_>) -> Result<Claims, ApiError> {
     }
 }
 
+/// Goes on for the user of a token that doesn't say when it was issued: some tool made it, so it proves who
+/// it is for and nothing else it says. It counts if that user exists and nobody has voided their tokens
+/// ever, before they are read or meanwhile; else it is `refused`.
+pub fn look_up(
+    claims: Claims,
+    refused: ApiError,
+    ctx: &mut Ctx<'_>,
+    then: impl FnOnce(Claims, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+) {
+    let id = claims.user_id.clone();
+    ctx.run(
+        Lane::Read,
+        move |store| store.user(&id),
+        move |user, session, ctx| match user {
+            Ok(user) if user.valid_from == 0 && !is_outdated(&user, ctx) => {
+                then(Claims { username: user.username, role: user.role, ..claims }, session, ctx)
+            }
+            Ok(_) | Err(StoreError::NotFound) => Err(refused),
+            Err(error) => Err(error.into()),
+        },
+    );
+}
+
 /// The refusal of a token, whatever is wrong with it.
 pub fn bad_token() -> ApiError {
     ApiError::new(ErrorKind::Unauthorized, "Invalid or expired token")
