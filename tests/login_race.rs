@@ -19,7 +19,7 @@ use mangahub::handlers::work::Work;
 use mangahub::handlers::{Call, Caller, Ctx, State, account};
 use mangahub::serve::{at_once, settings};
 use mangahub::store::model::{Role, User, UserId};
-use mangahub::store::{Job, OpenStore, StoreOptions, open};
+use mangahub::store::{Job, OpenStore, StoreError, StoreOptions, open};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -213,4 +213,24 @@ fn voided_while_a_token_is_looked_up() {
         }
         assert_eq!((world.session.member.is_some(), world.effects.is_empty()), (!voided, voided));
     }
+}
+
+/// Attempts that find the slow lane full, or a store that does not answer, are no failures: whoever knows
+/// the password gets in as soon as there is room, after any number of them. Wrong ones still count.
+#[test]
+fn what_was_not_compared_is_no_failure() {
+    let mut world = World::new();
+    for error in [StoreError::Busy, StoreError::Unavailable].repeat(20) {
+        let mut job = world.login(&auth::LOGIN);
+        job.void(error);
+        let outcome = world.finish(job);
+        assert_eq!(outcome.map_err(|error| error.kind), Err(ErrorKind::Unavailable));
+    }
+    let mut job = world.login(&auth::LOGIN);
+    assert!(job.run(&mut *world.store.readers[0]));
+    world.finish(job).unwrap();
+    let guess = || Login { login: "ann".into(), password: "not it".into() };
+    let outcomes: Vec<_> =
+        (0..7).map(|_| world.with_ctx(|session, ctx| (auth::LOGIN.run)(guess(), session, ctx))).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 6, "guesses made all at once");
 }

@@ -115,7 +115,7 @@ pub(super) fn prove(
         return Err(ApiError::new(ErrorKind::RateLimited, "Too many failed logins, please wait").after(seconds));
     }
     // Counted before it is compared, so that guesses made all at once don't all count as the first.
-    ctx.state.login_pauses.failed(account.clone(), now_ms);
+    let noted = ctx.state.login_pauses.failed(account.clone(), now_ms);
     let cost = ctx.state.settings.bcrypt_cost;
     let Login { login, password } = args;
     ctx.run(
@@ -128,7 +128,9 @@ pub(super) fn prove(
             compare(user, &password, cost)
         },
         move |compared, _, ctx| {
-            let Some(user) = compared?.filter(|user| !is_outdated(user, ctx)) else {
+            // Nothing was compared, so nobody guessed.
+            let compared = compared.inspect_err(|_| ctx.state.login_pauses.take_back(&account, noted))?;
+            let Some(user) = compared.filter(|user| !is_outdated(user, ctx)) else {
                 ctx.state.address_pauses.failed(address, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Unauthorized, wrong));
             };
