@@ -13,7 +13,7 @@ use super::MangaHub;
 use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply, Via};
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
-use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope};
+use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope, text};
 use crate::proto::http1::{Method, Request, Version};
 use crate::proto::routes::{self, Found, Input, Match, Route};
 use crate::proto::v2;
@@ -132,7 +132,7 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     };
     ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
-    ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
+    ctx.device = request.header("x-device").and_then(text::device);
     let claims = authenticate(request, route, ctx)?;
     match claims {
         // The token of some tool: what its user may do is looked up with the user.

@@ -8,7 +8,7 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Caller, Ctx, sync_auth};
+use crate::handlers::{Caller, Ctx, sync_auth, text};
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
 use crate::reactor::service::{Flow, Io};
@@ -100,8 +100,7 @@ fn run(
 fn find(message: &Message<'_>, service: ServiceKind) -> Result<Found, ApiError> {
     let found = routes::find_line(service, &message.kind).filter(|found| found.0 != auth_route(service).0);
     found.ok_or_else(|| {
-        let shown: String = message.kind.chars().filter(|c| !c.is_control()).take(40).collect();
-        ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {shown}"))
+        ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {}", text::shown(&message.kind, 40)))
     })
 }
 

@@ -37,6 +37,7 @@ pub mod scope;
 pub mod session;
 pub mod stats;
 pub mod sync_auth;
+pub mod text;
 pub mod token;
 pub mod work;
 

@@ -21,6 +21,7 @@ use crate::handlers::monitor;
 use crate::handlers::progress::{self, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
+use crate::handlers::text;
 use crate::store::model::{Chapter, UnixMillis, Window};
 
 /// The routes of both dialects.
@@ -84,7 +85,7 @@ impl<'a> Message<'a> {
 fn read_auth(data: &Object<'_>) -> Result<Authenticate, ApiError> {
     Ok(Authenticate {
         token: data.need_text("token")?.into_owned(),
-        device: data.short_text("device", DEVICE_CHARACTERS_MAX)?.filter(|name| !name.is_empty()).map(Cow::into_owned),
+        device: data.short_text("device", text::DEVICE_CHARACTERS_MAX)?.as_deref().and_then(text::device),
     })
 }
 
@@ -351,9 +352,6 @@ fn broadcast_v2<'a>(event: &'a ProgressEvent, timestamp: &'a str) -> BroadcastV2
 
 /// Room for any way to write a time.
 const CLIENT_TIME_BYTES_MAX: usize = 100;
-
-/// The longest name of a device.
-const DEVICE_CHARACTERS_MAX: usize = 64;
 
 /// How many rows of progress a line lists unasked, and at most: some 250 bytes each, so that a list
 /// stays well below what is owed to a connection at most.
