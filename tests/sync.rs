@@ -191,6 +191,7 @@ fn wrong_lines_are_answered_and_the_session_goes_on() {
         ("{\"type\":5}".into(), "INVALID_MESSAGE"),
         ("{\"type\":\"ping\",\"type\":\"ping\"}".into(), "INVALID_MESSAGE"),
         ("{\"type\":\"ping\",\"timestamp\":1700000000}".into(), "INVALID_MESSAGE"),
+        (update("{\"manga_id\":\"berserk\",\"manga_id\":\"akira\",\"current_chapter\":1}"), "INVALID_MESSAGE"),
         (deep, "INVALID_DATA"),
         ("{\"type\":\"ping\",\"data\":5}".into(), "INVALID_DATA"),
         ("{\"type\":\"shrug\"}".into(), "UNKNOWN_MESSAGE_TYPE"),
@@ -221,6 +222,21 @@ fn wrong_lines_are_answered_and_the_session_goes_on() {
     client.send_raw(b"\xff\xfe\x00\n");
     client.expect_error("INVALID_MESSAGE");
     client.expect_nothing();
+}
+
+/// An object has at most 128 members, on the line and in its `data`; more are said to be too many.
+#[test]
+fn an_object_has_at_most_128_members() {
+    let server = TestServer::start();
+    let mut client = server.session_v1(&server.register("alice"));
+    let members = |count: usize| (0..count).map(|number| format!("\"m{number}\":0")).collect::<Vec<_>>().join(",");
+    client.send_raw(format!("{{\"type\":\"ping\",\"data\":{{{}}},{}}}\n", members(128), members(126)));
+    client.expect("pong");
+    client.send_raw(format!("{{\"type\":\"ping\",\"data\":{{{}}}}}\n", members(129)));
+    assert_eq!(client.expect_error("INVALID_MESSAGE"), "data: too many members (at most 128)");
+    client.send_raw(format!("{{\"type\":\"ping\",{}}}\n", members(128)));
+    let message = client.expect_error("INVALID_MESSAGE");
+    assert_eq!(message, "Invalid message format: too many members (at most 128)");
 }
 
 /// Lines that need the writer, a reader, memory or nothing at all are answered in the order in which

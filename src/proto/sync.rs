@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::json::{NotObject, Object, missing};
+use super::json::{Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
 use super::v1;
@@ -60,9 +60,8 @@ impl<'a> Message<'a> {
     /// family's own server; a token at the top is taken for one in `data`, for the second's.
     pub fn parse(line: &'a [u8], service: ServiceKind) -> Result<Self, ApiError> {
         let invalid = |message: &'static str| ApiError::new(ErrorKind::InvalidMessage, message);
-        let top = Object::parse(line).map_err(|error| match error {
-            NotObject::Malformed => invalid("Invalid message format: not valid JSON"),
-            NotObject::OtherType => invalid("Invalid message format: expected a JSON object"),
+        let top = Object::parse(line).map_err(|error| {
+            ApiError::new(ErrorKind::InvalidMessage, format!("Invalid message format: {}", error.what()))
         })?;
         let kind = top.text("type").map_err(|_| invalid("Invalid message format: type must be a string"))?;
         let kind = kind.ok_or_else(|| invalid("Invalid message format: type is missing"))?;
