@@ -329,6 +329,32 @@ fn lines_before_a_half_close_are_answered() {
     server.await_closed("tcp_v1", "peer_closed");
 }
 
+/// A last line without its end is a line when nothing more can come, before a session and within one; half
+/// a message is an error like any other.
+#[test]
+fn the_last_line_needs_no_end() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let auth = json!({"type": "auth", "data": {"token": alice.token}}).to_string();
+    let update = json!({"type": "progress", "data": {"manga_id": ONGOING, "current_chapter": 7}}).to_string();
+    let last = |lines: &str| {
+        let mut client = server.v1();
+        client.send_raw(lines);
+        client.end();
+        client.expect("auth_success");
+        client
+    };
+    last(&auth).expect_end();
+    let mut client = last(&format!("{auth}\n{update}"));
+    assert_eq!(client.expect("broadcast")["data"]["current_chapter"], 7);
+    client.expect_end();
+    let mut client = last(&format!("{auth}\n{}", &update[..update.len() - 1]));
+    client.expect_error("INVALID_MESSAGE");
+    client.expect_end();
+    let progress = server.http().get(&format!("/api/v1/users/progress/{ONGOING}"), Some(&alice.token)).data(200);
+    assert_eq!(progress["progress"]["current_chapter"], 7, "{progress}");
+}
+
 // ---- the end of a session
 
 /// Logging out everywhere and changing the password end every open session at once; a new token begins
