@@ -98,6 +98,46 @@ fn nothing_comes_before_auth() {
     assert_eq!(v1.expect("auth_failed")["data"]["reason"], "Authentication required");
 }
 
+/// A first message that can't be read is told what is wrong with it, in each dialect's shape, and closed.
+#[test]
+fn an_unreadable_auth_hears_why() {
+    let server = TestServer::start();
+    let token = server.register("alice").token;
+    let cases = [
+        (
+            format!("{{\"type\":\"auth\",\"timestamp\":5,\"data\":{{\"token\":\"{token}\"}}}}"),
+            Some("timestamp must be"),
+            None,
+        ),
+        (
+            format!("{{\"type\":\"auth\",\"type\":\"auth\",\"data\":{{\"token\":\"{token}\"}}}}"),
+            Some("twice"),
+            Some("twice"),
+        ),
+        (
+            format!("{{\"type\":\"auth\",\"data\":{{\"token\":\"x\",\"token\":\"{token}\"}}}}"),
+            Some("data: "),
+            Some("data: "),
+        ),
+        ("{\"type\":\"auth\",\"data\":5}".into(), Some("data: expected"), Some("data: expected")),
+        ("auth".into(), Some("not valid JSON"), Some("not valid JSON")),
+    ];
+    for (line, first, second) in cases {
+        for (mut client, why, kind, member) in
+            [(server.v1(), first, "auth_failed", "reason"), (server.v2(), second, "auth_error", "error")]
+        {
+            client.send_raw(format!("{line}\n"));
+            let Some(why) = why else {
+                client.expect("auth_success");
+                continue;
+            };
+            let refused = client.expect(kind);
+            assert!(refused["data"][member].as_str().unwrap().contains(why), "{line}: {refused}");
+            client.expect_end();
+        }
+    }
+}
+
 /// A session begins once: a second `auth` is a type that is not known there, and changes nothing.
 #[test]
 fn a_session_begins_once() {

@@ -67,8 +67,12 @@ impl MangaHub {
                 ctx.state.counts.call(usize::from(via.0));
                 route.prepare(&Input::Line(&message.data)).and_then(|run| run(session, &mut ctx))
             }
-            // It is refused anyway; an address that sends many of them hears that instead.
-            _ => spend(session, &mut ctx).and(Err(ApiError::new(ErrorKind::Unauthorized, "Authentication required"))),
+            // It is refused anyway; an address that sends many of them hears that instead. What can't be read
+            // may have been meant for an `auth`, so it hears what is wrong with it.
+            other => {
+                let required = |_| ApiError::new(ErrorKind::Unauthorized, "Authentication required");
+                spend(session, &mut ctx).and(Err(other.map_or_else(|unreadable| unreadable, required)))
+            }
         };
         if let Err(error) = outcome {
             refuse_session(error, &mut ctx);
