@@ -30,6 +30,7 @@ use tracing_subscriber::{
 };
 
 use crate::config::{Log, LogFormat};
+use crate::handlers::text::is_unsafe;
 
 /// How events are written, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,11 +159,6 @@ pub fn escape_with(text: &str, escaped: impl Fn(char) -> String) -> Cow<'_, str>
         if is_unsafe(char) { safe.push_str(&escaped(char)) } else { safe.push(char) }
     }
     Cow::Owned(safe)
-}
-
-/// Control characters, line and paragraph separators, and what changes the direction of writing.
-fn is_unsafe(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Fields as text, escaped, the message included.

@@ -155,6 +155,25 @@ fn the_internal_token_is_demanded() {
     assert_eq!(internal.get("/metrics", Some(token)).status, 200);
 }
 
+/// A write that is refused because the database was moved away is enough to send new clients elsewhere, and
+/// one that is kept is enough to have them again: nobody waits for the next look.
+#[test]
+fn a_refused_write_is_seen_at_once() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let (here, there) = (server.folder().join("mangahub.db"), server.folder().join("elsewhere.db"));
+    let (mut http, mut internal) = (server.http(), server.internal());
+    let goal = json!({"target": 5});
+    for _ in 0..5 {
+        std::fs::rename(&here, &there).unwrap();
+        assert_eq!(http.put("/api/v1/users/goals/week", Some(&alice.token), &goal).status, 503);
+        assert_eq!(internal.get("/readyz", None).status, 503);
+        std::fs::rename(&there, &here).unwrap();
+        assert_eq!(http.put("/api/v1/users/goals/week", Some(&alice.token), &goal).status, 200);
+        assert_eq!(internal.get("/readyz", None).status, 200);
+    }
+}
+
 /// While an unfinished request holds the drain open, new clients are sent elsewhere: `/readyz` is 503 and
 /// `/health` says draining. The request is then still answered, as the last, and the server ends.
 #[test]

@@ -98,6 +98,46 @@ fn nothing_comes_before_auth() {
     assert_eq!(v1.expect("auth_failed")["data"]["reason"], "Authentication required");
 }
 
+/// A first message that can't be read is told what is wrong with it, in each dialect's shape, and closed.
+#[test]
+fn an_unreadable_auth_hears_why() {
+    let server = TestServer::start();
+    let token = server.register("alice").token;
+    let cases = [
+        (
+            format!("{{\"type\":\"auth\",\"timestamp\":5,\"data\":{{\"token\":\"{token}\"}}}}"),
+            Some("timestamp must be"),
+            None,
+        ),
+        (
+            format!("{{\"type\":\"auth\",\"type\":\"auth\",\"data\":{{\"token\":\"{token}\"}}}}"),
+            Some("twice"),
+            Some("twice"),
+        ),
+        (
+            format!("{{\"type\":\"auth\",\"data\":{{\"token\":\"x\",\"token\":\"{token}\"}}}}"),
+            Some("data: "),
+            Some("data: "),
+        ),
+        ("{\"type\":\"auth\",\"data\":5}".into(), Some("data: expected"), Some("data: expected")),
+        ("auth".into(), Some("not valid JSON"), Some("not valid JSON")),
+    ];
+    for (line, first, second) in cases {
+        for (mut client, why, kind, member) in
+            [(server.v1(), first, "auth_failed", "reason"), (server.v2(), second, "auth_error", "error")]
+        {
+            client.send_raw(format!("{line}\n"));
+            let Some(why) = why else {
+                client.expect("auth_success");
+                continue;
+            };
+            let refused = client.expect(kind);
+            assert!(refused["data"][member].as_str().unwrap().contains(why), "{line}: {refused}");
+            client.expect_end();
+        }
+    }
+}
+
 /// A session begins once: a second `auth` is a type that is not known there, and changes nothing.
 #[test]
 fn a_session_begins_once() {
@@ -191,6 +231,7 @@ fn wrong_lines_are_answered_and_the_session_goes_on() {
         ("{\"type\":5}".into(), "INVALID_MESSAGE"),
         ("{\"type\":\"ping\",\"type\":\"ping\"}".into(), "INVALID_MESSAGE"),
         ("{\"type\":\"ping\",\"timestamp\":1700000000}".into(), "INVALID_MESSAGE"),
+        (update("{\"manga_id\":\"berserk\",\"manga_id\":\"akira\",\"current_chapter\":1}"), "INVALID_MESSAGE"),
         (deep, "INVALID_DATA"),
         ("{\"type\":\"ping\",\"data\":5}".into(), "INVALID_DATA"),
         ("{\"type\":\"shrug\"}".into(), "UNKNOWN_MESSAGE_TYPE"),
@@ -221,6 +262,21 @@ fn wrong_lines_are_answered_and_the_session_goes_on() {
     client.send_raw(b"\xff\xfe\x00\n");
     client.expect_error("INVALID_MESSAGE");
     client.expect_nothing();
+}
+
+/// An object has at most 128 members, on the line and in its `data`; more are said to be too many.
+#[test]
+fn an_object_has_at_most_128_members() {
+    let server = TestServer::start();
+    let mut client = server.session_v1(&server.register("alice"));
+    let members = |count: usize| (0..count).map(|number| format!("\"m{number}\":0")).collect::<Vec<_>>().join(",");
+    client.send_raw(format!("{{\"type\":\"ping\",\"data\":{{{}}},{}}}\n", members(128), members(126)));
+    client.expect("pong");
+    client.send_raw(format!("{{\"type\":\"ping\",\"data\":{{{}}}}}\n", members(129)));
+    assert_eq!(client.expect_error("INVALID_MESSAGE"), "data: too many members (at most 128)");
+    client.send_raw(format!("{{\"type\":\"ping\",{}}}\n", members(128)));
+    let message = client.expect_error("INVALID_MESSAGE");
+    assert_eq!(message, "Invalid message format: too many members (at most 128)");
 }
 
 /// Lines that need the writer, a reader, memory or nothing at all are answered in the order in which
@@ -311,6 +367,32 @@ fn lines_before_a_half_close_are_answered() {
     }
     client.expect_end();
     server.await_closed("tcp_v1", "peer_closed");
+}
+
+/// A last line without its end is a line when nothing more can come, before a session and within one; half
+/// a message is an error like any other.
+#[test]
+fn the_last_line_needs_no_end() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let auth = json!({"type": "auth", "data": {"token": alice.token}}).to_string();
+    let update = json!({"type": "progress", "data": {"manga_id": ONGOING, "current_chapter": 7}}).to_string();
+    let last = |lines: &str| {
+        let mut client = server.v1();
+        client.send_raw(lines);
+        client.end();
+        client.expect("auth_success");
+        client
+    };
+    last(&auth).expect_end();
+    let mut client = last(&format!("{auth}\n{update}"));
+    assert_eq!(client.expect("broadcast")["data"]["current_chapter"], 7);
+    client.expect_end();
+    let mut client = last(&format!("{auth}\n{}", &update[..update.len() - 1]));
+    client.expect_error("INVALID_MESSAGE");
+    client.expect_end();
+    let progress = server.http().get(&format!("/api/v1/users/progress/{ONGOING}"), Some(&alice.token)).data(200);
+    assert_eq!(progress["progress"]["current_chapter"], 7, "{progress}");
 }
 
 // ---- the end of a session

@@ -102,7 +102,7 @@ fn http_reaches_tcp_and_tcp_reaches_http() {
 }
 
 /// A series outside the catalogue is told on the first dialect, said to be not stored, cut to 200
-/// characters and without control characters; the second dialect and a number know no such series.
+/// characters and without what can't be seen, which alone is no name; the second dialect and a number know no such series.
 #[test]
 fn an_unknown_series_is_told_and_not_stored() {
     let server = TestServer::start();
@@ -112,15 +112,19 @@ fn an_unknown_series_is_told_and_not_stored() {
     let told = v1.expect("broadcast");
     assert_eq!((&told["data"]["manga_id"], &told["data"]["stored"]), (&json!("manga-001"), &json!(false)), "{told}");
     assert_eq!(v2.expect("progress_broadcast")["data"]["manga_slug"], "manga-001");
-    let long = format!("a\u{1b}[31m\n\u{7}{}", "界".repeat(500));
+    let long = format!("a\u{1b}[31m\n\u{7}\u{202e}\u{2028}{}", "界".repeat(500));
     v1.say("progress", json!({"manga_id": long, "manga_title": long, "current_chapter": 1}));
     let told = v1.expect("broadcast");
     for name in ["manga_id", "manga_title"] {
         let text = told["data"][name].as_str().unwrap();
         assert_eq!(text.chars().count(), 200);
-        assert!(text.starts_with("a[31m界") && !text.chars().any(char::is_control), "{text:?}");
+        assert!(text.starts_with("a[31m界"), "{text:?}");
     }
     v2.expect("progress_broadcast");
+    progress(&mut v1, "\n\u{202e}", 1);
+    let refused = v1.expect_error("INVALID_DATA");
+    assert!(refused.starts_with("manga_id: "), "{refused}");
+    v2.expect_nothing();
     v2.say("progress_update", json!({"manga_id": "manga-001", "chapter": 75}));
     v2.expect_error("NOT_FOUND");
     progress(&mut v1, 999_999, 75);
@@ -194,7 +198,8 @@ fn the_scope_user_keeps_progress_to_its_user() {
     stranger.expect_nothing();
 }
 
-/// A session's device goes with its progress, into what is told and into the history.
+/// A session's device goes with its progress, into what is told and into the history, without what can't
+/// be seen of its name.
 #[test]
 fn the_device_goes_with_the_progress() {
     let server = TestServer::start();
@@ -211,6 +216,13 @@ fn the_device_goes_with_the_progress() {
     let entry = &history["items"][0];
     assert_eq!((&entry["device"], &entry["chapter"]), (&json!("Alice's phone"), &json!(2)));
     assert!(entry["read_at"].as_str().unwrap().starts_with("2026-01-31T09:00:00"), "{entry}");
+    for (name, shown) in [("\u{1b}[2J\u{9b}ph\u{2028}\u{202e}one\u{7f}", json!("[2Jphone")), ("\n", json!(null))] {
+        let mut odd = server.v2();
+        odd.say("auth", json!({"token": alice.token, "device": name}));
+        odd.expect("auth_success");
+        odd.say("progress_update", json!({"manga_id": ONGOING, "chapter": 3}));
+        assert_eq!(odd.expect("progress_broadcast")["data"]["device"], shown, "{name:?}");
+    }
     let mut long = server.v1();
     long.say("auth", json!({"token": alice.token, "device": "x".repeat(65)}));
     long.expect("auth_failed");

@@ -11,15 +11,13 @@ use smallvec::SmallVec;
 
 use super::MangaHub;
 use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply, Via};
-use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
-use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope};
+use crate::handlers::{Access, Caller, Ctx, Settings, auth, scope, text};
 use crate::proto::http1::{Method, Request, Version};
-use crate::proto::routes::{self, Found, Input, Match, Prepared, Route};
+use crate::proto::routes::{self, Found, Input, Match, Route};
 use crate::proto::v2;
 use crate::reactor::service::{Flow, Io};
-use crate::store::StoreError;
 use crate::store::model::Role;
 
 impl MangaHub {
@@ -134,13 +132,19 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     };
     ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
-    ctx.device = request.header("x-device").map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
+    ctx.device = request.header("x-device").and_then(text::device);
     let claims = authenticate(request, route, ctx)?;
     match claims {
         // The token of some tool: what its user may do is looked up with the user.
         Some(claims) if claims.issued_at.is_none() => {
             let call = route.prepare(&Input::Http(request, &params))?;
-            run_if_user_exists(claims, route, call, ctx);
+            let [.., bad_token] = route.family.unauthorized();
+            let refused = ApiError::new(ErrorKind::Unauthorized, bad_token);
+            auth::look_up(claims, refused, ctx, |claims, session, ctx| {
+                authorize(&claims, route.access)?;
+                ctx.set_caller(Some(Caller::from(claims)));
+                call(session, ctx)
+            });
             Ok(())
         }
         claims => {
@@ -181,30 +185,6 @@ fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
         _ => return Ok(()),
     };
     Err(ApiError { lack: Some(Box::new(lack)), ..ApiError::new(ErrorKind::Forbidden, message) })
-}
-
-/// A token that some tool made, without the time of issue, is believed if its user exists and has
-/// never logged out everywhere.
-fn run_if_user_exists(claims: Claims, route: &'static Route, call: Prepared, ctx: &mut Ctx<'_>) {
-    let id = claims.user_id.clone();
-    ctx.run(
-        Lane::Read,
-        move |store| store.user(&id),
-        move |user, session, ctx| match user {
-            Ok(user) if user.valid_from == 0 => {
-                // Such a token proves who it is for, and nothing else it says.
-                let claims = Claims { username: user.username, role: user.role, ..claims };
-                authorize(&claims, route.access)?;
-                ctx.set_caller(Some(Caller::from(claims)));
-                call(session, ctx)
-            }
-            Ok(_) | Err(StoreError::NotFound) => {
-                let [.., bad_token] = route.family.unauthorized();
-                Err(ApiError::new(ErrorKind::Unauthorized, bad_token))
-            }
-            Err(error) => Err(error.into()),
-        },
-    );
 }
 
 impl From<Claims> for Caller {

@@ -8,7 +8,7 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Caller, Ctx, sync_auth};
+use crate::handlers::{Caller, Ctx, sync_auth, text};
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
 use crate::reactor::service::{Flow, Io};
@@ -67,8 +67,12 @@ impl MangaHub {
                 ctx.state.counts.call(usize::from(via.0));
                 route.prepare(&Input::Line(&message.data)).and_then(|run| run(session, &mut ctx))
             }
-            // It is refused anyway; an address that sends many of them hears that instead.
-            _ => spend(session, &mut ctx).and(Err(ApiError::new(ErrorKind::Unauthorized, "Authentication required"))),
+            // It is refused anyway; an address that sends many of them hears that instead. What can't be read
+            // may have been meant for an `auth`, so it hears what is wrong with it.
+            other => {
+                let required = |_| ApiError::new(ErrorKind::Unauthorized, "Authentication required");
+                spend(session, &mut ctx).and(Err(other.map_or_else(|unreadable| unreadable, required)))
+            }
         };
         if let Err(error) = outcome {
             refuse_session(error, &mut ctx);
@@ -100,8 +104,7 @@ fn run(
 fn find(message: &Message<'_>, service: ServiceKind) -> Result<Found, ApiError> {
     let found = routes::find_line(service, &message.kind).filter(|found| found.0 != auth_route(service).0);
     found.ok_or_else(|| {
-        let shown: String = message.kind.chars().filter(|c| !c.is_control()).take(40).collect();
-        ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {shown}"))
+        ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {}", text::shown(&message.kind, 40)))
     })
 }
 

@@ -14,7 +14,7 @@ use crate::handlers::api::ApiError;
 use crate::handlers::{account, password};
 use crate::logs::Redacted;
 use crate::serve;
-use crate::store::model::{self, User, UserId};
+use crate::store::model::{self, User, UserId, Voiding};
 use crate::store::{self, ERASED_ROWS_MAX, Store, StoreError, StoreOptions};
 
 /// The commands about accounts.
@@ -188,7 +188,8 @@ pub fn delete_user(config: &Config, login: &str, out: &mut dyn Write) -> Result<
     let oldest_s = now_s - serve::token_s_max(config);
     let delete = |store: &mut dyn Store| {
         let user = store.user_by_login(login)?;
-        store.delete_user(&user.id, (now_s + 1).max(user.valid_from + 1), oldest_s)?;
+        let voiding = Voiding { was: user.valid_from, valid_from: (now_s + 1).max(user.valid_from + 1) };
+        store.delete_user(&user.id, voiding, oldest_s)?;
         Ok(user)
     };
     let user = serve::at_once(&mut *open.writer, delete).map_err(failed)?;

@@ -6,7 +6,7 @@
 
 use super::api::{ApiError, Reply};
 use super::effect::{Effect, Lane};
-use super::password::ask_again;
+use super::password::{ask_again, or_outdated};
 use super::session::Session;
 use super::work::Work;
 use super::{Access, Call, Caller, Ctx, auth};
@@ -70,17 +70,15 @@ fn delete(password: String, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Ap
         "The password is wrong",
         || Ok(()),
         ctx,
-        |(), ctx| {
-            let Caller { id, .. } = ctx.caller()?;
-            let valid_from = auth::next_valid_from(&id, ctx);
+        |user, (), ctx| {
+            let (id, voiding) = (user.id.clone(), auth::voiding(&user, ctx));
             let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
-            let user = id.clone();
             ctx.run(
                 Lane::Write,
-                move |store| store.delete_user(&id, valid_from, oldest_s),
+                move |store| store.delete_user(&id, voiding, oldest_s),
                 move |deleted, _, ctx| {
-                    deleted?;
-                    ctx.revoke(&user, valid_from);
+                    deleted.map_err(or_outdated)?;
+                    ctx.revoke(&user.id, voiding.valid_from);
                     ctx.state.erasing.due = true;
                     ctx.reply(Reply::Done("Account deleted"));
                     Ok(())

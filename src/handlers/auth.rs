@@ -10,7 +10,7 @@ use super::session::Session;
 use super::token::Claims;
 use super::{Access, Call, Caller, Ctx};
 use crate::store::StoreError;
-use crate::store::model::{Role, User, UserId};
+use crate::store::model::{Role, User, UserId, Voiding};
 
 /// Makes an account, and gives a token for it.
 pub const REGISTER: Call<Register> =
@@ -115,7 +115,7 @@ pub(super) fn prove(
         return Err(ApiError::new(ErrorKind::RateLimited, "Too many failed logins, please wait").after(seconds));
     }
     // Counted before it is compared, so that guesses made all at once don't all count as the first.
-    ctx.state.login_pauses.failed(account.clone(), now_ms);
+    let noted = ctx.state.login_pauses.failed(account.clone(), now_ms);
     let cost = ctx.state.settings.bcrypt_cost;
     let Login { login, password } = args;
     ctx.run(
@@ -128,7 +128,9 @@ pub(super) fn prove(
             compare(user, &password, cost)
         },
         move |compared, _, ctx| {
-            let Some(user) = compared?.filter(|user| !is_outdated(user, ctx)) else {
+            // Nothing was compared, so nobody guessed.
+            let compared = compared.inspect_err(|_| ctx.state.login_pauses.take_back(&account, noted))?;
+            let Some(user) = compared.filter(|user| !is_outdated(user, ctx)) else {
                 ctx.state.address_pauses.failed(address, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Unauthorized, wrong));
             };
@@ -141,8 +143,8 @@ pub(super) fn prove(
 }
 
 /// Whether a user's tokens were voided after the row was read. The password that was compared may be the
-/// old one then: a token for it would count from now on.
-fn is_outdated(user: &User, ctx: &Ctx<'_>) -> bool {
+/// old one then, and proves nothing any more.
+pub(super) fn is_outdated(user: &User, ctx: &Ctx<'_>) -> bool {
     ctx.state.revocations.valid_from(&user.id).is_some_and(|known| known > user.valid_from)
 }
 
@@ -175,6 +177,29 @@ pub fn check_token(token: &str, ctx: &Ctx<'_>) -> Result<Claims, ApiError> {
     }
 }
 
+/// Goes on for the user of a token that doesn't say when it was issued: some tool made it, so it proves who
+/// it is for and nothing else it says. It counts if that user exists and nobody has voided their tokens
+/// ever, before they are read or meanwhile; else it is `refused`.
+pub fn look_up(
+    claims: Claims,
+    refused: ApiError,
+    ctx: &mut Ctx<'_>,
+    then: impl FnOnce(Claims, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+) {
+    let id = claims.user_id.clone();
+    ctx.run(
+        Lane::Read,
+        move |store| store.user(&id),
+        move |user, session, ctx| match user {
+            Ok(user) if user.valid_from == 0 && !is_outdated(&user, ctx) => {
+                then(Claims { username: user.username, role: user.role, ..claims }, session, ctx)
+            }
+            Ok(_) | Err(StoreError::NotFound) => Err(refused),
+            Err(error) => Err(error.into()),
+        },
+    );
+}
+
 /// The refusal of a token, whatever is wrong with it.
 pub fn bad_token() -> ApiError {
     ApiError::new(ErrorKind::Unauthorized, "Invalid or expired token")
@@ -188,9 +213,15 @@ pub(super) fn no_account() -> ApiError {
 /// From when a user's tokens count, once those there are become void. Tokens carry whole seconds, so it
 /// is the next one: a token issued in this second must not survive, and one issued right after is dated
 /// to it. Twice in a second, it is the one after that.
-pub(super) fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
+fn next_valid_from(user: &UserId, ctx: &Ctx<'_>) -> i64 {
     let known = ctx.state.revocations.valid_from(user).unwrap_or(0);
     (ctx.now_s() + 1).max(known + 1)
+}
+
+/// The same for a user who was read, as the store takes it: not if it was done already.
+pub(super) fn voiding(user: &User, ctx: &Ctx<'_>) -> Voiding {
+    let valid_from = next_valid_from(&user.id, ctx).max(user.valid_from + 1);
+    Voiding { was: user.valid_from, valid_from }
 }
 
 /// A token that lives for so many seconds.

@@ -39,6 +39,7 @@ pub mod scope;
 pub mod session;
 pub mod stats;
 pub mod sync_auth;
+pub mod text;
 pub mod token;
 pub mod work;
 
@@ -124,7 +125,8 @@ pub struct State {
     pub broadcast_ms: u64,
     /// The store's version at the last look: it changes when another process writes.
     pub data_version: i64,
-    /// Whether the writer could work at the last look: readers don't notice when it can't.
+    /// Whether the writer could work when it was last looked at or written to: readers don't notice when
+    /// it can't.
     pub writer_works: bool,
     /// What is left of users who were deleted.
     pub erasing: account::Erasing,
@@ -217,6 +219,15 @@ impl State {
         }
     }
 
+    /// Notes what a write says about the writer. Other errors are about the write, or pass by themselves.
+    fn hear_writer(&mut self, error: Option<&StoreError>) {
+        match error {
+            None => self.writer_works = true,
+            Some(StoreError::Unavailable) => self.writer_works = false,
+            Some(_) => {}
+        }
+    }
+
     /// An id like no other.
     pub fn fresh_id(&mut self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random_bytes()).into_uuid()
@@ -273,6 +284,12 @@ impl Ctx<'_> {
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
     ) {
+        let then = move |result: Result<T, StoreError>, session: &mut Session, ctx: &mut Ctx<'_>| {
+            if lane == Lane::Write {
+                ctx.state.hear_writer(result.as_ref().err());
+            }
+            then(result, session, ctx)
+        };
         self.effects.push(Effect::Submit(lane, Work::new(self.origin.clone(), work, then)));
     }
 

@@ -58,15 +58,14 @@ fn change_password(args: ChangePassword, _: &mut Session, ctx: &mut Ctx<'_>) -> 
         wrong,
         move || hash(&new, cost),
         ctx,
-        |hash, ctx| {
-            let caller = ctx.caller()?;
-            let (id, valid_from) = (caller.id.clone(), auth::next_valid_from(&caller.id, ctx));
+        |user, hash, ctx| {
+            let (id, voiding) = (user.id.clone(), auth::voiding(&user, ctx));
             ctx.run(
                 Lane::Write,
-                move |store| store.set_password(&id, &hash, valid_from),
+                move |store| store.set_password(&id, &hash, voiding),
                 move |stored, _, ctx| {
-                    stored?;
-                    ctx.revoke(&caller.id, valid_from);
+                    stored.map_err(or_outdated)?;
+                    ctx.revoke(&user.id, voiding.valid_from);
                     ctx.reply(Reply::Done("Password changed; please log in again on every device"));
                     Ok(())
                 },
@@ -77,13 +76,15 @@ fn change_password(args: ChangePassword, _: &mut Session, ctx: &mut Ctx<'_>) -> 
 }
 
 /// Has the caller prove with the password that it is the owner who asks, whatever the token says. Then
-/// comes `more`, still in the slow lane, and `then` on the loop. Failures make the next attempt wait.
+/// comes `more`, still in the slow lane, and `then` on the loop, with the user as they were when it was
+/// compared. Failures make the next attempt wait. What `then` writes has to fail where the tokens were
+/// voided since (see [`auth::voiding`]): of two changes that overlap, one counts.
 pub(super) fn ask_again<T: Send + 'static>(
     password: String,
     wrong: &'static str,
     more: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ctx: &mut Ctx<'_>,
-    then: impl FnOnce(T, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+    then: impl FnOnce(User, T, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<(), ApiError> {
     let caller = ctx.caller()?;
     let account = (ctx.peer.ip(), caller.id.to_string());
@@ -98,7 +99,7 @@ pub(super) fn ask_again<T: Send + 'static>(
             let user = store.user(&id)?;
             match compare(Some(user), &password, cost)? {
                 None => Ok(None),
-                Some(_) => more().map(Some),
+                Some(user) => Ok(Some((user, more()?))),
             }
         },
         move |done, _, ctx| {
@@ -106,16 +107,31 @@ pub(super) fn ask_again<T: Send + 'static>(
                 StoreError::NotFound => auth::no_account(),
                 other => other.into(),
             })?;
-            let Some(done) = done else {
+            let Some((user, done)) = done else {
                 ctx.state.login_pauses.failed(account, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Forbidden, wrong));
             };
+            if auth::is_outdated(&user, ctx) {
+                return Err(outdated());
+            }
             // What follows a job begins without a caller.
             ctx.set_caller(Some(caller));
-            then(done, ctx)
+            then(user, done, ctx)
         },
     );
     Ok(())
+}
+
+/// The refusal of a write that came too late for the password it relies on.
+pub(super) fn or_outdated(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Conflict => outdated(),
+        other => other.into(),
+    }
+}
+
+fn outdated() -> ApiError {
+    ApiError::new(ErrorKind::Conflict, "The account was changed meanwhile; please log in again")
 }
 
 /// The bcrypt hash of a password. Slow on purpose.

@@ -12,7 +12,7 @@ use super::catalogue::MangaRef;
 use super::conflict::{policy, store_or_ask};
 use super::effect::Lane;
 use super::session::Session;
-use super::{Access, Call, Caller, Ctx};
+use super::{Access, Call, Caller, Ctx, text};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, Needs, Page, Progress, ProgressChange, Publication, ReadingStatus, Stored, UnixMillis, Window,
@@ -214,11 +214,16 @@ fn tell_unknown(args: Update, caller: &Caller, device: Option<String>, ctx: &mut
     let (Unknown::Tell(title), MangaRef::Slug(id)) = (&args.unknown, &args.manga) else {
         return Err(ApiError::not_found("Manga not found"));
     };
+    let id = text::shown(id, TOLD_CHARACTERS_MAX);
+    if id.is_empty() {
+        return Err(ApiError::invalid("manga_id: nothing of it can be shown"));
+    }
+    let title = text::shown(title, TOLD_CHARACTERS_MAX);
     let event = ProgressEvent {
         seq: 0,
         user_id: caller.id.clone(),
         username: caller.username.clone(),
-        series: SeriesName::Unknown { id: clean(id), title: clean(title) },
+        series: SeriesName::Unknown { id, title },
         chapter: args.chapter.unwrap_or_default(),
         status: args.status,
         volume: args.volume,
@@ -240,11 +245,6 @@ fn publish(event: ProgressEvent, private: bool, ctx: &mut Ctx<'_>) {
     if let Some(topic) = topic {
         ctx.publish(topic, Event::Progress(Box::new(event)));
     }
-}
-
-/// A stranger's text, made fit to be shown to others: short, and without control characters.
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(TOLD_CHARACTERS_MAX).collect()
 }
 
 fn get(manga: MangaRef, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
@@ -356,12 +356,5 @@ mod tests {
         assert!(check_chapter(chapter, &series(Publication::Completed, Some(101))).is_ok());
         let refused = check_chapter(chapter, &series(Publication::Completed, Some(100))).unwrap_err();
         assert_eq!(refused.message, "invalid chapter number: exceeds total chapters (100)");
-    }
-
-    /// What is told of an unknown series is cut by characters and holds no control.
-    #[test]
-    fn told_text_is_clean() {
-        assert_eq!(clean("a\u{1b}[31m\nb"), "a[31mb");
-        assert_eq!(clean(&"界".repeat(300)).chars().count(), 200);
     }
 }

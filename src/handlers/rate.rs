@@ -101,6 +101,13 @@ struct Failures {
     until_ms: u64,
 }
 
+/// A failure that was noted: what it made of the pause.
+#[derive(Debug, Clone, Copy)]
+pub struct Noted {
+    before_ms: u64,
+    until_ms: u64,
+}
+
 impl<K: Eq + Hash + Clone> Backoff<K> {
     /// `free` failures cost nothing, and no pause is longer than `pause_ms_max`.
     pub fn new(free: u32, pause_ms_max: u64) -> Self {
@@ -117,16 +124,30 @@ impl<K: Eq + Hash + Clone> Backoff<K> {
 
     /// Notes a failure. When too many keys are remembered the new one is not: an attacker with that
     /// many addresses gains nothing he did not have.
-    pub fn failed(&mut self, key: K, now_ms: u64) {
+    pub fn failed(&mut self, key: K, now_ms: u64) -> Noted {
         if self.failures.len() >= KEYS_MAX && !self.failures.contains_key(&key) {
-            return;
+            return Noted { before_ms: 0, until_ms: 0 };
         }
         let failures = self.failures.entry(key).or_insert(Failures { count: 0, until_ms: 0 });
+        let before_ms = failures.until_ms;
         failures.count += 1;
         failures.until_ms = now_ms;
         if failures.count > self.free {
             let doubled = PAUSE_MS_MIN << (failures.count - self.free - 1).min(10);
             failures.until_ms = now_ms + doubled.min(self.pause_ms_max);
+        }
+        Noted { before_ms, until_ms: failures.until_ms }
+    }
+
+    /// Takes back a failure that turned out to be none. A pause that others have made longer since stays.
+    pub fn take_back(&mut self, key: &K, noted: Noted) {
+        let Some(failures) = self.failures.get_mut(key) else { return };
+        failures.count -= 1;
+        if failures.until_ms == noted.until_ms {
+            failures.until_ms = noted.before_ms;
+        }
+        if failures.count == 0 {
+            self.failures.remove(key);
         }
     }
 
@@ -202,13 +223,39 @@ mod tests {
     #[test]
     fn pauses_grow_and_end() {
         let mut backoff = Backoff::new(2, 30_000);
-        (0..2).for_each(|_| backoff.failed("a", 0));
+        for _ in 0..2 {
+            backoff.failed("a", 0);
+        }
         assert_eq!(backoff.check(&"a", 0), Ok(()));
         backoff.failed("a", 0);
         assert_eq!(backoff.check(&"a", 0), Err(1));
-        (0..20).for_each(|_| backoff.failed("a", 0));
+        for _ in 0..20 {
+            backoff.failed("a", 0);
+        }
         assert_eq!(backoff.check(&"a", 0), Err(30));
         backoff.succeeded(&"a");
         assert_eq!(backoff.check(&"a", 0), Ok(()));
+    }
+
+    /// Taking one failure back leaves the others, and the pause as it was before.
+    #[test]
+    fn a_failure_can_be_taken_back() {
+        let mut backoff = Backoff::new(2, 30_000);
+        for _ in 0..9 {
+            let noted = backoff.failed("a", 0);
+            backoff.take_back(&"a", noted);
+        }
+        assert!(backoff.failures.is_empty());
+        for _ in 0..3 {
+            backoff.failed("a", 0);
+        }
+        let noted = backoff.failed("a", 1000);
+        assert_eq!(backoff.check(&"a", 1000), Err(2));
+        backoff.take_back(&"a", noted);
+        assert_eq!((backoff.check(&"a", 999), backoff.check(&"a", 1000)), (Err(1), Ok(())));
+        let first = backoff.failed("a", 1000);
+        backoff.failed("a", 1000);
+        backoff.take_back(&"a", first);
+        assert_eq!(backoff.check(&"a", 1000), Err(4), "the other one counts");
     }
 }

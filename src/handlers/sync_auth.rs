@@ -3,12 +3,11 @@
 //! Who the token says it is was decided in `auth`; here a connection becomes one of theirs.
 
 use super::api::{ApiError, ErrorKind, Reply};
-use super::auth::{bad_token, check_token};
+use super::auth::{self, bad_token, check_token};
 use super::effect::{CloseReason, Lane};
 use super::session::{Device, Session};
 use super::token::Claims;
 use super::{Access, Call, Ctx};
-use crate::store::StoreError;
 
 /// Begins a sync session.
 pub const AUTHENTICATE: Call<Authenticate> =
@@ -28,21 +27,8 @@ fn authenticate(args: Authenticate, session: &mut Session, ctx: &mut Ctx<'_>) ->
     if claims.issued_at.is_some() {
         return welcome(&claims, args.device, session, ctx);
     }
-    // Made by a tool and not by us: the user must exist, and never have logged out everywhere.
-    let id = claims.user_id.clone();
-    ctx.run(
-        Lane::Read,
-        move |store| store.user(&id),
-        move |user, session, ctx| match user {
-            Ok(user) if user.valid_from == 0 => {
-                // Such a token proves who it is for, and nothing else it says.
-                let claims = Claims { username: user.username, role: user.role, ..claims };
-                welcome(&claims, args.device, session, ctx)
-            }
-            Ok(_) | Err(StoreError::NotFound) => Err(bad_token()),
-            Err(error) => Err(error.into()),
-        },
-    );
+    let device = args.device;
+    auth::look_up(claims, bad_token(), ctx, |claims, session, ctx| welcome(&claims, device, session, ctx));
     Ok(())
 }
 

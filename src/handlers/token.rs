@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::scope;
+use super::text::is_unsafe;
 use crate::store::model::{Role, User, UserId};
 
 /// The claims of a token that was checked.
@@ -103,9 +104,14 @@ impl Keys {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken);
         }
-        let presented =
+        let decoded =
             jsonwebtoken::decode::<Presented>(token, &self.checking, &self.validation).map_err(|_| BadToken)?;
-        let presented = presented.claims;
+        // Whoever makes a part of the header critical wants it refused where that part is not known
+        // (RFC 7515, section 4.1.11), and here none is.
+        if decoded.header.crit.is_some() {
+            return Err(BadToken);
+        }
+        let presented = decoded.claims;
         let now = now_s as f64;
         let in_time = presented.exp > now && presented.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_S);
         // One from the future would outlive every revocation until then.
@@ -115,6 +121,7 @@ impl Keys {
         if !(in_time && issued && ours && subject)
             || presented.username.is_empty()
             || presented.username.len() > NAME_BYTES_MAX
+            || presented.username.contains(is_unsafe)
         {
             return Err(BadToken);
         }
@@ -240,6 +247,21 @@ mod tests {
         assert_eq!((checked.role, checked.issued_at), (Role::User, None));
         let foreign = serde_json::json!({"user_id": "b", "username": "b", "exp": NOW + 60, "iss": "elsewhere"});
         assert_eq!(keys().check(&signed(Header::new(Algorithm::HS256), foreign), NOW), Err(BadToken));
+    }
+
+    /// A header that says that something in it must be understood, and a name that can't be shown: refused.
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let claims = |username: &str| serde_json::json!({"user_id": "a", "username": username, "exp": NOW + 60});
+        let plain = Header::new(Algorithm::HS256);
+        for crit in [vec!["exp".to_owned()], vec![]] {
+            let critical = Header { crit: Some(crit), ..plain.clone() };
+            assert_eq!(keys().check(&signed(critical, claims("a")), NOW), Err(BadToken));
+        }
+        for name in ["a\nb", "\u{1b}[31m", "a\u{9b}", "\u{202e}evil", "a\u{2028}"] {
+            assert_eq!(keys().check(&signed(plain.clone(), claims(name)), NOW), Err(BadToken), "{name:?}");
+        }
+        assert!(keys().check(&signed(plain, claims("Åsa Öberg")), NOW).is_ok());
     }
 
     /// A revocation voids older tokens and those that don't say when they were issued.

@@ -23,10 +23,26 @@ pub struct Object<'a> {
 /// What a text holds that should be an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotObject {
-    /// Not JSON, or JSON with a member twice.
+    /// Not JSON.
     Malformed,
+    /// A member comes twice.
+    Twice,
+    /// It has more members than are looked through.
+    TooMany,
     /// JSON of another type.
     OtherType,
+}
+
+impl NotObject {
+    /// What is wrong, for whoever sent it.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Malformed => "not valid JSON",
+            Self::Twice => "a member comes twice",
+            Self::TooMany => "too many members (at most 128)",
+            Self::OtherType => "expected a JSON object",
+        }
+    }
 }
 
 impl<'a> Object<'a> {
@@ -34,11 +50,10 @@ impl<'a> Object<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Self, NotObject> {
         let text = std::str::from_utf8(text).map_err(|_| NotObject::Malformed)?;
         serde_json::from_str(text).map_err(|error| {
-            let other_type = error.is_data() && !error.to_string().starts_with(TWICE);
-            match other_type && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-                true => NotObject::OtherType,
-                false => NotObject::Malformed,
-            }
+            let said = error.to_string();
+            let ours = [NotObject::Twice, NotObject::TooMany].into_iter().find(|fault| said.starts_with(fault.what()));
+            let is_json = || error.is_data() && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            ours.unwrap_or_else(|| if is_json() { NotObject::OtherType } else { NotObject::Malformed })
         })
     }
 
@@ -48,8 +63,9 @@ impl<'a> Object<'a> {
             return Ok(Self::default());
         }
         Self::parse(text).map_err(|error| match error {
-            NotObject::Malformed => ApiError::new(ErrorKind::InvalidJson, "The body is not valid JSON"),
             NotObject::OtherType => ApiError::invalid("The body must be a JSON object"),
+            NotObject::Malformed => ApiError::new(ErrorKind::InvalidJson, "The body is not valid JSON"),
+            other => ApiError::new(ErrorKind::InvalidJson, format!("The body: {}", other.what())),
         })
     }
 
@@ -152,9 +168,13 @@ impl<'a> Object<'a> {
         Chapter::from_f64(number).map(Some).ok_or_else(wrong)
     }
 
-    /// An object inside; empty when it isn't there.
+    /// An object inside; empty when it isn't there. It must hold together like the one around it.
     pub fn object(&self, name: &str) -> Result<Object<'a>, ApiError> {
-        Ok(self.read(name, "an object")?.unwrap_or_default())
+        let Some(value) = self.raw(name) else { return Ok(Self::default()) };
+        Self::parse(value.get().as_bytes()).map_err(|error| match error {
+            NotObject::OtherType => ApiError::invalid(format!("{name}: expected an object")),
+            other => ApiError::new(ErrorKind::InvalidMessage, format!("{name}: {}", other.what())),
+        })
     }
 }
 
@@ -162,9 +182,6 @@ impl<'a> Object<'a> {
 pub fn missing(name: &str) -> ApiError {
     ApiError::invalid(format!("{name}: required"))
 }
-
-/// How the error of a repeated member begins, to be told from a wrong type.
-const TWICE: &str = "member twice";
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -182,8 +199,13 @@ impl<'de> Deserialize<'de> for Object<'de> {
                 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
                 let mut object = Object::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    if object.members.len() == MEMBERS_MAX || object.members.iter().any(|(other, _)| *other == name) {
-                        return Err(serde::de::Error::custom(TWICE));
+                    // Known again by what they say.
+                    let fault = |fault: NotObject| Err(serde::de::Error::custom(fault.what()));
+                    if object.members.len() == MEMBERS_MAX {
+                        return fault(NotObject::TooMany);
+                    }
+                    if object.members.iter().any(|(other, _)| *other == name) {
+                        return fault(NotObject::Twice);
                     }
                     object.members.push((name, map.next_value()?));
                 }
@@ -196,7 +218,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 /// No message here has twenty members. Looking for a repeated one compares each with all before,
-/// so their number is bounded; an object with more is taken for malformed.
+/// so their number is bounded; an object with more is refused.
 const MEMBERS_MAX: usize = 128;
 
 #[cfg(test)]
@@ -235,6 +257,8 @@ mod tests {
         assert!(error(object.chapter("big")).starts_with("big: "));
         assert_eq!(error(object.need_text("x")), "x: required");
         assert_eq!(error(object.object("o")), "o: expected an object");
+        let inside = Object::parse(br#"{"o":{"a":1,"a":1}}"#).unwrap().object("o").unwrap_err();
+        assert_eq!((inside.kind, inside.message.as_ref()), (ErrorKind::InvalidMessage, "o: a member comes twice"));
     }
 
     /// A long text is kept as it was, whatever its script, and refused when it hides something.
@@ -259,15 +283,22 @@ mod tests {
         }
     }
 
-    /// What is not one object is refused, and a repeated member is not an object.
+    /// What is not one object is refused by its cause, and one with a repeated member or too many is none.
     #[test]
     fn only_objects_are_objects() {
-        let cases: [(&[u8], NotObject); 9] = [
+        let of = |count: usize| {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":0")).collect();
+            format!("{{{}}}", members.join(",")).into_bytes()
+        };
+        let (most, more) = (of(MEMBERS_MAX), of(MEMBERS_MAX + 1));
+        assert!(Object::parse(&most).is_ok() && NotObject::TooMany.what().contains(&MEMBERS_MAX.to_string()));
+        let cases: [(&[u8], NotObject); 10] = [
+            (&more, NotObject::TooMany),
             (b"", NotObject::Malformed),
             (b"{", NotObject::Malformed),
             (b"{}{}", NotObject::Malformed),
-            (b"{\"a\":1,\"a\":2}", NotObject::Malformed),
-            (b"{\"a\":1,\"\\u0061\":2}", NotObject::Malformed),
+            (b"{\"a\":1,\"a\":2}", NotObject::Twice),
+            (b"{\"a\":1,\"\\u0061\":2}", NotObject::Twice),
             (b"\xff", NotObject::Malformed),
             (b"[[[", NotObject::Malformed),
             (b"[]", NotObject::OtherType),

@@ -85,7 +85,7 @@ impl Wire {
     ) -> Result<Decoded<'a>, ProtoError> {
         let ended = if eof { Decoded::Closed } else { Decoded::NeedMore };
         Ok(match self {
-            Wire::Line(codec) => match codec.decode(rx, bytes_max) {
+            Wire::Line(codec) => match codec.decode(rx, eof, bytes_max) {
                 Line::NeedMore => ended,
                 Line::Whole(line) => Decoded::Message(Incoming::Line(line)),
                 Line::TooLong => Decoded::Message(Incoming::LineTooLong),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::json::{NotObject, Object, missing};
+use super::json::{Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
 use super::{v1, v2};
@@ -21,6 +21,7 @@ use crate::handlers::monitor;
 use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
+use crate::handlers::text;
 use crate::store::model::{Chapter, UnixMillis, Window};
 
 /// The routes of both dialects.
@@ -59,9 +60,8 @@ impl<'a> Message<'a> {
     /// family's own server; a token at the top is taken for one in `data`, for the second's.
     pub fn parse(line: &'a [u8], service: ServiceKind) -> Result<Self, ApiError> {
         let invalid = |message: &'static str| ApiError::new(ErrorKind::InvalidMessage, message);
-        let top = Object::parse(line).map_err(|error| match error {
-            NotObject::Malformed => invalid("Invalid message format: not valid JSON"),
-            NotObject::OtherType => invalid("Invalid message format: expected a JSON object"),
+        let top = Object::parse(line).map_err(|error| {
+            ApiError::new(ErrorKind::InvalidMessage, format!("Invalid message format: {}", error.what()))
         })?;
         let kind = top.text("type").map_err(|_| invalid("Invalid message format: type must be a string"))?;
         let kind = kind.ok_or_else(|| invalid("Invalid message format: type is missing"))?;
@@ -84,7 +84,7 @@ impl<'a> Message<'a> {
 fn read_auth(data: &Object<'_>) -> Result<Authenticate, ApiError> {
     Ok(Authenticate {
         token: data.need_text("token")?.into_owned(),
-        device: data.short_text("device", DEVICE_CHARACTERS_MAX)?.filter(|name| !name.is_empty()).map(Cow::into_owned),
+        device: data.short_text("device", text::DEVICE_CHARACTERS_MAX)?.as_deref().and_then(text::device),
     })
 }
 
@@ -340,9 +340,6 @@ fn broadcast<'a, P>(event: &'a ProgressEvent, place: P, timestamp: &'a str) -> B
 
 /// Room for any way to write a time.
 const CLIENT_TIME_BYTES_MAX: usize = 100;
-
-/// The longest name of a device.
-const DEVICE_CHARACTERS_MAX: usize = 64;
 
 /// How many rows of progress a line lists unasked, and at most: some 250 bytes each, so that a list
 /// stays well below what is owed to a connection at most.

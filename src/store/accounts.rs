@@ -1,7 +1,7 @@
 //! Verbs on people and their credentials.
 
 use super::StoreError;
-use super::model::{User, UserId};
+use super::model::{User, UserId, Voiding};
 
 /// What the store does with accounts.
 pub trait Accounts {
@@ -11,9 +11,9 @@ pub trait Accounts {
     fn user(&mut self, id: &UserId) -> Result<User, StoreError>;
     /// The user with that name, or, when it holds an `@`, that e-mail address. ASCII case is ignored.
     fn user_by_login(&mut self, login: &str) -> Result<User, StoreError>;
-    /// Sets a new password hash, and voids every token issued before `valid_from` (Unix seconds) and every
-    /// refresh token.
-    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError>;
+    /// Sets a new password hash, and voids every token issued before and every refresh token.
+    /// [`StoreError::Conflict`] when they were voided since the old password was compared.
+    fn set_password(&mut self, id: &UserId, hash: &str, voiding: Voiding) -> Result<(), StoreError>;
     /// Voids every token of the user issued before `valid_from` (Unix seconds), and every refresh token.
     fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError>;
     /// Every user whose tokens were voided at or after `since` (Unix seconds), deleted ones too, and from

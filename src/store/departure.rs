@@ -1,7 +1,7 @@
 //! Verbs for whoever leaves: everything of theirs to take along, and nothing of theirs to stay.
 
 use super::StoreError;
-use super::model::{MangaId, OwnRating, Progress, UserId};
+use super::model::{MangaId, OwnRating, Progress, UserId, Voiding};
 
 /// What the store does for a user who leaves.
 pub trait Departure {
@@ -9,10 +9,11 @@ pub trait Departure {
     fn progress_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<Progress>, StoreError>;
     /// A user's ratings by series, after the series `after`, at most `limit`.
     fn ratings_after(&mut self, user: &UserId, after: MangaId, limit: u32) -> Result<Vec<OwnRating>, StoreError>;
-    /// Deletes a user as far as anybody can see: no password, no name, no tokens from before
-    /// `valid_from` (Unix seconds). [`erase_deleted`](Self::erase_deleted) does the rest. Forgets some who
-    /// were deleted before `oldest`: no token from their time is alive.
-    fn delete_user(&mut self, id: &UserId, valid_from: i64, oldest: i64) -> Result<(), StoreError>;
+    /// Deletes a user as far as anybody can see: no password, no name, no tokens from before.
+    /// [`erase_deleted`](Self::erase_deleted) does the rest. [`StoreError::Conflict`] when the tokens were
+    /// voided since the password was compared. Forgets some who were deleted before `oldest`: no token from
+    /// their time is alive.
+    fn delete_user(&mut self, id: &UserId, voiding: Voiding, oldest: i64) -> Result<(), StoreError>;
     /// Erases at most about `rows_max` rows of deleted users, the user last. `false` when none is left.
     fn erase_deleted(&mut self, rows_max: usize) -> Result<bool, StoreError>;
 }

@@ -101,7 +101,7 @@ pub fn voiding_tokens_ends_families(mut fixture: Fixture) {
         let who = ann.clone();
         fixture
             .write(move |store| match round {
-                0 => store.set_password(&who, "new", valid_from),
+                0 => store.set_password(&who, "new", Voiding { was: before, valid_from }),
                 _ => store.set_valid_from(&who, valid_from),
             })
             .unwrap();
@@ -114,6 +114,22 @@ pub fn voiding_tokens_ends_families(mut fixture: Fixture) {
     assert_eq!(rotate(&mut fixture, 99, 0, NOW), rotated("bob"));
     let nobody = NewFamily { user_id: id("nobody"), valid_from: 0, key: key(51, 0), issued_at: NOW, expires_at: END };
     assert_eq!(fixture.write(move |store| store.begin_refresh(&nobody)), Err(StoreError::NotFound));
+}
+
+/// Shows that of several writes that rely on the same password one is done: the others find the tokens
+/// voided, and change nothing.
+pub fn a_password_that_was_compared_counts_once(mut fixture: Fixture) {
+    let ann = fixture.add_user("ann");
+    let (who, voiding) = (ann.clone(), Voiding { was: 0, valid_from: 100 });
+    fixture.write(move |store| store.set_password(&who, "first", voiding)).unwrap();
+    for valid_from in [100, 101] {
+        let (who, whom, late) = (ann.clone(), ann.clone(), Voiding { was: 0, valid_from });
+        let refused = fixture.write(move |store| store.set_password(&who, "second", late));
+        assert_eq!(refused, Err(StoreError::Conflict));
+        assert_eq!(fixture.write(move |store| store.delete_user(&whom, late, 0)), Err(StoreError::Conflict));
+    }
+    let user = fixture.reader().user(&ann).unwrap();
+    assert_eq!((user.password_hash.as_str(), user.valid_from, user.username.as_str()), ("first", 100, "ann"));
 }
 
 /// Shows that a user has so many families at most: those that ended go first, then those that were used
@@ -144,7 +160,7 @@ pub fn deleted_users_are_gone_at_once(mut fixture: Fixture) {
     fixture.update(ProgressChange { rating: Some(7), ..change(&ann, series) }).unwrap();
     begin(&mut fixture, &ann, 1, NOW).unwrap();
     let who = ann.clone();
-    fixture.write(move |store| store.delete_user(&who, 300, 0)).unwrap();
+    fixture.write(move |store| store.delete_user(&who, Voiding { was: 0, valid_from: 300 }, 0)).unwrap();
     assert_eq!(rotate(&mut fixture, 1, 0, NOW), Ok(Rotation::Revoked));
     for login in ["ann", "ann@example.org"] {
         assert_eq!(fixture.reader().user_by_login(login), Err(StoreError::NotFound), "{login}");
@@ -162,7 +178,10 @@ pub fn deleted_users_are_gone_at_once(mut fixture: Fixture) {
     assert_eq!(fixture.reader().revocations(301), Ok(vec![]));
     let (late, again) = (change(&ann, series), ann.clone());
     assert_eq!(fixture.update(late), Err(StoreError::NotFound));
-    assert_eq!(fixture.write(move |store| store.delete_user(&again, 400, 0)), Err(StoreError::NotFound));
+    assert_eq!(
+        fixture.write(move |store| store.delete_user(&again, Voiding { was: 300, valid_from: 400 }, 0)),
+        Err(StoreError::NotFound)
+    );
 }
 
 /// Shows that erasing goes on where it stopped, after a restart too, and takes what came in between.
@@ -175,7 +194,7 @@ pub fn erasing_goes_on(mut fixture: Fixture) {
     let (who, what) = (ann.clone(), series[0]);
     fixture.write(move |store| store.delete_progress(&who, what)).unwrap();
     let who = ann.clone();
-    fixture.write(move |store| store.delete_user(&who, 1, 0)).unwrap();
+    fixture.write(move |store| store.delete_user(&who, Voiding { was: 0, valid_from: 1 }, 0)).unwrap();
     for _ in 0..5 {
         assert_eq!(fixture.write(|store| store.erase_deleted(3)), Ok(true));
     }

@@ -51,7 +51,7 @@ fn write_about(fixture: &mut Fixture, user: &UserId, manga: MangaId) {
 fn everything_goes_with_its_user(mut fixture: Fixture) {
     let ([ann, bob, cay], series) = everything(&mut fixture);
     let who = ann.clone();
-    fixture.write(|store| store.delete_user(&who, 300, 0)).unwrap();
+    fixture.write(|store| store.delete_user(&who, Voiding { was: 0, valid_from: 300 }, 0)).unwrap();
     while fixture.write(|store| store.erase_deleted(2)).unwrap() {}
     let mut fixture = fixture.reopened();
     let reader = fixture.reader();

@@ -90,6 +90,7 @@ contract!(
     refresh_tokens_are_not_shared,
     refresh_tokens_are_revoked,
     voiding_tokens_ends_families,
+    a_password_that_was_compared_counts_once,
     families_are_bounded,
     deleted_users_are_gone_at_once,
     erasing_goes_on,
@@ -168,7 +169,7 @@ fn unknown_names_are_not_found(mut fixture: Fixture) {
         missing(fixture.write(move |store| store.add_to_library(&twin)));
     }
     let (who, whom) = (nobody.clone(), nobody.clone());
-    missing(fixture.write(move |store| store.set_password(&who, "x", 1)));
+    missing(fixture.write(move |store| store.set_password(&who, "x", Voiding { was: 0, valid_from: 1 })));
     missing(fixture.write(move |store| store.set_valid_from(&whom, 1)));
     missing(fixture.write(move |store| store.delete_progress(&nobody, series)));
 }
@@ -180,7 +181,7 @@ fn revocations_only_grow(mut fixture: Fixture) {
     assert_eq!(fixture.reader().revocations(0), Ok(vec![]));
     let (who, whom, again) = (ann.clone(), bob.clone(), ann.clone());
     fixture.write(move |store| store.set_valid_from(&who, 100)).unwrap();
-    fixture.write(move |store| store.set_password(&whom, "new", 200)).unwrap();
+    fixture.write(move |store| store.set_password(&whom, "new", Voiding { was: 0, valid_from: 200 })).unwrap();
     fixture.write(move |store| store.set_valid_from(&again, 50)).unwrap();
     let reader = fixture.reader();
     assert_eq!(reader.revocations(0), Ok(vec![(ann.clone(), 100), (bob.clone(), 200)]));
@@ -730,7 +731,7 @@ fn readers_refuse_to_write(mut fixture: Fixture) {
     let refused = Err(StoreError::Unavailable);
     let reader = fixture.reader();
     assert_eq!(reader.create_user(&user("bob")), refused);
-    assert_eq!(reader.set_password(&ann, "x", 9), refused);
+    assert_eq!(reader.set_password(&ann, "x", Voiding { was: 0, valid_from: 9 }), refused);
     assert_eq!(reader.set_valid_from(&ann, 9), refused);
     assert_eq!(reader.upsert_manga(&[facts("new")], 9), Err(StoreError::Unavailable));
     assert_eq!(reader.add_to_library(&change(&ann, series)), Err(StoreError::Unavailable));

@@ -355,8 +355,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("MANGAHUB_AUTH_BCRYPT_COST", "4"),
 ];
 
-/// A program that takes longer to start has failed. A catalogue of 100,000 series loads in some five seconds.
-const START_MAX: Duration = Duration::from_secs(60);
+/// A program that takes longer to start has failed. The first start with 100,000 series indexes them
+/// for a minute or two.
+const START_MAX: Duration = Duration::from_secs(300);
 
 /// The server's own drain limit is ten seconds; beyond it we kill.
 const STOP_MAX: Duration = Duration::from_secs(12);

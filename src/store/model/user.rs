@@ -72,6 +72,16 @@ pub struct User {
     pub created_at: UnixMillis,
 }
 
+/// The voiding of a user's tokens on the word of somebody who was seen to know the password. Had they
+/// been voided in between, that password may no longer be the user's, and nothing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voiding {
+    /// The user's `valid_from` when the password was compared.
+    pub was: i64,
+    /// What it becomes, in Unix seconds.
+    pub valid_from: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,9 @@ use std::ops::DerefMut;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::progress::{progress_at, progress_columns};
-use super::users::{found, listed, user_id};
+use super::users::{found_as_it_was, listed, user_id};
 use super::{SqliteStore, in_one_snapshot};
-use crate::store::model::{MangaId, OwnRating, Progress, UserId};
+use crate::store::model::{MangaId, OwnRating, Progress, UserId, Voiding};
 use crate::store::{Departure, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Departure for SqliteStore<C> {
@@ -23,8 +23,8 @@ impl<C: DerefMut<Target = Connection>> Departure for SqliteStore<C> {
         in_one_snapshot(&mut self.conn, |conn| ratings_after(conn, user, after, limit))
     }
 
-    fn delete_user(&mut self, id: &UserId, valid_from: i64, oldest: i64) -> Result<(), StoreError> {
-        delete(self.writable()?, id, valid_from, oldest)
+    fn delete_user(&mut self, id: &UserId, voiding: Voiding, oldest: i64) -> Result<(), StoreError> {
+        delete(self.writable()?, id, voiding, oldest)
     }
 
     fn erase_deleted(&mut self, rows_max: usize) -> Result<bool, StoreError> {
@@ -58,15 +58,15 @@ fn ratings_after(conn: &Connection, user: &UserId, after: MangaId, limit: u32) -
 // ---- taking away
 
 /// The row stays until nothing points to it, under a name that nobody can have: `:` is in none.
-fn delete(conn: &Connection, id: &UserId, valid_from: i64, oldest: i64) -> Result<(), StoreError> {
+fn delete(conn: &Connection, id: &UserId, voiding: Voiding, oldest: i64) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached(
             "UPDATE users SET username = 'deleted:' || id, email = 'deleted:' || id, password_hash = '',
                               valid_from = max(valid_from, ?2)
-             WHERE id = ?1",
+             WHERE id = ?1 AND valid_from = ?3",
         )?
-        .execute(params![id.as_str(), valid_from])?;
-    found(changed)?;
+        .execute(params![id.as_str(), voiding.valid_from, voiding.was])?;
+    found_as_it_was(conn, id, changed)?;
     conn.prepare_cached(
         "INSERT INTO deleted_users (id, valid_from, erased) SELECT id, valid_from, 0 FROM users WHERE id = ?1
          ON CONFLICT (id) DO UPDATE SET valid_from = max(valid_from, excluded.valid_from), erased = 0",
@@ -293,6 +293,11 @@ mod tests {
         tables(conn).iter().filter(|table| !kept.contains(&table.as_str())).map(count).sum()
     }
 
+    /// The first voiding of a user's tokens, at this second.
+    fn at(valid_from: i64) -> Voiding {
+        Voiding { was: 0, valid_from }
+    }
+
     /// Shows that everything of a deleted user goes, however few rows a job takes, and that no row of
     /// anybody else does but what was between the two; and that the counts of the catalogue and of
     /// reviews follow.
@@ -301,7 +306,7 @@ mod tests {
         for rows_max in [1, 2, 3, 7, 500] {
             let (_folder, conn) = database(&["ann", "bob", "cid", "dan"]);
             for user in ["ann", "cid"] {
-                delete(&conn, &UserId::parse(user).unwrap(), 100, 0).unwrap();
+                delete(&conn, &UserId::parse(user).unwrap(), at(100), 0).unwrap();
             }
             let mut before = all_rows(&conn);
             while erase_deleted(&conn, rows_max).unwrap() {
@@ -359,7 +364,7 @@ mod tests {
             [],
         )
         .unwrap();
-        delete(&conn, &UserId::parse("ann").unwrap(), 100, 0).unwrap();
+        delete(&conn, &UserId::parse("ann").unwrap(), at(100), 0).unwrap();
         for _ in 0..100 {
             erase_deleted(&conn, 3).unwrap();
         }
@@ -377,7 +382,7 @@ mod tests {
             let rows = statement.query_map([], |row| row.get(0)).unwrap();
             rows.map(Result::unwrap).collect()
         };
-        let leave = |user: &str, now: i64| delete(&conn, &UserId::parse(user).unwrap(), now, now - 50).unwrap();
+        let leave = |user: &str, now: i64| delete(&conn, &UserId::parse(user).unwrap(), at(now), now - 50).unwrap();
         leave("ann", 100);
         leave("bob", 120);
         assert_eq!(known(), ["ann", "bob"]);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::error::unknown_word;
-use crate::store::model::{Role, User, UserId};
+use crate::store::model::{Role, User, UserId, Voiding};
 use crate::store::{Accounts, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Accounts for SqliteStore<C> {
@@ -22,8 +22,8 @@ impl<C: DerefMut<Target = Connection>> Accounts for SqliteStore<C> {
         by_login(&self.conn, login)
     }
 
-    fn set_password(&mut self, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
-        set_password(self.writable()?, id, hash, valid_from)
+    fn set_password(&mut self, id: &UserId, hash: &str, voiding: Voiding) -> Result<(), StoreError> {
+        set_password(self.writable()?, id, hash, voiding)
     }
 
     fn set_valid_from(&mut self, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
@@ -67,11 +67,13 @@ pub(super) fn by_login(conn: &Connection, login: &str) -> Result<User, StoreErro
 
 /// `valid_from` only ever grows: two changes that arrive out of order must not revive a token. Writing it
 /// ends the refresh tokens as well; a trigger sees to that.
-pub(super) fn set_password(conn: &Connection, id: &UserId, hash: &str, valid_from: i64) -> Result<(), StoreError> {
+pub(super) fn set_password(conn: &Connection, id: &UserId, hash: &str, voiding: Voiding) -> Result<(), StoreError> {
     let changed = conn
-        .prepare_cached("UPDATE users SET password_hash = ?2, valid_from = max(valid_from, ?3) WHERE id = ?1")?
-        .execute(params![id.as_str(), hash, valid_from])?;
-    found(changed)
+        .prepare_cached(
+            "UPDATE users SET password_hash = ?2, valid_from = max(valid_from, ?3) WHERE id = ?1 AND valid_from = ?4",
+        )?
+        .execute(params![id.as_str(), hash, voiding.valid_from, voiding.was])?;
+    found_as_it_was(conn, id, changed)
 }
 
 pub(super) fn set_valid_from(conn: &Connection, id: &UserId, valid_from: i64) -> Result<(), StoreError> {
@@ -105,6 +107,14 @@ pub(super) fn listed<T>(conn: &Connection, user: &UserId, rows: Vec<T>) -> Resul
         must_exist(conn, user)?;
     }
     Ok(rows)
+}
+
+/// Turns "no row changed" into `Conflict` where the user exists: their tokens were voided meanwhile.
+pub(super) fn found_as_it_was(conn: &Connection, id: &UserId, rows_changed: usize) -> Result<(), StoreError> {
+    match rows_changed {
+        0 => must_exist(conn, id).and(Err(StoreError::Conflict)),
+        _ => Ok(()),
+    }
 }
 
 /// Turns "no row changed" into `NotFound`.

@@ -108,7 +108,7 @@ fn change_password() -> Description {
         .says("Voids every token issued before, this one too, at once.")
         .takes(object([("current_password", text()), ("new_password", chars(8, 72))], []))
         .gives(200, "Done", message())
-        .refuses([403, 404, 429])
+        .refuses([403, 404, 409, 429])
         .ends_session()
         .example(
             example("A new password", "/api/v1/users/me/password")
@@ -126,7 +126,7 @@ fn leave() -> Description {
         .says("The account is gone with the answer, and so is every token. What it held is erased soon after.")
         .takes(object([("password", text())], []))
         .gives(200, "Done", message())
-        .refuses([403, 404, 429])
+        .refuses([403, 404, 409, 429])
         .ends_session()
         .example(example("Leave", "/api/v1/users/me").sends(json!({"password": "correct horse"})))
         .example(example("A wrong password", "/api/v1/users/me").sends(json!({"password": "wrong horse"})).gives(403))
