@@ -275,6 +275,22 @@ fn failures_make_the_next_attempt_wait() {
     assert_eq!(login(&mut http, "alice", "not it").status, 401, "the count starts again");
 }
 
+/// Guesses at a password with a stolen token count as they are made, not as they are compared: sent all at
+/// once, most of them have to wait.
+#[test]
+fn guesses_made_at_once_all_count() {
+    let server = TestServer::with(|config| config.auth.bcrypt_cost = 10);
+    let alice = server.register("alice");
+    let token = format!("Authorization: Bearer {}", alice.token);
+    let body = json!({"current_password": "a guess", "new_password": "another one"}).to_string();
+    let guess = common::http::request("PUT", "/api/v1/users/me/password", &[&token], body.as_bytes());
+    let mut clients: Vec<HttpClient> = (0..12).map(|_| server.http()).collect();
+    clients.iter_mut().for_each(|client| client.send(&guess));
+    let replies: Vec<u16> = clients.iter_mut().map(|client| client.reply().status).collect();
+    assert_eq!(replies.iter().filter(|status| **status == 403).count(), 6, "{replies:?}");
+    assert_eq!(replies.iter().filter(|status| **status == 429).count(), 6, "{replies:?}");
+}
+
 /// When every slow worker is busy and their queue is full, a login is 503 with the time to come back,
 /// and everything else is served meanwhile.
 #[test]

@@ -91,6 +91,8 @@ pub(super) fn ask_again<T: Send + 'static>(
     if let Err(seconds) = ctx.state.login_pauses.check(&account, ctx.now.mono_ms) {
         return Err(ApiError::new(ErrorKind::RateLimited, "Too many failed attempts, please wait").after(seconds));
     }
+    // Counted before it is compared, as a login is.
+    let noted = ctx.state.login_pauses.failed(account.clone(), ctx.now.mono_ms);
     let cost = ctx.state.settings.bcrypt_cost;
     let id = caller.id.clone();
     ctx.run(
@@ -103,14 +105,17 @@ pub(super) fn ask_again<T: Send + 'static>(
             }
         },
         move |done, _, ctx| {
-            let done = done.map_err(|error| match error {
-                StoreError::NotFound => auth::no_account(),
-                other => other.into(),
+            let done = done.map_err(|error| {
+                ctx.state.login_pauses.take_back(&account, noted);
+                match error {
+                    StoreError::NotFound => auth::no_account(),
+                    other => other.into(),
+                }
             })?;
             let Some((user, done)) = done else {
-                ctx.state.login_pauses.failed(account, ctx.now.mono_ms);
                 return Err(ApiError::new(ErrorKind::Forbidden, wrong));
             };
+            ctx.state.login_pauses.take_back(&account, noted);
             if auth::is_outdated(&user, ctx) {
                 return Err(outdated());
             }
