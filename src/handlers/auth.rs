@@ -83,6 +83,7 @@ pub(super) fn make_account(
                         StoreError::Conflict => ApiError::new(ErrorKind::Conflict, taken),
                         other => other.into(),
                     })?;
+                    ctx.origin.user = Some(user.username.as_str().into());
                     then(user, ctx);
                     Ok(())
                 },
