@@ -29,7 +29,7 @@ pub struct Service {
 
 /// Every service with what it serves, in the order of the table.
 pub const SERVICES: [(&str, &str); 4] = [
-    ("http", "the web API; try it at /docs"),
+    ("http", "the web API: /api/v1, /api, and a page to try it, /docs"),
     ("tcp_v1", "sync, one JSON object per line (auth, progress, ping)"),
     ("tcp_v2", "sync, second dialect (auth, progress_update, heartbeat)"),
     ("internal", "for operators: /metrics, /varz, /connz, /readyz"),
