@@ -64,6 +64,10 @@ def check(document, exchange):
         return
     content = document.resolve(response).get("content", {})
     media_type = exchange["media_type"].split(";")[0]
+    if not content:
+        if media_type or exchange["body"] is not None:
+            yield f"{media_type or 'a body'} instead of no body"
+        return
     if media_type not in content:
         yield f"{media_type or 'no media type'} instead of {list(content)}"
         return

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod catalogue;
+pub mod catalogue_v2;
 pub mod library;
 pub mod opinions;
 pub mod progress;
@@ -11,5 +12,13 @@ use super::describe::Area;
 
 /// Every area, in the order of the document.
 pub fn all() -> Vec<Area> {
-    vec![accounts::area(), catalogue::area(), library::area(), progress::area(), opinions::area(), server::area()]
+    vec![
+        accounts::area(),
+        catalogue::area(),
+        catalogue_v2::area(),
+        library::area(),
+        progress::area(),
+        opinions::area(),
+        server::area(),
+    ]
 }
