@@ -32,7 +32,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::http(Family::V2, Post, LIST, curation::CREATE, |input| read_draft(&input.body()?)).needs(WRITE),
         Route::http(Family::V2, Put, ONE, curation::CHANGE, read_change).needs(WRITE),
         Route::http(Family::V2, Delete, ONE, curation::DELETE, read_id).needs(Access::Scope("delete:manga")),
-        Route::http(Family::V2, Get, "/api/genres", manga::GENRES, |_| Ok(())).needs(Access::Scope("read:genre")).kept(),
+        Route::http(Family::V2, Get, "/api/genres", manga::GENRES, |_| Ok(()))
+            .needs(Access::Scope("read:genre"))
+            .kept(),
         Route::http(Family::V2, Post, "/api/genres", curation::CREATE_GENRE, |input| read_genre(&input.body()?))
             .needs(Access::Scope("write:genre")),
         Route::http(Family::V2, Get, "/api/genres/{id}/mangas", manga::OF_GENRE, read_genre_list).needs(READ).kept(),
