@@ -64,7 +64,11 @@ def check(document, exchange):
         return
     content = document.resolve(response).get("content", {})
     media_type = exchange["media_type"].split(";")[0]
-    if media_type not in content and (media_type or content):
+    if not content:
+        if media_type or exchange["body"] is not None:
+            yield f"{media_type or 'a body'} instead of no body"
+        return
+    if media_type not in content:
         yield f"{media_type or 'no media type'} instead of {list(content)}"
         return
     if media_type == "application/json":

@@ -61,8 +61,8 @@ pub struct Given {
     /// The status.
     pub status: u16,
     says: &'static str,
-    media_type: &'static str,
-    schema: Value,
+    /// The media type and the schema, unless there is no body.
+    body: Option<(&'static str, Value)>,
 }
 
 /// A request that can be sent as it is to a server that is new but for what comes before it, and the
@@ -157,13 +157,14 @@ impl Description {
 
     /// An answer of another media type.
     pub fn gives_as(mut self, media_type: &'static str, status: u16, says: &'static str, schema: Value) -> Self {
-        self.answers.push(Given { status, says, media_type, schema });
+        self.answers.push(Given { status, says, body: Some((media_type, schema)) });
         self
     }
 
     /// An answer without a body.
-    pub fn gives_nothing(self, status: u16, says: &'static str) -> Self {
-        self.gives_as("", status, says, Value::Null)
+    pub fn gives_nothing(mut self, status: u16, says: &'static str) -> Self {
+        self.answers.push(Given { status, says, body: None });
+        self
     }
 
     /// How it refuses, beside what holds for every route of its kind: 400, 401 and 403 where a token is
@@ -205,8 +206,8 @@ impl Given {
     /// As a response of the document.
     pub(super) fn json(&self, kept: bool, path: &str) -> Value {
         let mut response = json!({"description": self.says});
-        if !self.media_type.is_empty() {
-            response["content"] = json!({self.media_type: {"schema": self.schema}});
+        if let Some((media_type, schema)) = &self.body {
+            response["content"] = json!({*media_type: {"schema": schema}});
         }
         if kept && self.status == 200 {
             let says = format!("Names this version of {path}, for `If-None-Match`");

@@ -52,6 +52,11 @@ pub fn list(items: Value) -> Value {
     json!({"type": "array", "items": items})
 }
 
+/// A list of at most so many of these.
+pub fn up_to(most: usize, items: Value) -> Value {
+    json!({"type": "array", "items": items, "maxItems": most})
+}
+
 /// This, or null.
 pub fn or_null(mut schema: Value) -> Value {
     if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod catalogue;
+pub mod catalogue_v2;
 pub mod library;
 pub mod opinions;
 pub mod progress;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Area> {
     vec![
         accounts::area(),
         catalogue::area(),
+        catalogue_v2::area(),
         library::area(),
         progress::area(),
         opinions::area(),
