@@ -7,11 +7,11 @@ use common::{Account, COMPLETED, COMPLETED_CHAPTERS, ONGOING, TestServer};
 use mangahub::config::ConflictRule;
 use serde_json::{Value, json};
 
-/// A server, a user and a connection.
+/// A server, a user and a connection, which ends first: a server that ends waits for those that are open.
 struct Reader {
-    server: TestServer,
-    account: Account,
     http: HttpClient,
+    account: Account,
+    server: TestServer,
 }
 
 impl Reader {
