@@ -3,7 +3,8 @@
 mod common;
 
 use common::http::{HttpClient, Reply};
-use common::{Account, COMPLETED, COMPLETED_CHAPTERS, ONGOING, TestServer};
+use common::{Account, COMPLETED, COMPLETED_CHAPTERS, ONGOING, SECRET, TestServer};
+use jsonwebtoken::{EncodingKey, Header};
 use mangahub::config::ConflictRule;
 use serde_json::{Value, json};
 
@@ -166,22 +167,33 @@ fn v2_progress_is_told_and_libraries_are_not() {
     v2.expect_nothing();
 }
 
-/// Every route of the second family wants a token, and one with the scope.
+/// Every route of the second family wants a token, and one with the route's own scope.
 #[test]
 fn v2_routes_need_a_token_with_a_scope() {
     let mut reader = Reader::new();
-    for (method, path) in [
-        ("GET", "/api/library/"),
-        ("POST", "/api/library/"),
-        ("DELETE", "/api/library/1"),
-        ("GET", "/api/progress"),
-        ("POST", "/api/progress"),
-        ("GET", "/api/progress/1"),
-        ("POST", "/api/progress/1"),
-        ("DELETE", "/api/progress/1"),
+    let now_s = jiff::Timestamp::now().as_second();
+    let narrowed = |scope: &str| {
+        let claims = json!({"user_id": reader.account.id, "username": "alice", "iat": now_s, "exp": now_s + 600, "scopes": [scope]});
+        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+    };
+    let scopes = ["read:library", "write:library", "read:progress", "write:progress"];
+    let tokens = scopes.map(narrowed);
+    for (method, path, scope) in [
+        ("GET", "/api/library/", "read:library"),
+        ("POST", "/api/library/", "write:library"),
+        ("DELETE", "/api/library/1", "write:library"),
+        ("GET", "/api/progress", "read:progress"),
+        ("POST", "/api/progress", "write:progress"),
+        ("GET", "/api/progress/1", "read:progress"),
+        ("POST", "/api/progress/1", "write:progress"),
+        ("DELETE", "/api/progress/1", "write:progress"),
     ] {
         refused_v2(&reader.http.json(method, path, None, None), 401);
         refused_v2(&reader.http.json(method, path, Some("nonsense"), None), 401);
+        for (granted, token) in scopes.iter().zip(&tokens) {
+            let reply = reader.http.json(method, path, Some(token), None);
+            assert_eq!(reply.status != 403, *granted == scope, "{method} {path} with {granted}: {}", reply.text());
+        }
     }
 }
 
