@@ -117,7 +117,7 @@ fn delete() -> Description {
     describe("DELETE /api/manga/{id}", "Take a series out of the catalogue")
         .says("What isn't there is answered alike. Histories keep their rows, without its name.")
         .gives_nothing(204, "It is not in the catalogue any more")
-        .example(after_new_series(example("A series", "/api/manga/$1.data.manga.key")))
+        .example(after_new_series(example("A series", "/api/manga/$1.data.manga.key").gives(204)))
         .example(example("One that there isn't", "/api/manga/987654").gives(204))
 }
 
