@@ -156,7 +156,7 @@ fn facts() -> Value {
             ("author", name()),
             ("artist", name()),
             ("genres", or_null(up_to(30, chars(0, 50)))),
-            ("genre_ids", or_null(up_to(30, whole()))),
+            ("genre_ids", or_null(up_to(30, from(1)))),
             ("demographic", or_null(one_of(Demographic::WORDS))),
             ("status", or_null(one_of(Publication::WORDS))),
             ("year", or_null(between(1800, 2200))),
