@@ -232,13 +232,6 @@ pub(super) fn must_exist(conn: &Connection, id: MangaId) -> Result<(), StoreErro
     Ok(conn.prepare_cached("SELECT 1 FROM manga WHERE id = ?1 AND deleted_at IS NULL")?.query_row([id], |_| Ok(()))?)
 }
 
-/// `NotFound` for a series that was deleted: nobody begins to read it, and who did is not told any more.
-/// One that never was is left to the foreign key.
-pub(super) fn refuse_deleted(conn: &Connection, id: MangaId) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM manga WHERE id = ?1 AND deleted_at IS NOT NULL";
-    if conn.prepare_cached(sql)?.exists([id])? { Err(StoreError::NotFound) } else { Ok(()) }
-}
-
 /// LIMIT and OFFSET of a window; to SQLite, -1 is no limit.
 pub(super) fn bounds(window: Window) -> (i64, i64) {
     (window.limit.map_or(-1, i64::from), window.offset.into())

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::unknown_word;
 use super::history::{self, Link};
-use super::manga::{bounds, chapter, manga_at, manga_columns, refuse_deleted, word};
+use super::manga::{bounds, chapter, manga_at, manga_columns, word};
 use super::opinions::rate;
 use super::users::{found, must_exist as user_must_exist};
 use super::{SqliteStore, in_one_snapshot};
@@ -88,7 +88,6 @@ fn store(
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<Stored, StoreError> {
-    refuse_deleted(conn, change.manga_id)?;
     let (mut progress, link) = apply(conn, change, chapter, into_library)?;
     history::append(conn, change, &progress, &link)?;
     if let Some(rating) = change.rating {
@@ -185,7 +184,9 @@ macro_rules! behind {
 }
 use behind;
 
-/// The row as it now is, and the place of its history line.
+/// The row as it now is, and the place of its history line. `NotFound` for a series that was deleted:
+/// nobody begins to read it, and who did is not told any more. That is looked up here, where a statement
+/// runs anyway, instead of by one more for each update.
 ///
 /// A second look at a page that is at hand anyway. RETURNING would save it, but SQLite then builds a
 /// temporary table for each statement, with a page cache of its own: no faster, and where the allocator
@@ -194,11 +195,18 @@ fn applied(conn: &Connection, user: &UserId, manga: MangaId) -> Result<(Progress
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         progress_columns!(),
-        ", history_seq, previous_seq FROM progress WHERE user_id = ?1 AND manga_id = ?2"
+        ", history_seq, previous_seq, (SELECT deleted_at IS NULL FROM manga WHERE id = ?2)
+         FROM progress WHERE user_id = ?1 AND manga_id = ?2"
     ))?;
-    Ok(statement.query_row(params![user.as_str(), manga], |row| {
-        Ok((progress_at(row, user)?, link_at(row, PROGRESS_COLUMNS)?))
-    })?)
+    let (row, link, there) = statement.query_row(params![user.as_str(), manga], |row| {
+        Ok((
+            progress_at(row, user)?,
+            link_at(row, PROGRESS_COLUMNS)?,
+            row.get::<_, Option<bool>>(PROGRESS_COLUMNS + 2)?,
+        ))
+    })?;
+    // One that never was is left to the foreign key.
+    if there == Some(false) { Err(StoreError::NotFound) } else { Ok((row, link)) }
 }
 
 /// `NotFound` when what the change needs is not there.
