@@ -132,7 +132,7 @@ impl Suite<'_> {
         });
     }
 
-    /// Everyone connects at once: the storm whose slowest client waited for the median of all.
+    /// Everyone connects at once: the storm whose slowest client waited longest, of several.
     pub fn storm(&mut self) {
         let clients = self.scale.storm_clients;
         let hub = self.start_server(&[]);
@@ -142,7 +142,7 @@ impl Suite<'_> {
                 (0..STORMS).map(|_| connect::run(hub.tcp()?, std::slice::from_ref(&token), clients, usize::MAX));
             let mut storms = storms.collect::<Result<Vec<_>, _>>()?;
             storms.sort_by(|a, b| a.wait.max_ms.total_cmp(&b.wait.max_ms));
-            Ok(storms.swap_remove(STORMS / 2))
+            Ok(storms.swap_remove(STORMS - 1))
         });
         let storm = measured.and_then(|measured| self.keep(measured, "the storm"));
         if let Some((reason, times)) = storm.as_ref().and_then(|storm| storm.failures.first_key_value()) {
@@ -211,7 +211,7 @@ const INGEST_RATIO_FLOOR: f64 = 0.2;
 /// About a broadcast's length, for a run without the server.
 const FALLBACK_BYTES: usize = 250;
 
-/// A neighbour on the machine that holds up one storm for a second does not hold up most of three.
+/// A wait of a second is rare: one storm would seldom show it. The worst of these counts.
 const STORMS: usize = 3;
 
 #[cfg(test)]
