@@ -314,6 +314,25 @@ fn a_storm_stays_within_the_bound() {
     assert_eq!(desk.reactor.connections(), 0);
 }
 
+/// While somebody waits to be accepted, a turn serves a few and then accepts: a long turn would let
+/// the kernel's queue overflow, and whoever is dropped there waits a second.
+#[test]
+fn who_waits_outside_is_accepted_between_the_served() {
+    let mut desk = desk();
+    let clients: Vec<_> = (0..200).map(|_| desk.client()).collect();
+    for client in &clients {
+        desk.net.send(*client, b"say hello\n");
+    }
+    let served = |desk: &Desk| clients.iter().filter(|client| !desk.net.receive(**client, 64).is_empty()).count();
+    let latecomer = desk.net.connect(0);
+    desk.reactor.turn().unwrap();
+    assert_eq!((served(&desk), desk.reactor.connections()), (64, 201));
+    desk.reactor.turn().unwrap();
+    assert_eq!(served(&desk), 136, "nobody waits outside, so everybody is served");
+    desk.send(latecomer, "say me too");
+    assert_eq!(desk.lines(latecomer), ["me too"]);
+}
+
 /// Whatever the kernel, the workers and the clients do: every honest client is answered, in order
 /// and once; every event reaches every member; nothing is leaked; and draining ends.
 ///

@@ -42,7 +42,7 @@ impl Default for ReactorLimits {
             read_budget_bytes: 64 << 10,
             write_budget_bytes: 64 << 10,
             calls_per_turn: 256,
-            accepts_per_turn: 64,
+            accepts_per_turn: 1024,
             completions_per_turn: 256,
             job_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
