@@ -135,7 +135,7 @@ impl Running {
 pub fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
         url: config.store.url.clone(),
-        readers: config.server.read_workers + config.server.slow_workers,
+        readers: config.server.read_workers + slow_workers(config),
         full_sync: config.store.synchronous == Synchronous::Full,
     }
 }
@@ -237,6 +237,15 @@ fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
         }
         Ok(threads)
     })
+}
+
+/// One core is the loop's: two threads that check passwords on it are each given their slice before
+/// the loop gets its turn.
+fn slow_workers(config: &Config) -> usize {
+    match config.server.slow_workers {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).clamp(1, 64)),
+        chosen => chosen,
+    }
 }
 
 /// Runs a job that only reads. A panic voids its result.
