@@ -5,7 +5,7 @@ mod common;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use common::http::{HttpClient, request};
 use common::line::LineClient;
@@ -119,6 +119,28 @@ fn a_taken_port_is_one_line() {
         let (code, line) = refusal(&run(folder.path(), &arguments, ""));
         assert!(code == 6 && line.contains(service) && line.contains(&address.to_string()), "{code}: {line}");
     }
+}
+
+/// A check looks at the files that the configuration names, and says which key names a missing one.
+#[test]
+fn a_check_looks_at_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["config", "check", "--set", "store.catalogue=nowhere.json"];
+    let (code, line) = refusal(&run(folder.path(), &arguments, ""));
+    assert!(code == 2 && line.contains("store.catalogue") && line.contains("nowhere.json"), "{code}: {line}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a check makes nothing");
+}
+
+/// Where there is no room for the descriptors of a start, one line names the limit and what is wanted.
+#[test]
+fn too_few_descriptors_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "ulimit -n 20; exec \"$0\"";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_mangahub")];
+    let output = Command::new("sh").args(arguments).current_dir(folder.path()).output().unwrap();
+    let (code, line) = refusal(&output);
+    assert!(code == 1 && line.contains("RLIMIT_NOFILE is 20, and a start needs "), "{code}: {line}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// Asking for help or the version is no start.
