@@ -239,6 +239,36 @@ fn logs_hold_no_secrets() {
     }
 }
 
+/// SIGHUP reads the configuration again: the log's level changes, other keys wait for a restart, a
+/// mistake changes nothing, and clients notice none of it.
+#[test]
+fn sighup_reads_the_configuration_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.toml");
+    let logged = |wanted: &str| {
+        await_true(wanted, || {
+            let log = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap();
+            log.contains(wanted).then_some(())
+        });
+    };
+    std::fs::write(&file, "[log]\nlevel = \"error\"\n").unwrap();
+    let mut program = Program::start(folder.path(), &["--config", file.to_str().unwrap()]);
+    let alice = register(program.address("http"), "alice");
+    let mut client = session(&program, "tcp_v1", &alice);
+    std::fs::write(&file, "[log]\nlevel = \"loud\"\n").unwrap();
+    program.signal("HUP");
+    logged("SIGHUP: nothing has changed");
+    std::fs::write(&file, "[log]\nlevel = \"debug\"\n[limits]\nconnections = 50\n").unwrap();
+    program.signal("HUP");
+    logged("\"log_level\":\"debug\"");
+    logged("\"key\":\"limits.connections\"");
+    client.say("ping", json!({}));
+    client.expect("pong");
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    logged("draining");
+}
+
 // ---- the end
 
 /// A signal drains: clients are told, and the exit status is 0, long before the limit.
