@@ -184,22 +184,7 @@ pub fn full_facts() -> MangaFacts {
 
 /// A change of nothing.
 pub fn change(user: &UserId, manga: MangaId) -> ProgressChange {
-    ProgressChange {
-        user_id: user.clone(),
-        manga_id: manga,
-        chapter: None,
-        status: None,
-        volume: None,
-        page: None,
-        rating: None,
-        private: None,
-        note: None,
-        device: None,
-        read_at: None,
-        received_at: 1,
-        needs: Needs::Nothing,
-        behind: Behind::Store,
-    }
+    ProgressChange::nothing(user.clone(), manga, 1)
 }
 
 /// Readers of each store: more than one, so that a case can show that all of them see a commit.
