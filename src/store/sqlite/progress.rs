@@ -142,7 +142,6 @@ macro_rules! behind {
           AND NOT (coalesce(?4, status) IN ('re_reading', 'plan_to_read') AND coalesce(?4, status) <> status))"
     };
 }
-use behind;
 
 /// ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
 /// ?9 note, ?10 now, ?11 keep the place if it is behind, ?12 refuse it then, ?13 the status is one of
