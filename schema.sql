@@ -182,8 +182,10 @@ CREATE TABLE progress (
     manga_id INTEGER NOT NULL REFERENCES manga (id),
     -- Reading something does not put it into the library.
     in_library INTEGER NOT NULL CHECK (in_library IN (0, 1)),
+    -- Compared one by one: SQLite builds a table in memory for each look at a list of words.
     status TEXT NOT NULL
-        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+        CHECK (status = 'reading' OR status = 'completed' OR status = 'plan_to_read'
+               OR status = 'on_hold' OR status = 'dropped' OR status = 're_reading'),
     -- The last chapter read; 0 when none.
     chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
     volume INTEGER,
@@ -337,7 +339,8 @@ CREATE TABLE history (
     volume INTEGER,
     page INTEGER,
     status TEXT NOT NULL
-        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+        CHECK (status = 'reading' OR status = 'completed' OR status = 'plan_to_read'
+               OR status = 'on_hold' OR status = 'dropped' OR status = 're_reading'),
     device TEXT,
     -- When the reader says it was read; it orders nothing.
     read_at INTEGER,

@@ -22,6 +22,13 @@ words! {
     }
 }
 
+impl ReadingStatus {
+    /// Whether whoever stands there has begun to read.
+    pub const fn has_begun(self) -> bool {
+        matches!(self, Self::Reading | Self::Completed | Self::ReReading)
+    }
+}
+
 /// Where one user stands with one series: at most one row for each pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {

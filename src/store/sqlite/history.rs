@@ -37,12 +37,7 @@ pub(super) fn append(
     now: &Progress,
     link: &Link,
 ) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO history (seq, user_id, manga_id, chapter_thousandths, volume, page, status, device, read_at,
-                              recorded_at, previous_seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
+    conn.prepare_cached(APPEND)?.execute(params![
         link.seq,
         now.user_id.as_str(),
         now.manga_id,
@@ -57,6 +52,12 @@ pub(super) fn append(
     ])?;
     Ok(())
 }
+
+/// A row, with every column given.
+const APPEND: &str =
+    "INSERT INTO history (seq, user_id, manga_id, chapter_thousandths, volume, page, status, device, read_at,
+                          recorded_at, previous_seq)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 /// The newest rows before `before`: each chain is wound back to there, then the chains are merged.
 ///
@@ -258,6 +259,21 @@ mod tests {
             let plan = plan(sql);
             assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{plan:?}");
             assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+        }
+    }
+
+    /// Shows that an update makes SQLite build no table in memory, as it does for a list of more than two
+    /// words, in a rule of the schema too: that had cost a third of it.
+    #[test]
+    fn an_update_builds_no_table() {
+        let (_folder, conn) = database();
+        for sql in [super::super::progress::APPLY, APPEND] {
+            let mut statement = conn.prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let nulls = vec![rusqlite::types::Null; statement.parameter_count()];
+            let rows = statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get(1)).unwrap();
+            let steps: Vec<String> = rows.map(Result::unwrap).collect();
+            assert!(steps.iter().any(|step| step == "Insert"), "{steps:?}");
+            assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{steps:?}");
         }
     }
 }
