@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Parser;
-use mangahub::cli::serve::stop_on_signals;
+use mangahub::cli::serve::on_signals;
 use mangahub::handlers::effect::{CloseReason, Effect, Vocabulary};
 use mangahub::proto::http_date::HttpDate;
 use mangahub::proto::http1::{Http1, HttpLimits, Response};
@@ -169,7 +169,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = Box::new(|_, _| Ok(Vec::new())); // no jobs, no threads to run them
     let plan = Plan { listeners, limits, lanes: LaneBounds::SMALL, service: Box::new(|| echo), workers };
     let server = Server::new(plan)?.start()?;
-    stop_on_signals(server.remote())?; // SIGTERM and SIGINT: accept nobody, finish, end
+    on_signals(server.remote(), || {})?; // SIGTERM and SIGINT: accept nobody, finish, end
     for (name, address) in names.iter().zip(server.addresses()) {
         println!("{name} {address}");
     }

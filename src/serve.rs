@@ -14,6 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
+use crate::config::files::SECRET_FILE;
 use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
 use crate::handlers::catalogue::Catalogue;
 use crate::handlers::rate::Rate;
@@ -64,6 +65,14 @@ pub enum ServeError {
         /// What the system said.
         why: io::Error,
     },
+    /// Without these there would be no room for a connection.
+    #[error("RLIMIT_NOFILE is {allowed}, and a start needs {wanted} descriptors: raise it (`ulimit -Hn {wanted}`)")]
+    Descriptors {
+        /// How many the process may open.
+        allowed: usize,
+        /// How many it needs at least.
+        wanted: usize,
+    },
     /// The system refuses threads or polls.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -71,13 +80,14 @@ pub enum ServeError {
 
 /// Starts every service there is.
 pub fn serve(config: Config) -> Result<Running, ServeError> {
+    let descriptors = descriptors(&config)?;
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
-    let connections = connection_bound(config.limits.connections);
+    let connections = connection_bound(config.limits.connections, descriptors);
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -299,24 +309,33 @@ fn bind(config: &Config) -> Result<Bound, ServeError> {
     Ok((listeners, kinds, services))
 }
 
-/// How many connections there may be: as configured, or all that the system's limit on descriptors
-/// allows, less a reserve for the store, the logs and those who are told that there is no room.
-fn connection_bound(configured: usize) -> usize {
+/// How many descriptors this process may open: as many as the system lets it ask for.
+fn descriptors(config: &Config) -> Result<usize, ServeError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // The soft limit is a courtesy to programs that use select; this one doesn't.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let descriptors = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
-    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(16);
-    match configured {
-        0 => most,
-        configured => {
-            if configured > most {
-                tracing::warn!(configured, most, "limits.connections is more than the limit on descriptors allows");
-            }
-            configured.min(most)
-        }
+    let allowed = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
+    // A database connection has its file, its log and, now and then, a journal.
+    let wanted = DESCRIPTORS_MIN + config.listeners().count() + 3 * (store_options(config).readers + 1);
+    if allowed < wanted { Err(ServeError::Descriptors { allowed, wanted }) } else { Ok(allowed) }
+}
+
+/// How many connections there may be: as configured, or all that the system's limit on descriptors
+/// allows, less a reserve for the store, the logs and those who are told that there is no room.
+fn connection_bound(configured: usize, descriptors: usize) -> usize {
+    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(CONNECTIONS_MIN);
+    if configured > most {
+        let wanted = configured + DESCRIPTOR_RESERVE;
+        tracing::warn!(
+            configured,
+            most,
+            allowed = descriptors,
+            wanted,
+            "limits.connections needs a higher RLIMIT_NOFILE"
+        );
     }
+    if configured == 0 { most } else { configured.min(most) }
 }
 
 // ---- the operator's choices, as each part needs them
@@ -465,14 +484,18 @@ const CATALOGUE: &str = include_str!("../data/manga.json");
 /// How many series are read or written at a time.
 const SLICE: usize = 500;
 
-/// The file in the data folder that holds the secret.
-const SECRET_FILE: &str = "secret";
-
 /// As many bytes as the hash that signs tokens has.
 const SECRET_BYTES: usize = 32;
 
 /// Descriptors that connections leave for everything else.
 const DESCRIPTOR_RESERVE: usize = 512;
+
+/// As few connections as make sense: who has so few descriptors has no room for the whole reserve.
+const CONNECTIONS_MIN: usize = 16;
+
+/// What a start takes beside sockets to listen on and the store: [`CONNECTIONS_MIN`], standard streams,
+/// the poll, and some room.
+const DESCRIPTORS_MIN: usize = 48;
 
 /// How long clients should wait before they come back after a shutdown: a restart takes less.
 const RECONNECT_AFTER_MS: u64 = 5000;

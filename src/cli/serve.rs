@@ -11,7 +11,7 @@ use std::{
 };
 
 use comfy_table::{ContentArrangement, Table, presets};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::reactor::start::Remote;
@@ -74,17 +74,21 @@ pub fn write_ports_file(file: &Path, services: &[Service]) -> io::Result<()> {
 }
 
 /// SIGTERM and SIGINT drain the server; a second one ends the process at once, with the status that
-/// a shell expects of a signal.
-pub fn stop_on_signals(remote: Remote) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// a shell expects of a signal. SIGHUP ends nothing: it runs `reload`, each time it comes.
+pub fn on_signals(remote: Remote, mut reload: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let listen = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            tracing::info!("draining; a second signal ends at once");
-            remote.drain();
-        }
-        if let Some(signal) = signals.next() {
-            std::process::exit(128 + signal);
+        let mut draining = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => reload(),
+                signal if draining => std::process::exit(128 + signal),
+                _ => {
+                    draining = true;
+                    tracing::info!("draining; a second signal ends at once");
+                    remote.drain();
+                }
+            }
         }
     };
     thread::Builder::new().name("signals".into()).spawn(listen).map(drop)

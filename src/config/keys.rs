@@ -261,7 +261,8 @@ declare! {
         write_budget_bytes: Bytes<4096, GIB> = 64 * 1024;
         /// Messages of one connection handled in a turn; the rest waits for the next. 32 measured 15 % slower under load.
         calls_per_turn: Count<1, MILLION> = 256;
-        /// New connections accepted in a turn, so that a storm can't stop service. With 64, 3 of 14 storms of 19,000 clients beside a busy disk overflowed the kernel's queue.
+        /// New connections accepted in a turn, so that a storm can't stop service. With 64, 3 of 14 storms of 19,000
+        /// clients beside a busy disk overflowed the kernel's queue.
         accepts_per_turn: Count<1, 65_536> = 1024;
         /// Finished jobs taken up in a turn; the rest waits for the next.
         completions_per_turn: Count<1, MILLION> = 256;
@@ -281,7 +282,8 @@ declare! {
         drain_seconds: Seconds<0, 3600> = 10;
         /// Threads that query the store. Each takes one of store.readers.
         read_workers: Count<1, 64> = 2;
-        /// Threads for password checks and other slow work, at low priority; 0 is one fewer than there are cores, at least one. As many as cores, and a ping waits 4 ms for its turn instead of 0.5.
+        /// Threads for password checks and other slow work, at low priority; 0 is one fewer than there are cores, at
+        /// least one. As many as cores, and a ping waits 4 ms for its turn instead of 0.5.
         slow_workers: Count<0, 64> = 0;
     }
 

@@ -3,11 +3,12 @@
 //! [`mod@keys`] declares every key; everything else here is made from that table, so adding a key is
 //! adding a row. [`kinds`] says how each kind of value is read and shown, `layers` where values
 //! come from: defaults < file < environment < flags. Reading the file is the only side effect;
-//! the environment is handed in. Nothing is re-read while the server runs.
+//! the environment is handed in. [`mod@files`] looks whether what they name is there.
 //!
 //! What must hold: a [`Config`] that [`Config::load`] returned has passed every check, and knows
 //! for each value where it came from. Secrets never leave it by way of `Debug`, an error or a table.
 
+pub mod files;
 pub mod keys;
 pub mod kinds;
 mod layers;

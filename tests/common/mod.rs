@@ -242,6 +242,7 @@ impl Program {
         let process = rustix::process::Pid::from_child(&self.child);
         let signal = match name {
             "TERM" => rustix::process::Signal::TERM,
+            "HUP" => rustix::process::Signal::HUP,
             "INT" => rustix::process::Signal::INT,
             other => panic!("no signal {other}"),
         };

@@ -110,6 +110,28 @@ pub struct ProgressChange {
     pub behind: Behind,
 }
 
+impl ProgressChange {
+    /// A change of nothing, to start from: it makes the row if there is none.
+    pub fn nothing(user_id: UserId, manga_id: MangaId, received_at: UnixMillis) -> Self {
+        Self {
+            user_id,
+            manga_id,
+            chapter: None,
+            status: None,
+            volume: None,
+            page: None,
+            rating: None,
+            private: None,
+            note: None,
+            device: None,
+            read_at: None,
+            received_at,
+            needs: Needs::Nothing,
+            behind: Behind::Store,
+        }
+    }
+}
+
 /// What must be there before a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {

@@ -190,14 +190,12 @@ const FORGOTTEN_MAX: i64 = 100;
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// A database in which everybody has rows everywhere.
     fn database(users: &[&str]) -> (tempfile::TempDir, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)

@@ -163,15 +163,12 @@ const ENTRY: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations, progress};
+    use super::super::{fresh, progress};
     use super::*;
-    use crate::store::model::{Behind, Needs};
 
     /// Two users and three series, with nothing read yet.
     fn database() -> (tempfile::TempDir, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
              INSERT INTO manga (id, slug, title, alternative_titles, status,
@@ -187,22 +184,7 @@ mod tests {
     }
 
     fn update(conn: &Connection, manga_id: MangaId) -> i64 {
-        let change = ProgressChange {
-            user_id: ann(),
-            manga_id,
-            chapter: None,
-            status: None,
-            volume: None,
-            page: None,
-            rating: None,
-            private: None,
-            note: None,
-            device: None,
-            read_at: None,
-            received_at: 0,
-            needs: Needs::Nothing,
-            behind: Behind::Store,
-        };
+        let change = ProgressChange::nothing(ann(), manga_id, 0);
         progress::update(conn, &change).unwrap().seq
     }
 

@@ -195,6 +195,16 @@ const PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
+/// A database of the newest schema with nothing in it, and the folder that it is in.
+#[cfg(test)]
+fn fresh() -> (tempfile::TempDir, Connection) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap();
+    let mut conn = connect(&file, false).unwrap();
+    migrations::run(&mut conn, migrations::LANDED).unwrap();
+    (folder, conn)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
