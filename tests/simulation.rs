@@ -54,6 +54,29 @@ fn joining_waits_for_nothing_else() {
     assert_eq!(desk.lines(reader), ["welcome", "and more", "now"]);
 }
 
+/// A living connection changes its topics in the order in which things happen: what was published
+/// before it entered is not for it, what was published before it left still is.
+#[test]
+fn entering_and_leaving_keep_their_place() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "enter a");
+    desk.send(teller, "tell a 1");
+    desk.send(reader, "tell b unheard;say between;enter b;tell b 2;leave a;tell a unheard");
+    desk.send(teller, "tell a unheard;tell b 3");
+    assert_eq!(desk.lines(reader), ["1", "between", "2", "3"]);
+    desk.shut_until_ms.set(desk.net.mono_ms() + 500);
+    desk.send(teller, "tell b 4");
+    desk.send(reader, "leave b;enter c");
+    desk.send(teller, "tell b unheard;tell c 5");
+    desk.pass(500);
+    assert_eq!(desk.lines(reader), ["4", "5"]);
+    desk.send(reader, "bye");
+    desk.net.half_close(reader);
+    desk.pass(LINGER_MS);
+    assert_eq!(desk.reactor.topics(), 0);
+}
+
 /// While a topic may not be told, its events wait with all behind them, and come in order as soon
 /// as it may, without anything else having to happen.
 #[test]
