@@ -41,6 +41,7 @@ pub mod stats;
 pub mod sync_auth;
 pub mod text;
 pub mod token;
+pub mod webhooks;
 pub mod work;
 
 use std::net::{IpAddr, SocketAddr};
@@ -134,6 +135,8 @@ pub struct State {
     pub counts: monitor::Counts,
     /// Who likes what together.
     pub recommend: recommend::Board,
+    /// What is on its way to webhooks.
+    pub webhooks: webhooks::Board,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -213,6 +216,7 @@ impl State {
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
+            webhooks: webhooks::Board::default(),
             draining: false,
             started_ms,
             random,

@@ -180,6 +180,11 @@ const OWN_ROWS: &[&str] = &[
          SELECT high_id FROM friendships WHERE low_id = ?1 LIMIT ?2)",
     "DELETE FROM friendships WHERE high_id = ?1 AND low_id IN (
          SELECT low_id FROM friendships WHERE high_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_deliveries WHERE id IN (
+         SELECT webhook_deliveries.id FROM webhooks CROSS JOIN webhook_deliveries ON webhook_id = webhooks.id
+         WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_events WHERE id IN (SELECT id FROM webhook_events WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
 ];
 
