@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `webhooks`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -177,6 +177,8 @@ pub struct Settings {
     pub internal_token: Option<String>,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
+    /// About webhooks.
+    pub webhooks: webhooks::Settings,
     /// How long a client should wait before it comes back after a shutdown.
     pub reconnect_after_ms: u64,
     /// The longest line from a client that has authenticated.

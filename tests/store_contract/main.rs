@@ -30,6 +30,7 @@ mod friends;
 mod lists;
 mod recommend;
 mod stats;
+mod webhooks;
 
 contract!(
     users_are_found_again,
