@@ -133,15 +133,16 @@ fn id_of_nobody() -> UserId {
 /// Shows for each audience whose webhooks are told, and that events, scope and role count.
 fn events_reach_whom_they_concern(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
-    let [bob, boss] = ["bob", "boss"].map(|name| fixture.add_user(name));
-    let root = User { role: Role::Admin, ..user("root") };
-    fixture.write(|store| store.create_user(&root)).unwrap();
+    let bob = fixture.add_user("bob");
+    let (root, former) = (user("root"), User { role: Role::User, ..user("former") });
+    assert_eq!(root.role, Role::Admin);
+    fixture.write(|store| store.create_user(&root).and(store.create_user(&former))).unwrap();
     fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
     // Bob reads it, and has no place for it in his library.
     fixture.update(change(&bob, series)).unwrap();
     let by_ann = make(&mut fixture, &ann, EVERY, HookScope::Library);
     let by_bob = make(&mut fixture, &bob, EVERY, HookScope::Library);
-    let no_longer = make(&mut fixture, &boss, EVERY, HookScope::All);
+    let no_longer = make(&mut fixture, &former.id, EVERY, HookScope::All);
     let by_root = make(&mut fixture, &root.id, &[HookEvent::NewChapter], HookScope::All);
     let off = make(&mut fixture, &ann, EVERY, HookScope::Library);
     let (who, change) = (ann.clone(), WebhookChange { active: Some(false), ..WebhookChange::default() });
