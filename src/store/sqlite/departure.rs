@@ -259,7 +259,8 @@ mod tests {
         "INSERT INTO webhooks (user_id, url, events, scope, secret, dead_in_row, missed, created_at, updated_at)
          SELECT ?1, value, '[]', 'library', 'x', 0, 0, 0, 0 FROM json_each('[1, 2]')",
         "INSERT INTO webhook_events (kind, body, user_id, created_at) VALUES ('test', '{}', ?1, 0)",
-        "INSERT OR IGNORE INTO webhook_events (id, kind, body, created_at) VALUES (1000, 'new_manga', '{}', 0)",
+        "INSERT OR IGNORE INTO webhook_events (id, kind, body, created_at)
+         SELECT 1000, 'new_manga', '{}', 0 WHERE ?1 IS NOT NULL",
         "INSERT INTO webhook_deliveries (webhook_id, event_id, state, attempts, created_at)
          SELECT webhooks.id, event.id, 'dead', 1, 0 FROM webhooks, webhook_events AS event
          WHERE webhooks.user_id = ?1 AND (event.user_id = ?1 OR event.id = 1000)",
