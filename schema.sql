@@ -410,3 +410,68 @@ CREATE TABLE goals (
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (user_id, period)
 ) STRICT, WITHOUT ROWID;
+
+-- Addresses that are told over HTTP what happens, by users who want a program of theirs to know.
+CREATE TABLE webhooks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    -- A JSON array of words.
+    events TEXT NOT NULL,
+    -- 'all' counts only as long as the user is an administrator.
+    scope TEXT NOT NULL CHECK (scope IN ('library', 'all')),
+    -- What deliveries are signed with: it can't be a hash, since a signature is made anew each time.
+    secret TEXT NOT NULL,
+    -- Why nothing is sent; NULL while something is.
+    disabled TEXT,
+    -- Deliveries in a row that were given up: too many disable the webhook.
+    dead_in_row INTEGER NOT NULL,
+    -- Events that found no room.
+    missed INTEGER NOT NULL,
+    -- When its oldest pending delivery is due; NULL when there is none, or the webhook is disabled.
+    due_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhooks_by_user ON webhooks (user_id);
+CREATE INDEX webhooks_due ON webhooks (due_at) WHERE due_at IS NOT NULL;
+
+-- What happened, once for all webhooks that are told. Written together with what it tells about.
+CREATE TABLE webhook_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    -- The JSON that is sent.
+    body TEXT NOT NULL,
+    -- Whom it concerns: the readers of this series, this user, or without either everyone.
+    manga_id INTEGER,
+    user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- The last webhook that was looked at; NULL when all were.
+    spread_to INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhook_events_by_user ON webhook_events (user_id);
+CREATE INDEX webhook_events_unspread ON webhook_events (id) WHERE spread_to IS NOT NULL;
+
+-- An event on its way to a webhook. Those of a webhook are sent in the order of their keys, one at a time.
+CREATE TABLE webhook_deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook_id INTEGER NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    event_id INTEGER NOT NULL REFERENCES webhook_events (id) ON DELETE CASCADE,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+    -- Since it was made or replayed.
+    attempts INTEGER NOT NULL,
+    -- NULL when it has ended.
+    next_attempt_at INTEGER,
+    -- What the receiver last answered, if it did.
+    status INTEGER,
+    -- What last went wrong.
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT;
+
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id);
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id);

@@ -21,7 +21,8 @@ use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
 use crate::handlers::token::Keys;
 use crate::handlers::work::Work;
-use crate::handlers::{Settings, State};
+use crate::handlers::{Settings, State, webhooks};
+use crate::outbound::Outbound;
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
 use crate::reactor::net::{ListenOptions, MioListener};
@@ -103,6 +104,8 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
             read: config.limits.read_queue_jobs,
             write: config.limits.write_queue_jobs,
             slow: config.limits.slow_queue_jobs,
+            // A delivery is only sent when a thread is free.
+            outbound: config.webhooks.calls,
         },
         service: Box::new(service),
         workers: workers(open, &config),
@@ -223,9 +226,11 @@ pub fn at_once<T: Send>(
 
 // ---- threads
 
-/// Starts the writer, the readers and the slow workers.
+/// Starts the writer, the readers, the slow workers and those that send webhooks.
 fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
     let (group_max, read_workers) = (config.store.group_jobs, config.server.read_workers);
+    let (calls, allow_private) = (config.webhooks.calls, config.webhooks.allow_private);
+    let timeout = Duration::from_millis(config.webhooks.timeout_ms);
     Box::new(move |queues, door| {
         let OpenStore { writer, readers } = open;
         let mut writer = LastCheckpoint(writer);
@@ -244,6 +249,14 @@ fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
             let options = WorkerOptions { name, nice: 10 };
             let read = move |job: &mut Work| run_reader(job, &mut *reader);
             threads.push(pool::worker(options, queue.clone(), door.clone(), read)?);
+        }
+        for _ in 0..calls {
+            let mut courier = Outbound::new(timeout, allow_private);
+            let options = WorkerOptions { name: "outbound", nice: 10 };
+            let carry = move |job: &mut Work| job.carry(&mut courier);
+            // Not among those that the end waits for: a delivery that nobody hears of any more is made
+            // again after the next start.
+            pool::worker(options, queues.outbound.clone(), door.clone(), carry)?;
         }
         Ok(threads)
     })
@@ -369,6 +382,7 @@ pub fn settings(config: &Config) -> Settings {
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
+        webhooks: webhook_settings(config),
         reconnect_after_ms: RECONNECT_AFTER_MS,
         anonymous_chat: anonymous_listeners(config),
         ws_timeouts_ms: (ms(config.websocket.ping_seconds * 1000), ms(config.websocket.pong_seconds * 1000)),
@@ -388,6 +402,20 @@ pub fn settings(config: &Config) -> Settings {
             ConflictRule::Furthest => Behind::KeepPlace,
             ConflictRule::Ask => Behind::Refuse,
         },
+    }
+}
+
+fn webhook_settings(config: &Config) -> webhooks::Settings {
+    let hooks = &config.webhooks;
+    webhooks::Settings {
+        allow_private: hooks.allow_private,
+        per_user: hooks.per_user as u32,
+        // A user whose receivers are slow leaves room for others.
+        calls: (hooks.calls, (hooks.calls / 4).max(1)),
+        backoff_ms: hooks.backoff_ms,
+        attempts: hooks.attempts,
+        disable_after: hooks.disable_after,
+        keep_ms: i64::from(hooks.keep_days) * 86_400_000,
     }
 }
 

@@ -288,6 +288,26 @@ declare! {
         interval_minutes: Count<0, 10_080> = 60;
     }
 
+    /// Webhooks: users' own programs, told over HTTP what happens.
+    [webhooks] Webhooks {
+        /// Whether they may point to this machine and its networks. Off, so that nobody reaches what only the server can.
+        allow_private: Flag = false;
+        /// Webhooks of one user; beyond it a new one is refused with 409.
+        per_user: Count<0, 1000> = 20;
+        /// Deliveries on their way at a time, each on a thread of its own; a quarter of them for one user. The rest waits.
+        calls: Count<1, 64> = 8;
+        /// A receiver must have answered after this long, name and connection included; then it has failed.
+        timeout_ms: Millis<10, 60_000> = 10_000;
+        /// The pause after a first failure. Each further one is twice as long, a quarter more or less by chance.
+        backoff_ms: Millis<1, HOUR_MS> = 20_000;
+        /// Attempts after which a delivery is given up and kept as a dead letter. 13 take almost a day.
+        attempts: Rate<1, 100> = 13;
+        /// Deliveries in a row that were given up, after which a webhook is disabled until its owner says otherwise.
+        disable_after: Rate<1, 1000> = 10;
+        /// Deliveries are forgotten after this long, whatever became of them, and beyond the last 500 of a webhook.
+        keep_days: Rate<1, 3650> = 30;
+    }
+
     /// The process.
     [server] Server {
         /// Where the database, the signing secret and all else is kept (folder 0700, files 0600). Made on first start.

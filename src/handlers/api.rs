@@ -16,7 +16,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
+use super::{friends, goals, lists, manga, opinions, progress, refresh, stats, webhooks};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
@@ -113,6 +113,8 @@ pub enum Reply {
     Stats(stats::Reply),
     /// About goals.
     Goals(goals::Reply),
+    /// About webhooks.
+    Webhooks(webhooks::Reply),
     /// What to read next.
     Recommendations(Vec<Recommendation>),
     /// A session has begun.

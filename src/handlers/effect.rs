@@ -64,6 +64,8 @@ pub enum Lane {
     Write,
     /// Work that takes long by nature: password hashes, large bodies.
     Slow,
+    /// Requests to other people's servers, which take as long as those like.
+    Outbound,
 }
 
 macro_rules! reasons {

@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `webhooks`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -42,6 +42,7 @@ pub mod stats;
 pub mod sync_auth;
 pub mod text;
 pub mod token;
+pub mod webhooks;
 pub mod work;
 
 use std::net::{IpAddr, SocketAddr};
@@ -135,6 +136,8 @@ pub struct State {
     pub counts: monitor::Counts,
     /// Who likes what together.
     pub recommend: recommend::Board,
+    /// What is on its way to webhooks.
+    pub webhooks: webhooks::Board,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -175,6 +178,8 @@ pub struct Settings {
     pub internal_token: Option<String>,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
+    /// About webhooks.
+    pub webhooks: webhooks::Settings,
     /// How long a client should wait before it comes back after a shutdown.
     pub reconnect_after_ms: u64,
     /// The longest line from a client that has authenticated.
@@ -220,6 +225,7 @@ impl State {
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
+            webhooks: webhooks::Board::default(),
             draining: false,
             started_ms,
             random,

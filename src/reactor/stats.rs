@@ -112,7 +112,7 @@ pub struct View<'a> {
     /// How many topics have members.
     pub topics: usize,
     /// Jobs waiting in each lane.
-    pub lanes: [(&'static str, usize); 3],
+    pub lanes: [(&'static str, usize); 4],
     /// Events waiting to be published.
     pub events_waiting: usize,
     /// Bytes held in receive and send buffers.

@@ -76,7 +76,7 @@ impl World {
             ..ReactorLimits::default()
         };
         let (door, inbox) = inbox(net.bell());
-        let (lanes, queues) = lanes(LaneBounds { read: 4096, write: 4096, slow: 64 });
+        let (lanes, queues) = lanes(LaneBounds { read: 4096, write: 4096, slow: 64, outbound: 64 });
         let listeners = (0..3).map(|_| Listener::new(net.listen(), false)).collect();
         let reactor = Reactor::new(net.clone(), service, limits.clone(), listeners, inbox, lanes).expect("a loop");
         let (clients, written, ran) = (Vec::new(), Vec::new(), Vec::new());
@@ -275,6 +275,15 @@ fn settings() -> Settings {
         v2_idle_ms: 300_000,
         http_timeouts_ms: (300_000, 200_000, 200_000),
         recommend_interval_ms: 60_000,
+        webhooks: mangahub::handlers::webhooks::Settings {
+            allow_private: false,
+            per_user: 1,
+            calls: (1, 1),
+            backoff_ms: 1000,
+            attempts: 1,
+            disable_after: 1,
+            keep_ms: 1000,
+        },
         v2_coalesce: false,
         behind: Behind::Store,
     }

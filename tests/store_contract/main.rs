@@ -32,3 +32,4 @@ mod recommend;
 mod series;
 mod stats;
 mod users;
+mod webhooks;

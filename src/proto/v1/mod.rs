@@ -17,6 +17,7 @@ mod recommend;
 mod sections;
 pub mod show;
 mod stats;
+mod webhooks;
 
 use read::{
     named, read_add, read_all, read_change_password, read_delete_account, read_edit, read_history, read_list,
@@ -70,5 +71,6 @@ pub fn routes() -> Vec<Route> {
     routes.extend(stats::routes());
     routes.extend(goals::routes());
     routes.extend(recommend::routes());
+    routes.extend(webhooks::routes());
     routes
 }

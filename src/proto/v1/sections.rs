@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::goals::goal;
 use super::lists::{head, item};
 use super::show::{history_entry, progress_row};
+use super::webhooks::webhook;
 use crate::handlers::export::{Names, Part, Section, Shelf};
 use crate::proto::time::rfc3339;
 use crate::store::StoreError;
@@ -24,6 +25,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "friends", read: friends },
     Section { name: "lists", read: lists },
     Section { name: "goals", read: own_goals },
+    Section { name: "webhooks", read: webhooks },
 ];
 
 fn progress(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
@@ -128,6 +130,14 @@ fn own_goals(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Pa
     let mut rows = shelf.store.goals(shelf.user)?;
     rows.retain(|goal| place(goal) > after.unwrap_or(0));
     Ok(Part::new(rows, limit, place, goal))
+}
+
+/// Without their secrets, and without what was sent to them.
+fn webhooks(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let mut rows = shelf.store.webhooks(shelf.user)?;
+    rows.retain(|hook| hook.id > after.unwrap_or(0));
+    rows.truncate(limit as usize);
+    Ok(Part::new(rows, limit, |hook| hook.id, webhook))
 }
 
 fn list_with_items(list: &List, items: &[ListItem], names: &Names) -> Value {

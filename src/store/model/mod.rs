@@ -38,6 +38,7 @@ mod refresh;
 mod stats;
 mod text;
 mod user;
+mod webhooks;
 
 pub use chapter::Chapter;
 pub use friends::*;
@@ -50,6 +51,7 @@ pub use refresh::*;
 pub use stats::*;
 pub use text::{fold, fold_case, slugify};
 pub use user::*;
+pub use webhooks::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.
 pub type UnixMillis = i64;

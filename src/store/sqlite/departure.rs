@@ -180,6 +180,11 @@ const OWN_ROWS: &[&str] = &[
          SELECT high_id FROM friendships WHERE low_id = ?1 LIMIT ?2)",
     "DELETE FROM friendships WHERE high_id = ?1 AND low_id IN (
          SELECT low_id FROM friendships WHERE high_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_deliveries WHERE id IN (
+         SELECT webhook_deliveries.id FROM webhooks CROSS JOIN webhook_deliveries ON webhook_id = webhooks.id
+         WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_events WHERE id IN (SELECT id FROM webhook_events WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
 ];
 
@@ -209,6 +214,9 @@ mod tests {
                 [user],
             )
             .unwrap();
+            for sql in WEBHOOKS {
+                conn.execute(sql, [user]).unwrap();
+            }
             conn.execute("INSERT INTO goals SELECT ?1, value, 5, 0, 0 FROM json_each('[\"day\", \"week\"]')", [user])
                 .unwrap();
             for manga in [1, 2] {
@@ -242,6 +250,18 @@ mod tests {
          VALUES (?1, ?2, '', 'public', 0, 0)",
         "INSERT INTO list_items SELECT lists.id, manga.id, manga.id, NULL, 0 FROM lists, manga
          WHERE user_id = ?1 AND name = ?2",
+    ];
+
+    /// Two webhooks of the user ?1, a test of theirs and something for everyone, on its way to both.
+    const WEBHOOKS: [&str; 4] = [
+        "INSERT INTO webhooks (user_id, url, events, scope, secret, dead_in_row, missed, created_at, updated_at)
+         SELECT ?1, value, '[]', 'library', 'x', 0, 0, 0, 0 FROM json_each('[1, 2]')",
+        "INSERT INTO webhook_events (kind, body, user_id, created_at) VALUES ('test', '{}', ?1, 0)",
+        "INSERT OR IGNORE INTO webhook_events (id, kind, body, created_at)
+         SELECT 1000, 'new_manga', '{}', 0 WHERE ?1 IS NOT NULL",
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, state, attempts, created_at)
+         SELECT webhooks.id, event.id, 'dead', 1, 0 FROM webhooks, webhook_events AS event
+         WHERE webhooks.user_id = ?1 AND (event.user_id = ?1 OR event.id = 1000)",
     ];
 
     /// Three rows of history, each pointing to the one before; the newest.
@@ -326,6 +346,8 @@ mod tests {
                 ("review_votes.user_id", 2),
                 ("reviews.user_id", 2),
                 ("users.id", 1),
+                ("webhook_events.user_id", 1),
+                ("webhooks.user_id", 2),
             ]);
             assert_eq!(rows(&conn, "bob"), kept, "{rows_max}");
             let sums = |sql: &str| -> Vec<i64> {
@@ -335,6 +357,7 @@ mod tests {
             assert_eq!(sums("SELECT readers + rating_count + rating_sum FROM manga"), [14, 14]);
             assert_eq!(sums("SELECT helpful FROM reviews"), [1; 4]);
             assert_eq!(sums("SELECT count(*) FROM list_items"), [8]);
+            assert_eq!(sums("SELECT count(*) FROM webhook_deliveries"), [8]);
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod activity;
 mod curation;
+mod deliveries;
 mod departure;
 mod error;
 mod file;
@@ -26,6 +27,7 @@ mod refresh;
 mod search;
 mod stats;
 mod users;
+mod webhooks;
 mod writer;
 
 use std::fs::{DirBuilder, OpenOptions};

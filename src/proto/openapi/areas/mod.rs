@@ -9,6 +9,7 @@ pub mod progress;
 pub mod server;
 pub mod social;
 pub mod statistics;
+pub mod webhooks;
 
 use super::describe::Area;
 
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Area> {
         opinions::area(),
         social::area(),
         statistics::area(),
+        webhooks::area(),
         server::area(),
     ]
 }
