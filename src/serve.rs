@@ -88,6 +88,7 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     };
     let plan = Plan {
         listeners,
+        datagrams: Vec::new(),
         limits: limits(&config, connections),
         lanes: LaneBounds {
             read: config.limits.read_queue_jobs,

@@ -18,7 +18,6 @@ use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
-use crate::handlers::key::Audience;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Ctx, State, monitor};
@@ -343,11 +342,6 @@ impl Service for MangaHub {
     fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
         let service = if kind == 1 { ServiceKind::SyncV2 } else { ServiceKind::SyncV1 };
         sync::write_event(event, service, out);
-    }
-
-    fn deliver(&mut self, to: Audience, _: &Event) {
-        // Leases and streams come with their protocols; until then nobody can be one.
-        debug_assert!(matches!(to, Audience::Conn(_)), "nobody of this kind can have joined: {to:?}");
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {

@@ -53,6 +53,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let run = self.tellings.iter().take_while(same).count();
             self.publish_run(run);
             self.tellings.drain(..run);
+            self.post_all();
         }
         for key in self.untold.drain(..) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
@@ -74,17 +75,15 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, tellings, dirty, doomed, held, stats, out, limits, .. } = self;
+        let Self { service, conns, hub, tellings, dirty, doomed, held, stats, out, limits, post, now, .. } = self;
         let Some(Telling::Event(topic, _)) = tellings.front() else { return };
         let events = || tellings.iter().take(run).filter_map(event_of);
         stats.events += run as u64;
+        let mut elsewhere = false;
         for member in hub.members(topic) {
-            let key = match member.audience() {
-                Audience::Conn(key) => key,
-                elsewhere => {
-                    events().for_each(|event| service.deliver(elsewhere, event));
-                    continue;
-                }
+            let Audience::Conn(key) = member.audience() else {
+                elsewhere = true;
+                continue;
             };
             let Some(conn) = conns.get_mut(key).filter(|conn| conn.hears()) else { continue };
             let kind = service.kind(&conn.session);
@@ -101,6 +100,16 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 doomed.push(key);
             } else {
                 mark_dirty(dirty, conn);
+            }
+        }
+        if elsewhere {
+            let elsewhere = |audience: &Audience| !matches!(audience, Audience::Conn(_));
+            let members = || hub.members(topic).iter().map(|member| member.audience()).filter(elsewhere);
+            for event in events() {
+                let deliver = || service.deliver(&mut members(), event, *now, post);
+                if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
+                    stats.panics += 1;
+                }
             }
         }
     }
