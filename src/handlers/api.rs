@@ -19,8 +19,8 @@ use super::work::Work;
 use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
-    Window,
+    Chapter, HistoryEntry, Manga, MangaId, Notification, Page, Progress, Protocols, Publication, ReadingStatus, Role,
+    UnixMillis, User, UserId, Window,
 };
 
 /// The product's nouns for the reactor.
@@ -197,6 +197,8 @@ pub struct Packed {
 pub enum Event {
     /// Somebody read on.
     Progress(Box<ProgressEvent>),
+    /// Something about the catalogue that readers want to know, and the ways by which these do.
+    Notification(Arc<Notification>, Protocols),
 }
 
 /// A reader's progress, as others hear of it.
@@ -279,6 +281,12 @@ pub enum Topic {
     Everyone,
     /// One user's connections.
     Member(MemberId),
+    /// Those whom nobody vouches for: they hear what is public, as it happens, whoever it is for.
+    Announced,
+    /// Users who asked for notifications: they hear what is for everyone.
+    News,
+    /// Where one user asked for notifications: they hear what is for this user.
+    Notices(MemberId),
 }
 
 /// A question about the server itself.

@@ -29,6 +29,7 @@ pub mod lists;
 pub mod manga;
 pub mod monitor;
 pub mod neighbours;
+pub mod notices;
 pub mod opinions;
 pub mod password;
 pub mod progress;
@@ -134,6 +135,8 @@ pub struct State {
     pub counts: monitor::Counts,
     /// Who likes what together.
     pub recommend: recommend::Board,
+    /// Notifications on their way to those who listen.
+    pub notices: notices::Board,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -213,6 +216,7 @@ impl State {
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
+            notices: notices::Board::default(),
             draining: false,
             started_ms,
             random,

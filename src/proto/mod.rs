@@ -10,6 +10,7 @@ pub mod http_date;
 pub mod internal;
 pub mod json;
 pub mod line_json;
+pub mod notices;
 pub mod openapi;
 pub mod routes;
 pub mod sync;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::json::{Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
-use super::{v1, v2};
+use super::{notices, v1, v2};
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::monitor;
@@ -22,7 +22,7 @@ use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
 use crate::handlers::text;
-use crate::store::model::{Chapter, UnixMillis, Window};
+use crate::store::model::{Chapter, Protocol, UnixMillis, Window};
 
 /// The routes of both dialects.
 pub fn routes() -> Vec<Route> {
@@ -262,7 +262,20 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 
 /// Puts an event on a line.
 pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
-    let Event::Progress(event) = event;
+    match event {
+        Event::Progress(event) => write_progress(event, service, out),
+        Event::Notification(notification, protocols) if protocols.has(Protocol::Tcp) => {
+            match service {
+                ServiceKind::SyncV2 => notices::write_sync_v2(notification, out),
+                _ => notices::write_v1(notification, out),
+            }
+            out.push(b'\n');
+        }
+        Event::Notification(..) => {}
+    }
+}
+
+fn write_progress(event: &ProgressEvent, service: ServiceKind, out: &mut Vec<u8>) {
     let at = rfc3339(event.at);
     let (key, slug, title) = match &event.series {
         SeriesName::Known(series) => (series.id, series.slug.as_str(), series.title.as_str()),
