@@ -93,27 +93,106 @@ words! {
     }
 }
 
-/// A set of ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Protocols(u8);
+/// A set of an enum's variants.
+macro_rules! sets {
+    ($(#[$doc:meta])* $Set:ident of $Of:ident = $all:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $Set(u8);
 
-impl Protocols {
-    /// Every way.
-    pub const ALL: Protocols = Protocols(0b1111);
+        impl $Set {
+            /// All of them.
+            pub const ALL: $Set = $Set($all);
 
-    /// Whether a way is among them.
-    pub const fn has(self, protocol: Protocol) -> bool {
-        self.0 & (1 << protocol as u8) != 0
-    }
+            /// Whether it is among them.
+            pub const fn has(self, one: $Of) -> bool {
+                self.0 & (1 << one as u8) != 0
+            }
 
-    /// The same, with or without a way.
-    #[must_use]
-    pub const fn with(self, protocol: Protocol, wanted: bool) -> Self {
-        match wanted {
-            true => Self(self.0 | 1 << protocol as u8),
-            false => Self(self.0 & !(1 << protocol as u8)),
+            /// The same, with or without it.
+            #[must_use]
+            pub const fn with(self, one: $Of, wanted: bool) -> Self {
+                match wanted {
+                    true => Self(self.0 | 1 << one as u8),
+                    false => Self(self.0 & !(1 << one as u8)),
+                }
+            }
         }
+    };
+}
+
+sets! {
+    /// A set of ways.
+    Protocols of Protocol = 0b1111
+}
+
+sets! {
+    /// A set of kinds.
+    Kinds of NoticeKind = 0b1_1111
+}
+
+/// The kinds that a user may not want to hear of, with the names of these wishes.
+pub const WISHES: [(NoticeKind, &str); 3] = [
+    (NoticeKind::NewManga, "new_manga"),
+    (NoticeKind::NewChapter, "new_chapter"),
+    (NoticeKind::MangaUpdate, "manga_update"),
+];
+
+/// What a user wants to hear, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Which kinds.
+    pub kinds: Kinds,
+    /// By which ways.
+    pub protocols: Protocols,
+}
+
+/// Some wishes that change; the others stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// Whether to hear of a kind.
+    pub kinds: Vec<(NoticeKind, bool)>,
+    /// Whether to hear by a way.
+    pub protocols: Vec<(Protocol, bool)>,
+}
+
+impl NoticeSettings {
+    /// Everything, in every way.
+    pub const ALL: NoticeSettings = NoticeSettings { kinds: Kinds::ALL, protocols: Protocols::ALL };
+
+    /// The same after a change.
+    #[must_use]
+    pub fn changed(mut self, change: &SettingsChange) -> Self {
+        for (kind, wanted) in &change.kinds {
+            self.kinds = self.kinds.with(*kind, *wanted);
+        }
+        for (protocol, wanted) in &change.protocols {
+            self.protocols = self.protocols.with(*protocol, *wanted);
+        }
+        self
     }
+}
+
+/// Which of a user's notifications are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxQuery {
+    /// Only what is not read yet.
+    pub unread: bool,
+    /// Only what was stored before this one.
+    pub before: Option<NoticeId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Notifications as a user finds them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inbox {
+    /// A part of them, the latest first, each with whether it is read.
+    pub items: Vec<(Notification, bool)>,
+    /// Whether more follow.
+    pub more: bool,
+    /// How many are unread in all.
+    pub unread: u64,
 }
 
 #[cfg(test)]
