@@ -14,8 +14,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
-use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
+use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous, Udp};
 use crate::handlers::catalogue::Catalogue;
+use crate::handlers::leases::{self, Dialect};
 use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
 use crate::handlers::token::Keys;
@@ -23,6 +24,7 @@ use crate::handlers::work::Work;
 use crate::handlers::{Settings, State};
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
+use crate::reactor::datagrams::MioDatagrams;
 use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
@@ -73,6 +75,7 @@ pub enum ServeError {
 pub fn serve(config: Config) -> Result<Running, ServeError> {
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
+    let (datagrams, dialects, datagram_services) = bind_datagrams(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
@@ -84,11 +87,11 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let service = move || {
         let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
         state.revocations.merge(valid_from);
-        MangaHub::new(state, kinds, http_limits)
+        MangaHub::new(state, kinds, http_limits).with_datagrams(dialects)
     };
     let plan = Plan {
         listeners,
-        datagrams: Vec::new(),
+        datagrams,
         limits: limits(&config, connections),
         lanes: LaneBounds {
             read: config.limits.read_queue_jobs,
@@ -100,7 +103,11 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     };
     let server = Server::new(plan)?;
     let addresses = server.addresses().to_vec();
-    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let datagram_addresses = server.datagram_addresses().to_vec();
+    let mut services: Vec<_> = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let internal = services.pop();
+    services.extend(datagram_services.into_iter().map(|(name, range)| (name, datagram_addresses[range].to_vec())));
+    services.extend(internal);
     Ok(Running { handle: server.start()?, services })
 }
 
@@ -300,6 +307,25 @@ fn bind(config: &Config) -> Result<Bound, ServeError> {
     Ok((listeners, kinds, services))
 }
 
+/// The sockets of datagrams with what is spoken on each, and which of them belong to each service.
+type BoundDatagrams = (Vec<MioDatagrams>, Vec<Dialect>, Vec<(&'static str, std::ops::Range<usize>)>);
+
+fn bind_datagrams(config: &Config) -> Result<BoundDatagrams, ServeError> {
+    let plans: [(&'static str, Dialect, &'static str, &[SocketAddr]); 2] =
+        [("udp_v1", Dialect::V1, "udp.v1", &config.udp.v1), ("udp_v2", Dialect::V2, "udp.v2", &config.udp.v2)];
+    let (mut sockets, mut dialects, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for (service, dialect, key, addresses) in plans {
+        let first = sockets.len();
+        for address in addresses {
+            let failed = |why| ServeError::Listen { service, key, address: *address, why };
+            sockets.push(MioDatagrams::bind(*address).map_err(failed)?);
+            dialects.push(dialect);
+        }
+        services.push((service, first..sockets.len()));
+    }
+    Ok((sockets, dialects, services))
+}
+
 /// How many connections there may be: as configured, or all that the system's limit on descriptors
 /// allows, less a reserve for the store, the logs and those who are told that there is no room.
 fn connection_bound(configured: usize) -> usize {
@@ -356,11 +382,27 @@ pub fn settings(config: &Config) -> Settings {
             ms(config.http.body_timeout_ms),
         ),
         v2_coalesce: config.tcp.v2_coalesce,
+        leases: lease_wishes(&config.udp),
         behind: match config.sync.conflict {
             ConflictRule::LastWriteWins => Behind::Store,
             ConflictRule::Furthest => Behind::KeepPlace,
             ConflictRule::Ask => Behind::Refuse,
         },
+    }
+}
+
+/// What the operator wants of leases.
+fn lease_wishes(udp: &Udp) -> leases::Wishes {
+    leases::Wishes {
+        bounds: leases::Bounds {
+            lease_ms: udp.lease_seconds * 1000,
+            silent_lease_ms: udp.silent_lease_seconds * 1000,
+            leases_max: udp.leases,
+            leases_per_user: udp.leases_per_user,
+            rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
+        },
+        resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },
+        believe_claims: udp.allow_unverified_replay,
     }
 }
 
@@ -392,6 +434,7 @@ fn limits(config: &Config, connections_max: usize) -> ReactorLimits {
         calls_per_turn: limits.calls_per_turn,
         accepts_per_turn: limits.accepts_per_turn,
         completions_per_turn: limits.completions_per_turn,
+        datagrams_queued: config.udp.queue,
         drain_ms: config.server.drain_seconds * 1000,
         ..ReactorLimits::default()
     }

@@ -2,10 +2,12 @@
 //!
 //! A message is looked up, its access is checked, its call is run, and what the call leaves is
 //! carried out by the loop. Nothing is decided here that a handler or a family's shape could
-//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
+//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`, for
+//! datagrams in `datagram`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
 
 mod answer;
+mod datagram;
 mod http;
 mod inspect;
 mod line;
@@ -17,7 +19,9 @@ use smallvec::SmallVec;
 use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
-use crate::handlers::effect::{CloseReason, Effect, Lane};
+use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane};
+use crate::handlers::key::Audience;
+use crate::handlers::leases::Dialect;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Ctx, State, monitor};
@@ -27,7 +31,7 @@ use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
 use crate::reactor;
-use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
+use crate::reactor::service::{Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
 
@@ -36,6 +40,8 @@ pub struct MangaHub {
     state: State,
     /// What each listener is for, by its index.
     listeners: Vec<ServiceKind>,
+    /// What is spoken on each socket of datagrams, by its index.
+    dialects: Vec<Dialect>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
 }
@@ -59,7 +65,13 @@ impl MangaHub {
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
         // Made now, so that its first reader does not make everybody wait.
         let _ = openapi::document();
-        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
+        let (dialects, http_limits) = (Vec::new(), Arc::new(http_limits));
+        Self { state, listeners, dialects, http_limits, date: HttpDate::default() }
+    }
+
+    /// The same with sockets of datagrams. `dialects` says what is spoken on each one.
+    pub fn with_datagrams(self, dialects: Vec<Dialect>) -> Self {
+        Self { dialects, ..self }
     }
 
     /// The context of a call on behalf of a connection.
@@ -171,6 +183,7 @@ impl Service for MangaHub {
             // A session that began for a connection that had already ended.
             self.state.members.leave(member, io.now.mono_ms);
         }
+        self.post_letters(io);
     }
 
     fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
@@ -247,6 +260,7 @@ impl Service for MangaHub {
 
     fn tick(&mut self, io: &mut Io<'_, Self>) {
         monitor::tick(&mut self.context(Via::NONE, io));
+        self.post_letters(io);
     }
 
     fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
@@ -342,6 +356,21 @@ impl Service for MangaHub {
     fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
         let service = if kind == 1 { ServiceKind::SyncV2 } else { ServiceKind::SyncV1 };
         sync::write_event(event, service, out);
+    }
+
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
+        self.tell_leases(to, event, now, post);
+    }
+
+    fn is_member(&self, member: Audience) -> bool {
+        match member {
+            Audience::Lease(key) => self.state.leases.registry.get(key).is_some(),
+            _ => true,
+        }
+    }
+
+    fn datagram(&mut self, socket: ListenerIndex, bytes: &[u8], io: &mut Io<'_, Self>) {
+        self.hear(socket, bytes, io);
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {

@@ -184,6 +184,32 @@ declare! {
         line_bytes_before_auth: Bytes<1024, MIB> = 8 * 1024;
     }
 
+    /// Notifications by UDP, one JSON object per datagram, in the two dialects of the existing clients.
+    [udp] Udp {
+        /// Where the v1 dialect is served (messages `register`, `ping`). An empty list switches it off.
+        v1: Addresses = loopback(&[9091]);
+        /// Where the v2 dialect is served (messages `SUBSCRIBE`, `PING`). An empty list switches it off.
+        v2: Addresses = loopback(&[8082]);
+        /// How long an address stays registered after its last datagram. Clients ping every 30 seconds.
+        lease_seconds: Seconds<1, 86_400> = 300;
+        /// The same for a v1 client that never pings, on loopback and private addresses: the existing one only listens.
+        silent_lease_seconds: Seconds<1, 31_536_000> = 86_400;
+        /// Registered addresses. When all are taken, one with a token displaces one without; else the newcomer is refused. Each takes about 200 bytes.
+        leases: Count<1, MILLION> = 50_000;
+        /// Addresses of one user with a token; one more displaces the one that was silent for longest.
+        leases_per_user: Count<1, 1000> = 8;
+        /// Datagrams a second that an address may send, twice as many at once; more are ignored. On loopback and private networks each port counts for itself. 0: no limit.
+        datagrams_per_second: Rate = 20;
+        /// Datagrams waiting to be sent, for each listener; beyond it the newest is dropped and counted. Room for one notification to all leases.
+        queue: Count<64, MILLION> = 65_536;
+        /// How long an acknowledgement is waited for before the notification is sent again; each further wait is twice as long.
+        resend_ms: Millis<100, MINUTE_MS> = 1000;
+        /// How often a notification is sent at most while nobody acknowledges it.
+        resend_attempts: Count<1, 16> = 6;
+        /// Believe an address that names a user without a token, and tell it what is stored for that user. Anybody who can send a datagram can then read along: only for isolated networks whose clients can't send tokens.
+        allow_unverified_replay: Flag = false;
+    }
+
     /// Readers' progress, by whichever wire it comes.
     [sync] Sync {
         /// A device sends a chapter behind the stored one: "last_write_wins" stores it, "furthest" keeps the stored place,
@@ -304,5 +330,6 @@ const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 /// Above what one process can have open; the kernel's own limit comes first.
 const MILLION: u64 = 1_000_000;
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;

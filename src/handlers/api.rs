@@ -79,6 +79,13 @@ pub enum Reply {
     Registered(Box<User>, String),
     /// A token for a user.
     LoggedIn(Box<User>, String),
+    /// A token for registering datagram addresses, and its life in seconds.
+    DatagramToken {
+        /// The token.
+        token: String,
+        /// How long it lives.
+        expires_in_s: i64,
+    },
     /// A user's own account.
     Account(Box<User>),
     /// What the second family's logins answer.

@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
+//! `friends`, `lists`, `leases`, `stats`, `recommend`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -24,6 +24,7 @@ pub mod friends;
 pub mod goals;
 pub mod hub;
 pub mod key;
+pub mod leases;
 pub mod library;
 pub mod lists;
 pub mod manga;
@@ -137,6 +138,8 @@ pub struct State {
     pub recommend: recommend::Board,
     /// Notifications on their way to those who listen.
     pub notices: notices::Board,
+    /// Datagram addresses that want to hear of things.
+    pub leases: leases::Leases,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -191,6 +194,8 @@ pub struct Settings {
     pub http_timeouts_ms: (u32, u32, u32),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
+    /// What datagram addresses may do.
+    pub leases: leases::Wishes,
     /// What becomes of a change of progress that is behind what is stored.
     pub behind: Behind,
 }
@@ -217,6 +222,7 @@ impl State {
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
             notices: notices::Board::default(),
+            leases: leases::Leases::default(),
             draining: false,
             started_ms,
             random,
@@ -323,6 +329,7 @@ impl Ctx<'_> {
         if let Some(member) = self.state.members.find(user) {
             self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
         }
+        leases::revoke(user, self);
     }
 
     /// The turn's time in Unix seconds.

@@ -277,20 +277,30 @@ pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
 
 fn write_progress(event: &ProgressEvent, service: ServiceKind, out: &mut Vec<u8>) {
     let at = rfc3339(event.at);
-    let (key, slug, title) = match &event.series {
+    match service {
+        ServiceKind::SyncV2 => write_line("progress_broadcast", &at, progress_v2(event, &at), out),
+        _ => write_line("broadcast", &at, progress_v1(event, &at), out),
+    }
+}
+
+/// Somebody's progress in the first family's words.
+pub(super) fn progress_v1<'a>(event: &'a ProgressEvent, at: &'a str) -> impl Serialize + 'a {
+    let (_, slug, title) = named(event);
+    broadcast(event, PlaceV1 { manga_id: slug, manga_title: title, current_chapter: event.chapter.floor() }, at)
+}
+
+/// Somebody's progress in the second family's words.
+pub(super) fn progress_v2<'a>(event: &'a ProgressEvent, at: &'a str) -> impl Serialize + 'a {
+    let (key, slug, title) = named(event);
+    let chapter = event.chapter.floor();
+    broadcast(event, PlaceV2 { manga_id: key, manga_slug: slug, manga_title: title, chapter }, at)
+}
+
+/// The key, slug and title of an event's series.
+fn named(event: &ProgressEvent) -> (i64, &str, &str) {
+    match &event.series {
         SeriesName::Known(series) => (series.id, series.slug.as_str(), series.title.as_str()),
         SeriesName::Unknown { id, title } => (0, id.as_str(), title.as_str()),
-    };
-    let chapter = event.chapter.floor();
-    match service {
-        ServiceKind::SyncV2 => {
-            let place = PlaceV2 { manga_id: key, manga_slug: slug, manga_title: title, chapter };
-            write_line("progress_broadcast", &at, broadcast(event, place, &at), out);
-        }
-        _ => {
-            let place = PlaceV1 { manga_id: slug, manga_title: title, current_chapter: chapter };
-            write_line("broadcast", &at, broadcast(event, place, &at), out);
-        }
     }
 }
 

