@@ -194,6 +194,8 @@ fn serve(folder: &Path, change: impl FnOnce(&mut Config)) -> Running {
     config.tcp.v1_listen = any();
     config.tcp.v2_listen = any();
     config.internal.listen = any();
+    config.udp.v1 = any();
+    config.udp.v2 = any();
     config.server.data_dir = folder.to_owned();
     config.store.url = format!("sqlite:{}/mangahub.db", folder.display());
     config.auth.bcrypt_cost = 4;
@@ -290,7 +292,7 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Every listener on a port of its own, and the cheapest password hash.
-const FREE_PORTS: [&str; 10] = [
+const FREE_PORTS: [&str; 14] = [
     "--set",
     "http.listen=127.0.0.1:0",
     "--set",
@@ -299,6 +301,10 @@ const FREE_PORTS: [&str; 10] = [
     "tcp.v2_listen=127.0.0.1:0",
     "--set",
     "internal.listen=127.0.0.1:0",
+    "--set",
+    "udp.v1=127.0.0.1:0",
+    "--set",
+    "udp.v2=127.0.0.1:0",
     "--set",
     "auth.bcrypt_cost=4",
 ];
