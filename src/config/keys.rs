@@ -299,6 +299,12 @@ declare! {
         interval_minutes: Count<0, 10_080> = 60;
     }
 
+    /// Notifications: what readers are told about the catalogue.
+    [notifications] Notifications {
+        /// Days that a notification is kept, so that whoever was away finds it. 0: for ever, and the table grows.
+        keep_days: Rate<0, 3650> = 90;
+    }
+
     /// The process.
     [server] Server {
         /// Where the database, the signing secret and all else is kept (folder 0700, files 0600). Made on first start.

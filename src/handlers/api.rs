@@ -16,7 +16,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
+use super::{friends, goals, lists, manga, notices, opinions, progress, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Notification, Page, Progress, Protocols, Publication, ReadingStatus, Role,
@@ -120,6 +120,8 @@ pub enum Reply {
     Stats(stats::Reply),
     /// About goals.
     Goals(goals::Reply),
+    /// About notifications.
+    Notices(notices::Reply),
     /// What to read next.
     Recommendations(Vec<Recommendation>),
     /// A session has begun.

@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `leases`, `stats`, `recommend`, `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `notices`, `leases`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -178,6 +178,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// How long notifications are kept, in milliseconds; 0 for ever.
+    pub notices_keep_ms: i64,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
     /// How long a client should wait before it comes back after a shutdown.

@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod routes;
 pub mod sync;
 pub mod time;
+mod triggers;
 pub mod v1;
 pub mod v2;
 

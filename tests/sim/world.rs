@@ -283,6 +283,7 @@ fn settings() -> Settings {
         auth_timeout_ms: (300_000, 300_000),
         v2_idle_ms: 300_000,
         http_timeouts_ms: (300_000, 200_000, 200_000),
+        notices_keep_ms: 86_400_000,
         recommend_interval_ms: 60_000,
         leases: leases::Wishes {
             bounds: leases::Bounds {

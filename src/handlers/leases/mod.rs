@@ -118,7 +118,8 @@ impl Leases {
         resend: Resend,
         now_ms: u64,
     ) -> Option<Place> {
-        let lease = self.registry.get_mut(key)?;
+        let lease = self.registry.get_mut(key).filter(|lease| lease.last < notification.id)?;
+        lease.last = notification.id;
         let place = lease.place;
         if let Some(outbox) = &mut lease.outbox {
             outbox.push(notification.clone());
@@ -375,10 +376,13 @@ fn ask(key: LeaseKey, user: UserId, ctx: &mut Ctx<'_>) {
         move |store| store.undelivered_notices(&user, PAGE),
         move |missed, _, ctx| {
             let (resend, now_ms) = (ctx.state.settings.leases.resend, ctx.now.mono_ms);
-            let lease = ctx.state.leases.registry.get_mut(key);
-            if let Some(outbox) = lease.and_then(|lease| lease.outbox.as_mut()) {
-                let full = missed.as_ref().is_ok_and(|missed| missed.len() >= PAGE as usize);
-                outbox.found(missed.ok().map(|missed| missed.into_iter().map(Arc::new).collect()), full);
+            let missed: Option<Vec<_>> = missed.ok().map(|missed| missed.into_iter().map(Arc::new).collect());
+            let full = missed.as_ref().is_some_and(|missed| missed.len() >= PAGE as usize);
+            if let Some(lease) = ctx.state.leases.registry.get_mut(key)
+                && let Some(outbox) = &mut lease.outbox
+            {
+                lease.last = missed.iter().flatten().map(|missed| missed.id).fold(lease.last, i64::max);
+                outbox.found(missed, full);
             }
             ctx.state.leases.step(key, resend, now_ms);
             Ok(())

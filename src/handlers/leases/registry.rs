@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use crate::handlers::key::{ConnKey, LeaseKey};
 use crate::handlers::rate::{Buckets, Rate};
 use crate::handlers::session::MemberId;
-use crate::store::model::UserId;
+use crate::store::model::{NoticeId, UserId};
 
 /// The words of a socket's clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +71,9 @@ pub struct Lease {
     pub holder: Option<Box<Holder>>,
     /// What waits to be sent or acknowledged. Most leases hear at once, and need none.
     pub outbox: Option<Box<Outbox>>,
+    /// The last notification that came its way. Keys grow, so an older one has been looked up before it
+    /// was told.
+    pub last: NoticeId,
     generation: u32,
     expires_ms: u64,
     /// It has pinged since it registered: it gets what it is sent.
@@ -147,7 +150,7 @@ impl Registry {
         let (generation, user) = (self.generation, holder.as_ref().map(|holder| holder.user.clone()));
         let bytes = (bytes as u64, 0);
         let holder = holder.map(Box::new);
-        let mut lease = Lease { place, holder, outbox: None, generation, expires_ms: 0, pinged: false, bytes };
+        let mut lease = Lease { place, holder, outbox: None, last: 0, generation, expires_ms: 0, pinged: false, bytes };
         lease.renew(bounds, now_ms);
         let index = self.slots.insert(lease) as u32;
         let before = self.by_place.insert(place, index);

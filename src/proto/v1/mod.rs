@@ -11,6 +11,7 @@ pub mod export;
 mod friends;
 mod goals;
 mod lists;
+pub(super) mod notices;
 mod opinions;
 pub mod read;
 mod recommend;
@@ -71,5 +72,6 @@ pub fn routes() -> Vec<Route> {
     routes.extend(stats::routes());
     routes.extend(goals::routes());
     routes.extend(recommend::routes());
+    routes.extend(notices::routes());
     routes
 }

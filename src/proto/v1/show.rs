@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{catalogue, export, friends, goals, lists, opinions, recommend, stats};
+use super::{catalogue, export, friends, goals, lists, notices, opinions, recommend, stats};
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
@@ -68,6 +68,7 @@ fn show(reply: Reply) -> Response {
         Reply::Lists(reply) => lists::show(reply),
         Reply::Stats(reply) => stats::show(reply),
         Reply::Goals(reply) => goals::show(reply),
+        Reply::Notices(reply) => notices::show(reply),
         Reply::Recommendations(recommendations) => recommend::show(&recommendations),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),

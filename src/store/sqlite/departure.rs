@@ -181,6 +181,11 @@ const OWN_ROWS: &[&str] = &[
     "DELETE FROM friendships WHERE high_id = ?1 AND low_id IN (
          SELECT low_id FROM friendships WHERE high_id = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_mutes WHERE user_id = ?1 AND manga_id IN (
+         SELECT manga_id FROM notification_mutes WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_reads WHERE user_id = ?1 AND notification_id IN (
+         SELECT notification_id FROM notification_reads WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE user_id = ?1 LIMIT ?2)",
 ];
 
 /// How many of those who were deleted long ago are forgotten with each who is deleted: they get fewer.
