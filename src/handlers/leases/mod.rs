@@ -355,18 +355,13 @@ fn ask_all(ctx: &mut Ctx<'_>) {
     for key in std::mem::take(&mut ctx.state.leases.asks) {
         let Some(lease) = ctx.state.leases.registry.get(key) else { continue };
         let Some(user) = lease.holder.as_ref().map(|holder| holder.user.clone()) else { continue };
-        match ctx.state.leases.delivered.remove(&user) {
-            None => ask(key, user, ctx),
-            // First it must be known what is no longer missed.
-            Some(up_to) => {
-                let delivered = [(user.clone(), up_to)];
-                let work = move |store: &mut dyn Store| store_delivered(store, &delivered);
-                ctx.run(Lane::Write, work, move |_, _, ctx| {
-                    ask(key, user, ctx);
-                    Ok(())
-                });
-            }
-        }
+        // First it must be stored what is no longer missed, by this job or by one before it in the lane.
+        let delivered: Vec<_> = ctx.state.leases.delivered.remove_entry(&user).into_iter().collect();
+        let work = move |store: &mut dyn Store| store_delivered(store, &delivered);
+        ctx.run(Lane::Write, work, move |_, _, ctx| {
+            ask(key, user, ctx);
+            Ok(())
+        });
     }
 }
 
