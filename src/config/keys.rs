@@ -194,19 +194,21 @@ declare! {
         lease_seconds: Seconds<1, 86_400> = 300;
         /// The same for a v1 client that never pings, on loopback and private addresses: the existing one only listens.
         silent_lease_seconds: Seconds<1, 31_536_000> = 86_400;
-        /// Registered addresses. When all are taken, one with a token displaces one without; else the newcomer is refused. Each takes about 200 bytes.
+        /// Registered addresses, some 200 bytes each. When all are taken, one with a token displaces one without, or is refused.
         leases: Count<1, MILLION> = 50_000;
         /// Addresses of one user with a token; one more displaces the one that was silent for longest.
         leases_per_user: Count<1, 1000> = 8;
-        /// Datagrams a second that an address may send, twice as many at once; more are ignored. On loopback and private networks each port counts for itself. 0: no limit.
+        /// Datagrams a second that an address may send, twice as many at once; more are ignored. 0: no limit.
+        /// On loopback and private networks each port counts for itself.
         datagrams_per_second: Rate = 20;
-        /// Datagrams waiting to be sent, for each listener; beyond it the newest is dropped and counted. Room for one notification to all leases.
+        /// Datagrams waiting to be sent by each listener; beyond it the newest is dropped. Room for one to every lease.
         queue: Count<64, MILLION> = 65_536;
         /// How long an acknowledgement is waited for before the notification is sent again; each further wait is twice as long.
         resend_ms: Millis<100, MINUTE_MS> = 1000;
         /// How often a notification is sent at most while nobody acknowledges it.
         resend_attempts: Count<1, 16> = 6;
-        /// Believe an address that names a user without a token, and tell it what is stored for that user. Anybody who can send a datagram can then read along: only for isolated networks whose clients can't send tokens.
+        /// Believe an address that names a user without a token, and tell it what is stored for that user. Anybody can then
+        /// read along: only for isolated networks whose clients can't send tokens.
         allow_unverified_replay: Flag = false;
     }
 
