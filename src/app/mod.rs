@@ -19,6 +19,7 @@ use answer::Dressed;
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::Audience;
+use crate::handlers::notices::subscribe;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Ctx, State, greet, monitor};
@@ -255,6 +256,7 @@ impl Service for MangaHub {
         if session.counted {
             self.state.addresses.leave(io.peer.ip());
         }
+        subscribe::forget(session, &mut self.state);
         if let Some(member) = session.member.take() {
             self.state.members.leave(member, io.now.mono_ms);
         }
@@ -301,6 +303,9 @@ impl Service for MangaHub {
         }
         if let (ServiceKind::Ws, Some(member)) = (session.service, session.member) {
             topics.push(Topic::Member(member));
+        }
+        if let Some(extra) = &session.extra {
+            topics.extend(extra.heard.topics(session.member, self.state.settings.broadcast_all));
         }
         topics
     }

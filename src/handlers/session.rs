@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use super::greet::Greeting;
+use super::notices::subscribe::Heard;
 use super::rate::{Bucket, Rate};
 use crate::store::model::{Role, UserId};
 
@@ -44,6 +45,8 @@ pub struct Extra {
     pub device: Option<Box<str>>,
     /// How whoever came to chat introduced themselves.
     pub greeting: Option<Greeting>,
+    /// What it asked to hear.
+    pub heard: Heard,
 }
 
 /// What a listener is for.

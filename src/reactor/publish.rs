@@ -76,7 +76,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         match self.tellings.pop_front() {
             Some(Telling::Reply(key, bytes)) => self.tell_reply(key, &bytes),
             Some(Telling::Enter(key, topic)) => {
-                let Some(conn) = self.conns.get_mut(key) else { return };
+                // One that is about to join enters all its topics then, this one too.
+                let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.flags.any(Flags::JOINING)) else { return };
                 conn.flags.set(Flags::JOINED);
                 self.hub.join(topic, key.into());
             }
