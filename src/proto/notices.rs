@@ -2,11 +2,14 @@
 //!
 //! The second family's clients print `title` and `message` of a flat object; the first family's look
 //! into `data`. On WebSocket one object is both. Whole numbers stand where clients read whole numbers,
-//! with the exact chapter beside them.
+//! with the exact chapter beside them. How one asks for notifications is read here as well.
 
 use serde::Serialize;
 
+use super::json::{Object, missing};
 use super::time::rfc3339;
+use crate::handlers::api::ApiError;
+use crate::handlers::notices::subscribe::Subject;
 use crate::store::model::{Chapter, FieldChange, Notification};
 
 /// As the first family's clients read it: over UDP, and on its sync service.
@@ -32,6 +35,20 @@ pub fn write_web(notification: &Notification, out: &mut Vec<u8>) {
     let flat = Flat::with(notification, Some(Release::new(notification, at)));
     write(&Flat { r#type: ENVELOPE, ..flat }, out);
 }
+
+/// `topics`, of `subscribe` and `unsubscribe` on every wire.
+pub fn read_subjects(message: &Object<'_>) -> Result<Vec<Subject>, ApiError> {
+    let names: Vec<String> = message.list("topics", "strings", SUBJECTS_MAX)?.ok_or_else(|| missing("topics"))?;
+    names.iter().map(|name| Subject::parse(name)).collect()
+}
+
+/// Subjects by their names.
+pub fn names(subjects: &[Subject]) -> Vec<&'static str> {
+    subjects.iter().map(|subject| subject.as_str()).collect()
+}
+
+/// Twice each, should somebody repeat themselves, and some that will come.
+const SUBJECTS_MAX: usize = 8;
 
 /// The type of a message whose kind stands elsewhere.
 const ENVELOPE: &str = "notification";

@@ -15,9 +15,11 @@ use super::json::{Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
 use super::{notices, v1, v2};
+use crate::handlers;
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::monitor;
+use crate::handlers::notices::subscribe::{SUBSCRIBE, UNSUBSCRIBE};
 use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
@@ -42,6 +44,8 @@ pub fn routes() -> Vec<Route> {
             Route::line(service, "get_progress", progress::GET, read_manga),
             Route::line(service, "get_user_progress", progress::LIST, read_list),
             Route::line(service, "delete_progress", progress::DELETE, read_manga),
+            Route::line(service, "subscribe", SUBSCRIBE, notices::read_subjects),
+            Route::line(service, "unsubscribe", UNSUBSCRIBE, notices::read_subjects),
         ]);
     }
     routes
@@ -73,6 +77,8 @@ impl<'a> Message<'a> {
                 let data = top.object("data")?;
                 if data.raw("token").is_some() { data } else { top }
             }
+            // In either place, in both dialects: it is one message on every wire.
+            _ if matches!(&*kind, "subscribe" | "unsubscribe") && top.raw("topics").is_some() => top,
             _ => top.object("data")?,
         };
         Ok(Self { kind, data })
@@ -219,6 +225,9 @@ fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
         }
         Reply::ProgressDeleted(series) => {
             write_line("progress_deleted", at, json!({"manga_id": series.slug, "manga_key": series.id}), out);
+        }
+        Reply::Notices(handlers::notices::Reply::Subscribed(subjects)) => {
+            write_line("subscribed", at, json!({"topics": notices::names(&subjects)}), out);
         }
         Reply::Notice { message, reconnect_after_ms } => {
             #[derive(Serialize)]

@@ -28,6 +28,7 @@ macro_rules! contract {
 mod departure;
 mod friends;
 mod lists;
+mod notices;
 mod recommend;
 mod stats;
 

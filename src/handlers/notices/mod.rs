@@ -2,10 +2,12 @@
 //!
 //! A notification is stored before anybody is told of it, in the transaction of what it tells about.
 //! Whoever is away finds it later. [`tell`] is how one comes to be and reaches those who listen;
-//! [`inbox`] is what a user finds, and what they want to hear at all.
+//! [`inbox`] is what a user finds, and what they want to hear at all;
+//! [`subscribe`] is who listens on a connection.
 
 pub mod inbox;
 mod listeners;
+pub mod subscribe;
 pub mod tell;
 pub mod words;
 
@@ -37,6 +39,8 @@ pub enum Reply {
     Queued,
     /// A user's notifications.
     Inbox(UserId, Inbox),
+    /// What the connection hears now.
+    Subscribed(Vec<subscribe::Subject>),
     /// Done, and nothing to add.
     Done(&'static str),
     /// What a user wants to hear, and the series that they muted, with their names where there are any.

@@ -112,6 +112,8 @@ pub(super) fn show(reply: Reply) -> Response {
             let words = json!({"message": "Notification queued"});
             Response::json(200, json!({"success": true, "data": words, "message": words["message"]}).to_string())
         }
+        // Said on connections that live on.
+        Reply::Subscribed(_) => Response::empty(204),
         Reply::Done(message) => data(200, json!({"message": message})),
         Reply::Inbox(_, inbox) => show_inbox(&inbox),
         Reply::Settings(settings, muted) => {

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod catalogue_v2;
 pub mod library;
+pub mod notices;
 pub mod opinions;
 pub mod progress;
 pub mod server;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Area> {
         opinions::area(),
         social::area(),
         statistics::area(),
+        notices::area(),
         server::area(),
     ]
 }
