@@ -347,6 +347,29 @@ fn an_address_has_a_rate() {
     other.silence();
 }
 
+/// A script that somebody wrote by hand hears what its user missed, in both dialects, and never again what
+/// it acknowledged.
+#[test]
+fn a_script_hears_and_acknowledges() {
+    let server = TestServer::start();
+    let ann = server.register("ann");
+    (1..=3).for_each(|number| announce(&server, number));
+    let run = |service: &str, dialect: &str| -> Value {
+        let address = server.address(service);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/udp_client.py");
+        let mut command = std::process::Command::new("python3");
+        command.arg(script).args([address.ip().to_string(), address.port().to_string()]);
+        let output = command.args([dialect, &token(&server, &ann)]).output();
+        let output = output.unwrap_or_else(|error| panic!("this test needs python3 in the PATH: {error}"));
+        assert!(output.status.success(), "the script failed: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    assert_eq!(run("udp_v1", "v1")["data"]["manga_title"], "Series 1");
+    // Its acknowledgement and the next registration are looked at in the order in which they come.
+    assert_eq!(run("udp_v1", "v1")["data"]["manga_title"], "Series 2");
+    assert_eq!(run("udp_v2", "v2")["manga_id"], 3);
+}
+
 /// Both services are in the ports that tools read, and a server without them runs.
 #[test]
 fn udp_can_be_switched_off() {
