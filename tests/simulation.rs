@@ -381,6 +381,7 @@ fn addresses_hear_what_connections_hear() {
     let each = |text: &str| [(7, text.to_owned()), (8, text.to_owned())];
     assert_eq!(desk.posted(), [each("1"), each("2")].concat());
     desk.door.send(Wakeup::Drain);
+    desk.settle();
     desk.pass(LINGER_MS);
     assert!(desk.reactor.is_stopped());
 }
