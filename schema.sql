@@ -475,3 +475,68 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id);
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id);
+
+-- What readers are told: one row each, however many hear of it, written in the transaction of what it
+-- tells about. A row goes when it is older than the operator keeps them.
+CREATE TABLE notifications (
+    -- AUTOINCREMENT, so that a key is never given twice: cursors and marks point to it.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('NEW_MANGA', 'NEW_CHAPTER', 'MANGA_UPDATE', 'ANNOUNCEMENT', 'TEST')),
+    -- Every user registered by then, those who had the series in their library by then, or one user.
+    audience TEXT NOT NULL CHECK (audience IN ('everyone', 'readers', 'user')),
+    user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- No reference: whoever tells of a series may know one that the catalogue doesn't have.
+    manga_id INTEGER,
+    chapter_thousandths INTEGER,
+    old_chapter_thousandths INTEGER,
+    chapter_title TEXT,
+    -- As whoever told of it wrote the date.
+    release_date TEXT,
+    created_at INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    message TEXT NOT NULL,
+    -- A JSON array of {"field", "old_value", "new_value"}.
+    changes TEXT NOT NULL CHECK (json_type(changes) = 'array'),
+    CHECK ((audience = 'user') = (user_id IS NOT NULL)),
+    CHECK (audience <> 'readers' OR manga_id IS NOT NULL)
+) STRICT;
+
+-- For the deletion of a user.
+CREATE INDEX notifications_by_user ON notifications (user_id);
+
+-- Whether a chapter has been told of already.
+CREATE INDEX notifications_by_chapter ON notifications (manga_id, kind, chapter_thousandths);
+
+-- Which notifications a user has read, one by one. What lies at or below `read_to` needs no mark.
+CREATE TABLE notification_reads (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    notification_id INTEGER NOT NULL REFERENCES notifications (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, notification_id)
+) STRICT, WITHOUT ROWID;
+
+-- For the end of a notification: its marks go before it.
+CREATE INDEX notification_reads_by_notification ON notification_reads (notification_id);
+
+-- How far a user has come, and what they want to hear. Without a row: nowhere, and everything.
+CREATE TABLE notification_settings (
+    user_id TEXT NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    -- Everything up to this notification is read.
+    read_to INTEGER NOT NULL DEFAULT 0,
+    -- Everything up to this notification was sent to the user's own address; what is missed is above.
+    delivered_to INTEGER NOT NULL DEFAULT 0,
+    -- Which kinds, then by which ways.
+    new_manga INTEGER NOT NULL DEFAULT 1 CHECK (new_manga IN (0, 1)),
+    new_chapter INTEGER NOT NULL DEFAULT 1 CHECK (new_chapter IN (0, 1)),
+    manga_update INTEGER NOT NULL DEFAULT 1 CHECK (manga_update IN (0, 1)),
+    udp INTEGER NOT NULL DEFAULT 1 CHECK (udp IN (0, 1)),
+    websocket INTEGER NOT NULL DEFAULT 1 CHECK (websocket IN (0, 1)),
+    tcp INTEGER NOT NULL DEFAULT 1 CHECK (tcp IN (0, 1)),
+    webhook INTEGER NOT NULL DEFAULT 1 CHECK (webhook IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- Series that a user wants to hear nothing about, though they may stand in the library.
+CREATE TABLE notification_mutes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    PRIMARY KEY (user_id, manga_id)
+) STRICT, WITHOUT ROWID;

@@ -189,7 +189,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // backpressure. Memory stays bounded, and a slow reader gets every byte in the end.
     let limits = ReactorLimits { send_bytes_max: options.max_message * PAUSE_SHARE, ..ReactorLimits::default() };
     let workers = Box::new(|_, _| Ok(Vec::new())); // no jobs, no threads to run them
-    let plan = Plan { listeners, limits, lanes: LaneBounds::SMALL, service: Box::new(|| echo), workers };
+    let plan = Plan {
+        listeners,
+        datagrams: Vec::new(),
+        limits,
+        lanes: LaneBounds::SMALL,
+        service: Box::new(|| echo),
+        workers,
+    };
     let server = Server::new(plan)?.start()?;
     on_signals(server.remote(), || {})?; // SIGTERM and SIGINT: accept nobody, finish, end
     for (name, address) in names.iter().zip(server.addresses()) {

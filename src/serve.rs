@@ -15,8 +15,9 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
 use crate::config::files::SECRET_FILE;
-use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
+use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous, Udp};
 use crate::handlers::catalogue::Catalogue;
+use crate::handlers::leases::{self, Dialect};
 use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
 use crate::handlers::token::Keys;
@@ -25,6 +26,7 @@ use crate::handlers::{Settings, State, webhooks};
 use crate::outbound::Outbound;
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
+use crate::reactor::datagrams::MioDatagrams;
 use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
@@ -84,6 +86,7 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let descriptors = descriptors(&config)?;
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
+    let (datagrams, dialects, datagram_services) = bind_datagrams(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
@@ -95,10 +98,11 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let service = move || {
         let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
         state.revocations.merge(valid_from);
-        MangaHub::new(state, kinds, http_limits)
+        MangaHub::new(state, kinds, http_limits).with_datagrams(dialects)
     };
     let plan = Plan {
         listeners,
+        datagrams,
         limits: limits(&config, connections),
         lanes: LaneBounds {
             read: config.limits.read_queue_jobs,
@@ -112,7 +116,11 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     };
     let server = Server::new(plan)?;
     let addresses = server.addresses().to_vec();
-    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let datagram_addresses = server.datagram_addresses().to_vec();
+    let mut services: Vec<_> = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let internal = services.pop();
+    services.extend(datagram_services.into_iter().map(|(name, range)| (name, datagram_addresses[range].to_vec())));
+    services.extend(internal);
     Ok(Running { handle: server.start()?, services })
 }
 
@@ -322,6 +330,25 @@ fn bind(config: &Config) -> Result<Bound, ServeError> {
     Ok((listeners, kinds, services))
 }
 
+/// The sockets of datagrams with what is spoken on each, and which of them belong to each service.
+type BoundDatagrams = (Vec<MioDatagrams>, Vec<Dialect>, Vec<(&'static str, std::ops::Range<usize>)>);
+
+fn bind_datagrams(config: &Config) -> Result<BoundDatagrams, ServeError> {
+    let plans: [(&'static str, Dialect, &'static str, &[SocketAddr]); 2] =
+        [("udp_v1", Dialect::V1, "udp.v1", &config.udp.v1), ("udp_v2", Dialect::V2, "udp.v2", &config.udp.v2)];
+    let (mut sockets, mut dialects, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for (service, dialect, key, addresses) in plans {
+        let first = sockets.len();
+        for address in addresses {
+            let failed = |why| ServeError::Listen { service, key, address: *address, why };
+            sockets.push(MioDatagrams::bind(*address).map_err(failed)?);
+            dialects.push(dialect);
+        }
+        services.push((service, first..sockets.len()));
+    }
+    Ok((sockets, dialects, services))
+}
+
 /// How many descriptors this process may open: as many as the system lets it ask for.
 fn descriptors(config: &Config) -> Result<usize, ServeError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -381,6 +408,7 @@ pub fn settings(config: &Config) -> Settings {
         hosts: config.http.hosts.clone(),
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
+        notices_keep_ms: i64::from(config.notifications.keep_days) * 86_400_000,
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
         webhooks: webhook_settings(config),
         reconnect_after_ms: RECONNECT_AFTER_MS,
@@ -397,6 +425,7 @@ pub fn settings(config: &Config) -> Settings {
             ms(config.http.body_timeout_ms),
         ),
         v2_coalesce: config.tcp.v2_coalesce,
+        leases: lease_wishes(&config.udp),
         behind: match config.sync.conflict {
             ConflictRule::LastWriteWins => Behind::Store,
             ConflictRule::Furthest => Behind::KeepPlace,
@@ -416,6 +445,21 @@ fn webhook_settings(config: &Config) -> webhooks::Settings {
         attempts: hooks.attempts,
         disable_after: hooks.disable_after,
         keep_ms: i64::from(hooks.keep_days) * 86_400_000,
+    }
+}
+
+/// What the operator wants of leases.
+fn lease_wishes(udp: &Udp) -> leases::Wishes {
+    leases::Wishes {
+        bounds: leases::Bounds {
+            lease_ms: udp.lease_seconds * 1000,
+            silent_lease_ms: udp.silent_lease_seconds * 1000,
+            leases_max: udp.leases,
+            leases_per_user: udp.leases_per_user,
+            rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
+        },
+        resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },
+        believe_claims: udp.allow_unverified_replay,
     }
 }
 
@@ -447,6 +491,7 @@ fn limits(config: &Config, connections_max: usize) -> ReactorLimits {
         calls_per_turn: limits.calls_per_turn,
         accepts_per_turn: limits.accepts_per_turn,
         completions_per_turn: limits.completions_per_turn,
+        datagrams_queued: config.udp.queue,
         drain_ms: config.server.drain_seconds * 1000,
         ..ReactorLimits::default()
     }

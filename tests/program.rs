@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -103,14 +103,17 @@ fn a_taken_port_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
+    let _taken_too = UdpSocket::bind(address).unwrap();
     for (key, service) in [
         ("http.listen", "http"),
         ("tcp.v1_listen", "tcp_v1"),
         ("tcp.v2_listen", "tcp_v2"),
+        ("udp.v1", "udp_v1"),
+        ("udp.v2", "udp_v2"),
         ("internal.listen", "internal"),
     ] {
         let mut arguments = vec!["--set".to_owned(), format!("{key}={address}")];
-        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "internal.listen"] {
+        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "udp.v1", "udp.v2", "internal.listen"] {
             if other != key {
                 arguments.extend(["--set".to_owned(), format!("{other}=127.0.0.1:0")]);
             }

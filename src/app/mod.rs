@@ -2,10 +2,12 @@
 //!
 //! A message is looked up, its access is checked, its call is run, and what the call leaves is
 //! carried out by the loop. Nothing is decided here that a handler or a family's shape could
-//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
+//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`, for
+//! datagrams in `datagram`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
 
 mod answer;
+mod datagram;
 mod http;
 mod inspect;
 mod line;
@@ -17,8 +19,10 @@ use smallvec::SmallVec;
 use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
-use crate::handlers::effect::{CloseReason, Effect, Lane};
+use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane};
 use crate::handlers::key::Audience;
+use crate::handlers::leases::Dialect;
+use crate::handlers::notices::subscribe;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Ctx, State, greet, monitor};
@@ -28,7 +32,7 @@ use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
 use crate::reactor;
-use crate::reactor::service::{Expired, Farewell, Flow, Io, Now, Patience, Service, Written};
+use crate::reactor::service::{Expired, Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
 
@@ -37,6 +41,8 @@ pub struct MangaHub {
     state: State,
     /// What each listener is for, by its index.
     listeners: Vec<ServiceKind>,
+    /// What is spoken on each socket of datagrams, by its index.
+    dialects: Vec<Dialect>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
 }
@@ -76,7 +82,13 @@ impl MangaHub {
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
         // Made now, so that its first reader does not make everybody wait.
         let _ = openapi::document();
-        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
+        let (dialects, http_limits) = (Vec::new(), Arc::new(http_limits));
+        Self { state, listeners, dialects, http_limits, date: HttpDate::default() }
+    }
+
+    /// The same with sockets of datagrams. `dialects` says what is spoken on each one.
+    pub fn with_datagrams(self, dialects: Vec<Dialect>) -> Self {
+        Self { dialects, ..self }
     }
 
     /// The context of a call on behalf of a connection.
@@ -199,6 +211,7 @@ impl Service for MangaHub {
             // A session that began for a connection that had already ended.
             self.state.members.leave(member, io.now.mono_ms);
         }
+        self.post_letters(io);
     }
 
     fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
@@ -279,6 +292,7 @@ impl Service for MangaHub {
             let counted = if session.member.is_some() { verified } else { anonymous };
             *counted = counted.saturating_sub(1);
         }
+        subscribe::forget(session, &mut self.state);
         if let Some(member) = session.member.take() {
             self.state.members.leave(member, io.now.mono_ms);
         }
@@ -286,6 +300,7 @@ impl Service for MangaHub {
 
     fn tick(&mut self, io: &mut Io<'_, Self>) {
         monitor::tick(&mut self.context(Via::NONE, io));
+        self.post_letters(io);
     }
 
     fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
@@ -335,6 +350,9 @@ impl Service for MangaHub {
         }
         if let (ServiceKind::Ws, Some(member)) = (session.service, session.member) {
             topics.push(Topic::Member(member));
+        }
+        if let Some(extra) = &session.extra {
+            topics.extend(extra.heard.topics(session.member, self.state.settings.broadcast_all));
         }
         topics
     }
@@ -415,9 +433,19 @@ impl Service for MangaHub {
         }
     }
 
-    fn deliver(&mut self, to: Audience, _: &Event) {
-        // Leases and streams come with their protocols; until then nobody can be one.
-        debug_assert!(matches!(to, Audience::Conn(_)), "nobody of this kind can have joined: {to:?}");
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
+        self.tell_leases(to, event, now, post);
+    }
+
+    fn is_member(&self, member: Audience) -> bool {
+        match member {
+            Audience::Lease(key) => self.state.leases.registry.get(key).is_some(),
+            _ => true,
+        }
+    }
+
+    fn datagram(&mut self, socket: ListenerIndex, bytes: &[u8], io: &mut Io<'_, Self>) {
+        self.hear(socket, bytes, io);
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {

@@ -19,7 +19,7 @@ use crate::reactor::start::Remote;
 /// One service that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its name in the ports file: `http`, `tcp_v1`, `tcp_v2`, `internal`.
+    /// Its name in the ports file: `http`, `tcp_v1`, `tcp_v2`, `udp_v1`, `udp_v2`, `internal`.
     pub name: &'static str,
     /// Where it listens, ports filled in.
     pub addresses: Vec<SocketAddr>,
@@ -28,10 +28,12 @@ pub struct Service {
 }
 
 /// Every service with what it serves, in the order of the table.
-pub const SERVICES: [(&str, &str); 4] = [
+pub const SERVICES: [(&str, &str); 6] = [
     ("http", "the web API: /api/v1, /api, and a page to try it, /docs"),
     ("tcp_v1", "sync, one JSON object per line (auth, progress, ping)"),
     ("tcp_v2", "sync, second dialect (auth, progress_update, heartbeat)"),
+    ("udp_v1", "notifications, one JSON object per datagram (register, ping)"),
+    ("udp_v2", "notifications, second dialect (SUBSCRIBE, PING)"),
     ("internal", "for operators: /metrics, /varz, /connz, /readyz"),
 ];
 

@@ -198,6 +198,34 @@ declare! {
         line_bytes_before_auth: Bytes<1024, MIB> = 8 * 1024;
     }
 
+    /// Notifications by UDP, one JSON object per datagram, in the two dialects of the existing clients.
+    [udp] Udp {
+        /// Where the v1 dialect is served (messages `register`, `ping`). An empty list switches it off.
+        v1: Addresses = loopback(&[9091]);
+        /// Where the v2 dialect is served (messages `SUBSCRIBE`, `PING`). An empty list switches it off.
+        v2: Addresses = loopback(&[8082]);
+        /// How long an address stays registered after its last datagram. Clients ping every 30 seconds.
+        lease_seconds: Seconds<1, 86_400> = 300;
+        /// The same for a v1 client that never pings, on loopback and private addresses: the existing one only listens.
+        silent_lease_seconds: Seconds<1, 31_536_000> = 86_400;
+        /// Registered addresses, some 200 bytes each. When all are taken, one with a token displaces one without, or is refused.
+        leases: Count<1, MILLION> = 50_000;
+        /// Addresses of one user with a token; one more displaces the one that was silent for longest.
+        leases_per_user: Count<1, 1000> = 8;
+        /// Datagrams a second that an address may send, twice as many at once; more are ignored. 0: no limit.
+        /// On loopback and private networks each port counts for itself.
+        datagrams_per_second: Rate = 20;
+        /// Datagrams waiting to be sent by each listener; beyond it the newest is dropped. Room for one to every lease.
+        queue: Count<64, MILLION> = 65_536;
+        /// How long an acknowledgement is waited for before the notification is sent again; each further wait is twice as long.
+        resend_ms: Millis<100, MINUTE_MS> = 1000;
+        /// How often a notification is sent at most while nobody acknowledges it.
+        resend_attempts: Count<1, 16> = 6;
+        /// Believe an address that names a user without a token, and tell it what is stored for that user. Anybody can then
+        /// read along: only for isolated networks whose clients can't send tokens.
+        allow_unverified_replay: Flag = false;
+    }
+
     /// Readers' progress, by whichever wire it comes.
     [sync] Sync {
         /// A device sends a chapter behind the stored one: "last_write_wins" stores it, "furthest" keeps the stored place,
@@ -308,6 +336,12 @@ declare! {
         keep_days: Rate<1, 3650> = 30;
     }
 
+    /// Notifications: what readers are told about the catalogue.
+    [notifications] Notifications {
+        /// Days that a notification is kept, so that whoever was away finds it. 0: for ever, and the table grows.
+        keep_days: Rate<0, 3650> = 90;
+    }
+
     /// The process.
     [server] Server {
         /// Where the database, the signing secret and all else is kept (folder 0700, files 0600). Made on first start.
@@ -340,5 +374,6 @@ const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 /// Above what one process can have open; the kernel's own limit comes first.
 const MILLION: u64 = 1_000_000;
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use keys::{Auth, Config, Http, Internal, Limits, Log, Server, Store, Tcp};
+pub use keys::{Auth, Config, Http, Internal, Limits, Log, Server, Store, Tcp, Udp};
 use keys::{SECTIONS, keys};
 pub use kinds::{BroadcastScope, ConflictRule, LogFormat, Registration, Synchronous};
 use layers::Setting;
@@ -176,6 +176,8 @@ impl Config {
             ("http.listen", &self.http.listen),
             ("tcp.v1_listen", &self.tcp.v1_listen),
             ("tcp.v2_listen", &self.tcp.v2_listen),
+            ("udp.v1", &self.udp.v1),
+            ("udp.v2", &self.udp.v2),
             ("internal.listen", &self.internal.listen),
         ];
         lists.into_iter().flat_map(|(key, list)| list.iter().map(move |address| (key, *address)))
@@ -227,8 +229,11 @@ impl Config {
 
     fn check_addresses_differ(&self) -> Result<(), ConfigError> {
         let taken: Vec<_> = self.listeners().filter(|(_, address)| address.port() != 0).collect();
+        // A datagram and a connection never meet, whatever their ports.
+        let alike = |one: &str, other: &str| one.starts_with("udp.") == other.starts_with("udp.");
         for (index, (key, address)) in taken.iter().enumerate() {
-            if let Some((first, _)) = taken[..index].iter().find(|(_, other)| other == address) {
+            let same = |(first, other): &&(&str, SocketAddr)| other == address && alike(first, key);
+            if let Some((first, _)) = taken[..index].iter().find(same) {
                 let reason = format!("{address} is in {first} already: every listener needs an address of its own");
                 return Err(self.refused(key, &reason));
             }

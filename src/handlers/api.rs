@@ -16,11 +16,11 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, progress, refresh, stats, webhooks};
+use super::{friends, goals, lists, manga, notices, opinions, progress, refresh, stats, webhooks};
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
-    Window,
+    Chapter, HistoryEntry, Manga, MangaId, Notification, Page, Progress, Protocols, Publication, ReadingStatus, Role,
+    UnixMillis, User, UserId, Window,
 };
 
 /// The product's nouns for the reactor.
@@ -79,6 +79,13 @@ pub enum Reply {
     Registered(Box<User>, String),
     /// A token for a user.
     LoggedIn(Box<User>, String),
+    /// A token for registering datagram addresses, and its life in seconds.
+    DatagramToken {
+        /// The token.
+        token: String,
+        /// How long it lives.
+        expires_in_s: i64,
+    },
     /// A user's own account.
     Account(Box<User>),
     /// What the second family's logins answer.
@@ -115,6 +122,8 @@ pub enum Reply {
     Goals(goals::Reply),
     /// About webhooks.
     Webhooks(webhooks::Reply),
+    /// About notifications.
+    Notices(notices::Reply),
     /// What to read next.
     Recommendations(Vec<Recommendation>),
     /// A session has begun.
@@ -203,6 +212,8 @@ pub struct Packed {
 pub enum Event {
     /// Somebody read on.
     Progress(Box<ProgressEvent>),
+    /// Something about the catalogue that readers want to know, and the ways by which these do.
+    Notification(Arc<Notification>, Protocols),
 }
 
 /// A reader's progress, as others hear of it.
@@ -285,6 +296,12 @@ pub enum Topic {
     Everyone,
     /// One user's connections.
     Member(MemberId),
+    /// Those whom nobody vouches for: they hear what is public, as it happens, whoever it is for.
+    Announced,
+    /// Users who asked for notifications: they hear what is for everyone.
+    News,
+    /// Where one user asked for notifications: they hear what is for this user.
+    Notices(MemberId),
 }
 
 /// A question about the server itself.

@@ -5,6 +5,10 @@
 //! `examples/echo.rs` fill in their own replies, events and jobs, and the reactor serves both.
 
 use std::hash::Hash;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::key::Subscriber;
 
 /// The clock, read once a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,10 +51,27 @@ pub enum Effect<V: Vocabulary> {
     Leave(V::Topic),
     /// End every connection that belongs to this topic, joined already or about to.
     Evict(V::Topic, CloseReason),
+    /// Send a datagram. Dropped when too many wait in its socket.
+    Datagram(Datagram),
+    /// Make a member of the topic of somebody who is no connection. They join it once.
+    Enlist(V::Topic, Subscriber),
+    /// Somebody who is no connection, and was a member of this topic, has ended.
+    Delist(V::Topic),
     /// Answer from what the reactor knows about itself.
     Inspect(V::Question),
     /// End this connection after everything queued before has been written.
     Close(CloseReason),
+}
+
+/// One datagram to be sent. Whoever is told the same shares its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// The socket that it leaves by: its place in the list the reactor was given.
+    pub socket: u8,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// What it says.
+    pub bytes: Rc<[u8]>,
 }
 
 /// Which thread a call's work runs on.

@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `webhooks`, `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `notices`, `leases`, `webhooks`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -25,11 +25,13 @@ pub mod goals;
 pub mod greet;
 pub mod hub;
 pub mod key;
+pub mod leases;
 pub mod library;
 pub mod lists;
 pub mod manga;
 pub mod monitor;
 pub mod neighbours;
+pub mod notices;
 pub mod opinions;
 pub mod password;
 pub mod progress;
@@ -138,6 +140,10 @@ pub struct State {
     pub recommend: recommend::Board,
     /// What is on its way to webhooks.
     pub webhooks: webhooks::Board,
+    /// Notifications on their way to those who listen.
+    pub notices: notices::Board,
+    /// Datagram addresses that want to hear of things.
+    pub leases: leases::Leases,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -176,6 +182,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// How long notifications are kept, in milliseconds; 0 for ever.
+    pub notices_keep_ms: i64,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
     /// About webhooks.
@@ -200,6 +208,8 @@ pub struct Settings {
     pub ws_message_bytes_max: (usize, usize),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
+    /// What datagram addresses may do.
+    pub leases: leases::Wishes,
     /// What becomes of a change of progress that is behind what is stored.
     pub behind: Behind,
 }
@@ -226,6 +236,8 @@ impl State {
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
             webhooks: webhooks::Board::default(),
+            notices: notices::Board::default(),
+            leases: leases::Leases::default(),
             draining: false,
             started_ms,
             random,
@@ -332,6 +344,7 @@ impl Ctx<'_> {
         if let Some(member) = self.state.members.find(user) {
             self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
         }
+        leases::revoke(user, self);
     }
 
     /// The turn's time in Unix seconds.

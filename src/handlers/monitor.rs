@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, account, auth, recommend, webhooks};
+use super::{Access, Call, Ctx, account, auth, leases, notices, recommend, webhooks};
 use crate::store::StoreError;
 
 /// Whether the server is well.
@@ -183,6 +183,8 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     account::erase_if_due(ctx);
     recommend::tick(ctx);
     webhooks::tick(ctx);
+    notices::tick(ctx);
+    leases::tick(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;
@@ -218,5 +220,6 @@ fn take_over(revoked: Vec<(crate::store::model::UserId, i64)>, ctx: &mut Ctx<'_>
             let topic = super::api::Topic::Member(member);
             ctx.effects.push(Effect::Evict(topic, super::effect::CloseReason::Revoked));
         }
+        leases::revoke(&user, ctx);
     }
 }

@@ -4,6 +4,7 @@
 //! between two reads; what a message means is decided further down, by the tables of routes.
 
 pub mod buffer;
+pub mod datagram;
 mod facts;
 pub mod handshake;
 pub mod http1;
@@ -11,10 +12,12 @@ pub mod http_date;
 pub mod internal;
 pub mod json;
 pub mod line_json;
+pub mod notices;
 pub mod openapi;
 pub mod routes;
 pub mod sync;
 pub mod time;
+mod triggers;
 pub mod v1;
 pub mod v2;
 pub mod websocket;

@@ -68,7 +68,7 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 pub fn write_event(event: &Event, _out: &mut Vec<u8>) {
     match event {
         // Whoever wants it says so; until then nobody here is a member of its topics.
-        Event::Progress(_) => {}
+        Event::Progress(_) | Event::Notification(..) => {}
     }
 }
 

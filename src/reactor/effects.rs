@@ -6,14 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::conn::{Conn, Flags};
+use super::conns::Conns;
 use super::net::Net;
 use super::pool::Ticket;
 use super::service::{Io, JobOf, Now, QuestionOf, ReplyOf, Service, TopicOf, Written};
 use super::stats::{Open, View, Wanted};
 use super::timers::tick_after;
+use super::udp::DatagramSocket;
 use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
-use crate::handlers::key::ConnKey;
+use crate::handlers::key::{Audience, ConnKey, Subscriber};
 use crate::proto::Wire;
 
 impl<N: Net, S: Service> Reactor<N, S> {
@@ -74,6 +76,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
+            Effect::Datagram(datagram) => self.post(datagram),
+            Effect::Enlist(topic, member) => self.hub.join(topic, member),
+            Effect::Delist(topic) => self.delist(&topic),
             Effect::Enter(topic) => self.in_line(Telling::Enter(key, topic)),
             Effect::Leave(topic) => self.in_line(Telling::Leave(key, topic)),
             Effect::Evict(topic, reason) => self.evict(&topic, reason),
@@ -171,6 +176,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
         });
     }
 
+    /// Notes that a member who was no connection has gone.
+    fn delist(&mut self, topic: &TopicOf<S>) {
+        let Self { hub, conns, service, .. } = self;
+        hub.forget(topic, |member| is_alive(member, conns, service));
+    }
+
     /// Ends every connection whose session belongs to a topic. It looks at all of them: this is
     /// rare, and one that is about to join must not slip through.
     fn evict(&mut self, topic: &TopicOf<S>, reason: CloseReason) {
@@ -196,6 +207,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             lanes: self.lanes.depths(),
             events_waiting: self.tellings.len(),
             held: self.held,
+            datagrams_waiting: self.datagrams.iter().map(DatagramSocket::waiting).sum(),
             draining: self.state != State::Running,
             open: &open,
         };
@@ -232,6 +244,14 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.flags.set(Flags::DOOMED);
             self.doomed.push(key);
         }
+    }
+}
+
+/// Whether a member of a topic is still there.
+pub(super) fn is_alive<N: Net, S: Service>(member: Subscriber, conns: &Conns<N, S>, service: &S) -> bool {
+    match member.audience() {
+        Audience::Conn(key) => conns.get(key).is_some(),
+        elsewhere => service.is_member(elsewhere),
     }
 }
 

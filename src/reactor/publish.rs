@@ -53,6 +53,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let run = self.tellings.iter().take_while(same).count();
             self.publish_run(run);
             self.tellings.drain(..run);
+            self.post_all();
         }
         for key in self.untold.drain(..) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
@@ -76,7 +77,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
         match self.tellings.pop_front() {
             Some(Telling::Reply(key, bytes)) => self.tell_reply(key, &bytes),
             Some(Telling::Enter(key, topic)) => {
-                let Some(conn) = self.conns.get_mut(key) else { return };
+                // One that is about to join enters all its topics then, this one too.
+                let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.flags.any(Flags::JOINING)) else { return };
                 conn.flags.set(Flags::JOINED);
                 self.hub.join(topic, key.into());
             }
@@ -96,18 +98,16 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, .. } = self;
+        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, post, now, .. } = self;
         let mut slow = SmallVec::<[ConnKey; 4]>::new();
         let Some(Telling::Event(topic, _)) = tellings.front() else { return };
         let events = || tellings.iter().take(run).filter_map(event_of);
         stats.events += run as u64;
+        let mut elsewhere = false;
         for member in hub.members(topic) {
-            let key = match member.audience() {
-                Audience::Conn(key) => key,
-                elsewhere => {
-                    events().for_each(|event| service.deliver(elsewhere, event));
-                    continue;
-                }
+            let Audience::Conn(key) = member.audience() else {
+                elsewhere = true;
+                continue;
             };
             let Some(conn) = conns.get_mut(key).filter(|conn| conn.hears()) else { continue };
             let kind = service.kind(&conn.session);
@@ -124,6 +124,16 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 slow.push(key);
             } else {
                 mark_dirty(dirty, conn);
+            }
+        }
+        if elsewhere {
+            let elsewhere = |audience: &Audience| !matches!(audience, Audience::Conn(_));
+            let members = || hub.members(topic).iter().map(|member| member.audience()).filter(elsewhere);
+            for event in events() {
+                let deliver = || service.deliver(&mut members(), event, *now, post);
+                if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
+                    stats.panics += 1;
+                }
             }
         }
         for key in slow {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::stats::View;
 pub use crate::handlers::effect::Now;
-use crate::handlers::effect::{CloseReason, Effect, Lane, Vocabulary};
+use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane, Vocabulary};
 use crate::handlers::key::{Audience, ConnKey};
 use crate::proto::{Incoming, Phase, ProtoError, Wire};
 
@@ -171,8 +171,27 @@ pub trait Service: Sized {
     /// Puts an event into bytes for one kind.
     fn write_event(&mut self, _event: &EventOf<Self>, _kind: usize, _out: &mut Vec<u8>) {}
 
-    /// Hands an event to a member that is not a connection.
-    fn deliver(&mut self, _to: Audience, _event: &EventOf<Self>) {}
+    /// Hands an event to all members of its topic that are no connections, and puts the datagrams that
+    /// tell some of them into `post`.
+    fn deliver(
+        &mut self,
+        _to: &mut dyn Iterator<Item = Audience>,
+        _event: &EventOf<Self>,
+        _now: Now,
+        _post: &mut Vec<Datagram>,
+    ) {
+    }
+
+    /// Whether a member that is no connection is still there.
+    fn is_member(&self, _member: Audience) -> bool {
+        true
+    }
+
+    // ---- datagrams: for a service that has sockets of them
+
+    /// A datagram arrived at the socket with this place in the list. One that is longer than
+    /// [`DATAGRAM_BYTES_MAX`](super::datagrams::DATAGRAM_BYTES_MAX) has been cut, to one byte more.
+    fn datagram(&mut self, _socket: ListenerIndex, _bytes: &[u8], _io: &mut Io<'_, Self>) {}
 
     // ---- the server: its time, its end, and what it says about itself
 

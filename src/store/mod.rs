@@ -11,6 +11,7 @@ mod departure;
 mod friends;
 mod lists;
 pub mod model;
+mod notices;
 mod opinions;
 mod reading;
 mod recommend;
@@ -24,6 +25,7 @@ pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use departure::{Departure, ERASED_ROWS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
+pub use notices::{LISTENERS_MAX, MUTES_MAX, NOTICES_SHOWN, Notices, PRUNED_ROWS_MAX, REPEAT_MS};
 pub use opinions::Opinions;
 pub use reading::Reading;
 pub use recommend::Tastes;
@@ -68,6 +70,7 @@ pub trait Store:
     + Friends
     + Goals
     + Lists
+    + Notices
     + Opinions
     + Reading
     + RefreshTokens

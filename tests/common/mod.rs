@@ -10,6 +10,7 @@
 pub mod http;
 pub mod line;
 pub mod ws;
+pub mod udp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -195,6 +196,8 @@ fn serve(folder: &Path, change: impl FnOnce(&mut Config)) -> Running {
     config.tcp.v1_listen = any();
     config.tcp.v2_listen = any();
     config.internal.listen = any();
+    config.udp.v1 = any();
+    config.udp.v2 = any();
     config.server.data_dir = folder.to_owned();
     config.store.url = format!("sqlite:{}/mangahub.db", folder.display());
     config.auth.bcrypt_cost = 4;
@@ -292,7 +295,7 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Every listener on a port of its own, and the cheapest password hash.
-const FREE_PORTS: [&str; 10] = [
+const FREE_PORTS: [&str; 14] = [
     "--set",
     "http.listen=127.0.0.1:0",
     "--set",
@@ -301,6 +304,10 @@ const FREE_PORTS: [&str; 10] = [
     "tcp.v2_listen=127.0.0.1:0",
     "--set",
     "internal.listen=127.0.0.1:0",
+    "--set",
+    "udp.v1=127.0.0.1:0",
+    "--set",
+    "udp.v2=127.0.0.1:0",
     "--set",
     "auth.bcrypt_cost=4",
 ];

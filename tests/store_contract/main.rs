@@ -25,6 +25,7 @@ mod friends;
 mod history;
 mod lanes;
 mod lists;
+mod notices;
 mod opinions;
 mod progress;
 mod reading;

@@ -186,6 +186,12 @@ const OWN_ROWS: &[&str] = &[
     "DELETE FROM webhook_events WHERE id IN (SELECT id FROM webhook_events WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_mutes WHERE user_id = ?1 AND manga_id IN (
+         SELECT manga_id FROM notification_mutes WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_reads WHERE user_id = ?1 AND notification_id IN (
+         SELECT notification_id FROM notification_reads WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_settings WHERE user_id = ?1 AND ?2 > 0",
+    "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE user_id = ?1 LIMIT ?2)",
 ];
 
 /// How many of those who were deleted long ago are forgotten with each who is deleted: they get fewer.
@@ -217,6 +223,7 @@ mod tests {
             for sql in WEBHOOKS {
                 conn.execute(sql, [user]).unwrap();
             }
+            conn.execute("INSERT INTO notification_settings (user_id) VALUES (?1)", [user]).unwrap();
             conn.execute("INSERT INTO goals SELECT ?1, value, 5, 0, 0 FROM json_each('[\"day\", \"week\"]')", [user])
                 .unwrap();
             for manga in [1, 2] {
@@ -242,14 +249,19 @@ mod tests {
         (folder, conn)
     }
 
-    /// A comment, a review, a list with both series: of the user ?1, with the series ?2.
-    const OPINIONS_AND_LISTS: [&str; 4] = [
+    /// A comment, a review, a list with both series, a notification that is read: of the user ?1, with the
+    /// series ?2.
+    const OPINIONS_AND_LISTS: [&str; 7] = [
         "INSERT INTO comments (manga_id, user_id, created_at, updated_at, content) VALUES (?2, ?1, 0, 0, 'x')",
         "INSERT INTO reviews (manga_id, user_id, spoiler, created_at, updated_at, text) VALUES (?2, ?1, 0, 0, 0, 'x')",
         "INSERT INTO lists (user_id, name, description, visibility, created_at, updated_at)
          VALUES (?1, ?2, '', 'public', 0, 0)",
         "INSERT INTO list_items SELECT lists.id, manga.id, manga.id, NULL, 0 FROM lists, manga
          WHERE user_id = ?1 AND name = ?2",
+        "INSERT INTO notification_mutes VALUES (?1, ?2)",
+        "INSERT INTO notifications (kind, audience, user_id, created_at, title, message, changes)
+         VALUES ('TEST', 'user', ?1, ?2, '', '', '[]')",
+        "INSERT INTO notification_reads SELECT ?1, max(id) FROM notifications WHERE ?2",
     ];
 
     /// Two webhooks of the user ?1, a test of theirs and something for everyone, on its way to both.
@@ -340,6 +352,10 @@ mod tests {
                 ("goals.user_id", 2),
                 ("history.user_id", 12),
                 ("lists.user_id", 2),
+                ("notification_mutes.user_id", 2),
+                ("notification_reads.user_id", 2),
+                ("notification_settings.user_id", 1),
+                ("notifications.user_id", 2),
                 ("progress.user_id", 2),
                 ("ratings.user_id", 2),
                 ("refresh_tokens.user_id", 1),

@@ -17,6 +17,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0007_social.sql"),
     include_str!("migrations/0008_cheap_checks.sql"),
     include_str!("migrations/0010_webhooks.sql"),
+    include_str!("migrations/0009_notifications.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
@@ -130,6 +131,7 @@ mod tests {
             "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
             "b81525e94130815b36e6234d72bff2b6255333ed1abe7ebdbe208344e082f933",
             "5ba130ea0d1652327b951949f02124875ef833343c75dc6350cc7c8f4cd3951c",
+            "2af3fd36aa934d06620aae48e46c512227883d020804f839cc1672c4e58c9f39",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);

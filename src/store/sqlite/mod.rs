@@ -19,6 +19,7 @@ mod list_items;
 mod lists;
 mod manga;
 mod migrations;
+mod notices;
 mod opinions;
 mod progress;
 mod readings;

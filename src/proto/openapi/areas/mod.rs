@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod catalogue_v2;
 pub mod library;
+pub mod notices;
 pub mod opinions;
 pub mod progress;
 pub mod server;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Area> {
         social::area(),
         statistics::area(),
         webhooks::area(),
+        notices::area(),
         server::area(),
     ]
 }
