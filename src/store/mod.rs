@@ -7,6 +7,7 @@
 
 mod accounts;
 mod catalogue;
+mod chat;
 mod departure;
 mod friends;
 mod lists;
@@ -20,6 +21,7 @@ mod stats;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
+pub use chat::{CHAT_ROWS_MAX, Chat};
 pub use departure::{Departure, ERASED_ROWS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
@@ -60,7 +62,7 @@ pub enum StoreError {
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
 pub trait Store:
-    Accounts + Catalogue + Departure + Friends + Goals + Lists + Opinions + Reading + RefreshTokens + Statistics + Tastes
+    Accounts + Catalogue + Chat + Departure + Friends + Goals + Lists + Opinions + Reading + RefreshTokens + Statistics + Tastes
 {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;

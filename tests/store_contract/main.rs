@@ -25,6 +25,7 @@ macro_rules! contract {
     };
 }
 
+mod chat;
 mod departure;
 mod friends;
 mod lists;

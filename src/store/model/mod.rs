@@ -28,6 +28,7 @@ macro_rules! words {
 }
 
 mod chapter;
+mod chat;
 mod friends;
 mod lists;
 mod manga;
@@ -40,6 +41,7 @@ mod text;
 mod user;
 
 pub use chapter::Chapter;
+pub use chat::*;
 pub use friends::*;
 pub use lists::*;
 pub use manga::*;

@@ -15,6 +15,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0005_library_dates.sql"),
     include_str!("migrations/0006_opinions.sql"),
     include_str!("migrations/0007_social.sql"),
+    include_str!("migrations/0008_chat.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
@@ -126,6 +127,7 @@ mod tests {
             "b7c2d3bdf507a1f5ca5795b5334c2c4c7f2eeb87f9439d1ec3fb22e7b74f778f",
             "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
             "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
+            "6a89c7bb7bae7d23407d9c3618bc0f9d109f208afd1f1dbb3f635eb86e100cdc",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);
