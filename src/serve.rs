@@ -343,6 +343,7 @@ pub fn settings(config: &Config) -> Settings {
         hosts: config.http.hosts.clone(),
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
+        chat_keep_days: config.chat.keep_days,
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
         reconnect_after_ms: RECONNECT_AFTER_MS,
         line_bytes_max: config.tcp.line_bytes,

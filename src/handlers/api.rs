@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::chat::rooms::RoomId;
 use super::conflict::Conflict;
 use super::effect::Vocabulary;
 use super::encoded::Encoded;
@@ -16,7 +17,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
+use super::{chat, friends, goals, lists, manga, opinions, progress, refresh, stats};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
@@ -111,6 +112,8 @@ pub enum Reply {
     Lists(lists::Reply),
     /// About what a reader's history adds up to.
     Stats(stats::Reply),
+    /// About chat.
+    Chat(chat::Reply),
     /// About goals.
     Goals(goals::Reply),
     /// What to read next.
@@ -197,6 +200,8 @@ pub struct Packed {
 pub enum Event {
     /// Somebody read on.
     Progress(Box<ProgressEvent>),
+    /// Something happened in chat.
+    Chat(Box<chat::Event>),
 }
 
 /// A reader's progress, as others hear of it.
@@ -279,6 +284,10 @@ pub enum Topic {
     Everyone,
     /// One user's connections.
     Member(MemberId),
+    /// Whoever is in a room of chat.
+    Room(RoomId),
+    /// One user's connections of chat, whichever room they are in.
+    Private(MemberId),
 }
 
 /// A question about the server itself.

@@ -39,6 +39,12 @@ pub enum Effect<V: Vocabulary> {
     Publish(V::Topic, V::Event),
     /// Join the session's topics once everything queued before has been written.
     Join,
+    /// Become a member of one more topic here, in its place among what is told: of that, it hears
+    /// what comes later. The session's topics must name it from now on, and must not have before.
+    Enter(V::Topic),
+    /// Stop being a member of a topic that was entered, in its place among what is told. The
+    /// session's topics must not name it any more.
+    Leave(V::Topic),
     /// End every connection that belongs to this topic, joined already or about to.
     Evict(V::Topic, CloseReason),
     /// Answer from what the reactor knows about itself.

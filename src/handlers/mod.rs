@@ -14,6 +14,7 @@ pub mod api;
 pub mod auth;
 pub mod calendar;
 pub mod catalogue;
+pub mod chat;
 pub mod conflict;
 pub mod curation;
 pub mod documents;
@@ -132,6 +133,10 @@ pub struct State {
     pub erasing: account::Erasing,
     /// What was counted by name.
     pub counts: monitor::Counts,
+    /// Who is in which room of chat.
+    pub rooms: chat::rooms::Rooms,
+    /// When old chat was last forgotten.
+    pub pruning: chat::retention::Pruning,
     /// Who likes what together.
     pub recommend: recommend::Board,
     /// The server is on its way out.
@@ -172,6 +177,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// For how many days what is said in chat is kept; 0 for ever.
+    pub chat_keep_days: u32,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
     /// How long a client should wait before it comes back after a shutdown.
@@ -212,6 +219,8 @@ impl State {
             writer_works: true,
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
+            rooms: chat::rooms::Rooms::default(),
+            pruning: chat::retention::Pruning::default(),
             recommend: recommend::Board::default(),
             draining: false,
             started_ms,
@@ -301,6 +310,16 @@ impl Ctx<'_> {
     /// Joins the session's topics once the answer is written.
     pub fn join(&mut self) {
         self.effects.push(Effect::Join);
+    }
+
+    /// Joins one more topic: of what is told, it hears what comes after this.
+    pub fn enter(&mut self, topic: Topic) {
+        self.effects.push(Effect::Enter(topic));
+    }
+
+    /// Leaves a topic that was entered.
+    pub fn leave(&mut self, topic: Topic) {
+        self.effects.push(Effect::Leave(topic));
     }
 
     /// Closes the connection once the answer is written.

@@ -28,6 +28,8 @@ pub struct Session {
     pub cors: u8,
     /// A line's job is outstanding in a lane without an order: no answer may overtake it.
     pub reads: bool,
+    /// Where it sits in chat.
+    pub seat: Option<Box<super::chat::Seat>>,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
     /// The device that it runs on. Behind a pointer: few say, and everyone pays for the room.
@@ -79,7 +81,7 @@ impl Session {
 
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, reads: false, member: None, device: None }
+        Self { service, counted: false, cors: 0, reads: false, seat: None, member: None, device: None }
     }
 
     /// The name of its device.

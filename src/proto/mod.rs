@@ -4,6 +4,7 @@
 //! between two reads; what a message means is decided further down, by the tables of routes.
 
 pub mod buffer;
+pub mod chat;
 mod facts;
 pub mod http1;
 pub mod http_date;

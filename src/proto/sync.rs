@@ -262,7 +262,8 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 
 /// Puts an event on a line.
 pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
-    let Event::Progress(event) = event;
+    // Chat is for WebSockets; whoever joined its topics has one.
+    let Event::Progress(event) = event else { return };
     let at = rfc3339(event.at);
     let (key, slug, title) = match &event.series {
         SeriesName::Known(series) => (series.id, series.slug.as_str(), series.title.as_str()),

@@ -73,6 +73,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
+            Effect::Enter(_) | Effect::Leave(_) => {}
             Effect::Evict(topic, reason) => self.evict(&topic, reason),
             Effect::Inspect(question) => self.inspect(key, question),
             Effect::Close(reason) => self.close(key, reason),

@@ -14,8 +14,7 @@ pub trait Chat {
     /// Says something to one person, named by id or name.
     fn post_private(&mut self, message: &NewPrivateMessage) -> Result<Posted, StoreError>;
     /// What was said in a room before the message `before`, the newest `limit`.
-    fn room_messages(&mut self, room: &RoomKey, before: Option<MessageId>, limit: u32)
-    -> Result<Messages, StoreError>;
+    fn room_messages(&mut self, room: &RoomKey, before: Option<MessageId>, limit: u32) -> Result<Messages, StoreError>;
     /// What a user and somebody, named by id or name, said to each other, alike.
     fn private_messages(
         &mut self,

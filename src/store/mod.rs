@@ -62,7 +62,18 @@ pub enum StoreError {
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
 pub trait Store:
-    Accounts + Catalogue + Chat + Departure + Friends + Goals + Lists + Opinions + Reading + RefreshTokens + Statistics + Tastes
+    Accounts
+    + Catalogue
+    + Chat
+    + Departure
+    + Friends
+    + Goals
+    + Lists
+    + Opinions
+    + Reading
+    + RefreshTokens
+    + Statistics
+    + Tastes
 {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;

@@ -272,6 +272,7 @@ fn settings() -> Settings {
         v2_idle_ms: 300_000,
         http_timeouts_ms: (300_000, 200_000, 200_000),
         recommend_interval_ms: 60_000,
+        chat_keep_days: 0,
         v2_coalesce: false,
         behind: Behind::Store,
     }

@@ -137,7 +137,11 @@ fn private_messages_are_for_two(mut fixture: Fixture) {
     assert_eq!(last.items[0].place, Place::To { id: ann.clone(), username: "ann".into() });
     assert_eq!(reader.room_messages(&general(), None, 9).unwrap().items, []);
     assert_eq!(fixture.whisper(&ann, "nobody", "x"), Err(StoreError::NotFound));
-    assert_eq!(fixture.whisper(&ann, "bob@example.org", "x"), Err(StoreError::NotFound), "addresses are nobody's business");
+    assert_eq!(
+        fixture.whisper(&ann, "bob@example.org", "x"),
+        Err(StoreError::NotFound),
+        "addresses are nobody's business"
+    );
 }
 
 /// Shows that a deleted message is in no list and can't be deleted twice.

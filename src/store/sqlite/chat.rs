@@ -27,12 +27,7 @@ impl<C: DerefMut<Target = Connection>> Chat for SqliteStore<C> {
         post_private(self.writable()?, message)
     }
 
-    fn room_messages(
-        &mut self,
-        room: &RoomKey,
-        before: Option<MessageId>,
-        limit: u32,
-    ) -> Result<Messages, StoreError> {
+    fn room_messages(&mut self, room: &RoomKey, before: Option<MessageId>, limit: u32) -> Result<Messages, StoreError> {
         room_messages(&self.conn, room, before, limit)
     }
 

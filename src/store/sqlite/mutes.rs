@@ -42,11 +42,7 @@ pub(super) fn mute(conn: &Connection, new: &NewMute) -> Result<Mute, StoreError>
     Ok(conn.prepare_cached(sql)?.query_row(params![id.as_str(), room], mute_of)?)
 }
 
-pub(super) fn unmute(
-    conn: &Connection,
-    user: &str,
-    room: Option<&RoomKey>,
-) -> Result<(UserId, String), StoreError> {
+pub(super) fn unmute(conn: &Connection, user: &str, room: Option<&RoomKey>) -> Result<(UserId, String), StoreError> {
     let user = named(conn, user)?;
     let ended = conn
         .prepare_cached("DELETE FROM chat_mutes WHERE user_id = ?1 AND room = ?2")?

@@ -1,0 +1,197 @@
+//! Coming and going.
+//!
+//! Whoever joins sees the last of what was said there and then everything that is said from then on, without
+//! a gap: the last of it is read in the writer's lane, whose order is the order of what is said.
+
+use super::rooms::{Entered, RoomId};
+use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, person, seat, with_rooms};
+use crate::handlers::api::{self, ApiError, Topic};
+use crate::handlers::effect::Lane;
+use crate::handlers::session::Session;
+use crate::handlers::{Access, Call, Ctx};
+use crate::store::model::Messages;
+use crate::store::{Store, StoreError};
+
+/// Comes to a room, and leaves the one before.
+pub const JOIN: Call<Join> = Call { name: "chat.join", access: Access::Guest, lane: Lane::Write, run: join };
+/// Leaves the room.
+pub const LEAVE: Call<()> = Call { name: "chat.leave", access: Access::Guest, lane: Lane::Reactor, run: leave };
+
+/// Where to come to, and in whose words that is told.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// Which room; `general` where none is named.
+    pub room: Option<RoomRef>,
+    /// In whose words.
+    pub words: Words,
+}
+
+/// How the two families tell that somebody comes or goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Words {
+    /// One sentence for everybody, the newcomer too.
+    #[default]
+    First,
+    /// One for the others, and another for the newcomer.
+    Second,
+}
+
+fn join(args: Join, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let general = || RoomRef::Word("general".to_owned());
+    let room = Room::named(&args.room.unwrap_or_else(general), &ctx.state.catalogue)?;
+    person(session)?;
+    let seat = seat(session)?;
+    seat.heading = Some(room.clone());
+    let (key, guest) = (room.key.clone(), seat.guest.clone());
+    ctx.run(
+        Lane::Write,
+        move |store| {
+            let taken = guest.is_some_and(|name| is_taken(store, &name));
+            Ok((store.room_messages(&key, None, HISTORY_USUAL)?, taken))
+        },
+        move |read, session, ctx| {
+            let seat = seat_of_arrival(session, &room)?;
+            let (messages, taken) = read?;
+            let renamed = seat.guest.clone().filter(|_| taken).map(|name| format!("{name} (guest)").into());
+            arrive(room, args.words, renamed, messages, session, ctx)
+        },
+    );
+    Ok(())
+}
+
+/// Whether a user has this name: a guest who asks for it is shown as a guest, in a way no user can be named.
+fn is_taken(store: &mut dyn Store, name: &str) -> bool {
+    !matches!(store.user_by_login(name), Err(StoreError::NotFound))
+}
+
+/// The seat of somebody who arrives; unless they have asked for another room since, they head nowhere now.
+fn seat_of_arrival<'a>(session: &'a mut Session, room: &Room) -> Result<&'a mut Seat, ApiError> {
+    let seat = seat(session)?;
+    if seat.heading.as_ref() == Some(room) {
+        seat.heading = None;
+    }
+    Ok(seat)
+}
+
+fn arrive(
+    room: Room,
+    words: Words,
+    renamed: Option<std::sync::Arc<str>>,
+    messages: Messages,
+    session: &mut Session,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
+    let here = seat(session)?.room;
+    let stays = here.is_some_and(|here| ctx.state.rooms.find(&room.key) == Some(here)) && renamed.is_none();
+    let entered = match here.filter(|_| stays) {
+        Some(id) => Entered { id, is_new: false },
+        None => {
+            depart(session, ctx);
+            if let Some(name) = renamed {
+                seat(session)?.guest = Some(name);
+            }
+            let entered = ctx.state.rooms.enter(&room, person(session)?).ok_or_else(ApiError::busy)?;
+            seat(session)?.room = Some(entered.id);
+            entered
+        }
+    };
+    seat(session)?.words = words;
+    greet(&room, words, &entered, stays, session, ctx)?;
+    let (items, more) = with_rooms(messages, ctx);
+    reply(Reply::History(Some(room.clone()), items, more), ctx);
+    tell_presence(entered.id, room, entered.is_new, ctx);
+    Ok(())
+}
+
+/// Tells that somebody has come: the others, unless they are many, and the newcomer.
+fn greet(
+    room: &Room,
+    words: Words,
+    entered: &Entered,
+    stays: bool,
+    session: &Session,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
+    let (name, topic) = (face(session, ctx)?.username, Topic::Room(entered.id));
+    let online = ctx.state.rooms.online(&room.key);
+    let aloud = entered.is_new && online <= NOTICED_MAX;
+    let now_ms = ctx.now.unix_ms;
+    let tell = |text: String, ctx: &mut Ctx<'_>| {
+        ctx.publish(topic, api::Event::Chat(Event::Notice(room.clone(), text, now_ms).into()));
+    };
+    if words == Words::Second && aloud {
+        tell(format!("[{name}] has joined the chat."), ctx);
+    }
+    if !stays {
+        ctx.enter(topic);
+    }
+    match words {
+        Words::First if aloud => tell(format!("{name} joined the chat"), ctx),
+        Words::First => reply(Reply::Notice(Some(room.clone()), format!("{name} joined the chat")), ctx),
+        Words::Second => {
+            let text = format!("You have joined the chat room for {}. Users online: {online}", title(room));
+            reply(Reply::Notice(Some(room.clone()), text), ctx);
+        }
+    }
+    Ok(())
+}
+
+fn leave(_: (), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    seat(session)?;
+    let notice = match depart(session, ctx) {
+        Some(room) => {
+            let text = format!("You have left the chat room for {}.", title(&room));
+            Reply::Notice(Some(room), text)
+        }
+        None => Reply::Notice(None, "Room does not exist.".to_owned()),
+    };
+    reply(notice, ctx);
+    Ok(())
+}
+
+/// Takes a connection out of its room, and tells those who stay. For a connection that ends as well.
+pub fn depart(session: &mut Session, ctx: &mut Ctx<'_>) -> Option<Room> {
+    let (person, face) = (person(session).ok()?, face(session, ctx).ok()?);
+    let seat = seat(session).ok()?;
+    let (id, words) = (seat.room.take()?, seat.words);
+    let room = ctx.state.rooms.get(id)?.name.clone();
+    let gone = ctx.state.rooms.leave(id, &person);
+    ctx.leave(Topic::Room(id));
+    if gone && (1..=NOTICED_MAX).contains(&ctx.state.rooms.online(&room.key)) {
+        let text = match words {
+            Words::First => format!("{} left the chat", face.username),
+            Words::Second => format!("[{}] has left the chat.", face.username),
+        };
+        let notice = Event::Notice(room.clone(), text, ctx.now.unix_ms);
+        ctx.publish(Topic::Room(id), api::Event::Chat(notice.into()));
+        tell_presence(id, room.clone(), true, ctx);
+    }
+    Some(room)
+}
+
+/// Tells how many are in a room: everybody there, where that has changed and they are not too many, else
+/// whoever just came.
+fn tell_presence(id: RoomId, room: Room, changed: bool, ctx: &mut Ctx<'_>) {
+    let online = ctx.state.rooms.online(&room.key);
+    if changed && online <= NOTICED_MAX {
+        let presence = Event::Presence(room, online, ctx.now.unix_ms);
+        ctx.publish(Topic::Room(id), api::Event::Chat(presence.into()));
+    } else {
+        reply(Reply::Presence(room, online), ctx);
+    }
+}
+
+fn reply(reply: Reply, ctx: &mut Ctx<'_>) {
+    ctx.reply(api::Reply::Chat(reply));
+}
+
+/// A room as a sentence names it: the second family's clients know theirs by these words.
+fn title(room: &Room) -> String {
+    match room.key.manga() {
+        Some(id) => format!("manga ID {id}"),
+        None => room.label.to_string(),
+    }
+}
+
+/// In a larger room nobody is told who comes and goes: each of so many would be told of each other.
+const NOTICED_MAX: usize = 200;
