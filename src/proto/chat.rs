@@ -147,7 +147,7 @@ pub fn write_reply(reply: &Reply, at: UnixMillis, out: &mut Vec<u8>) {
         Reply::Presence(room, online) => write_presence(room, *online, at, out),
         Reply::Deleted(id) => write_deleted(*id, None, at, out),
         Reply::Muted(mute) => write_muted(None, mute, at, out),
-        Reply::Rooms(..) | Reply::Mutes(..) => {}
+        Reply::Said(..) | Reply::Rooms(..) | Reply::Mutes(..) => {}
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Seat {
 pub enum Reply {
     /// A word from the server to this connection alone, about a room.
     Notice(Option<Room>, String),
+    /// Something was said.
+    Said(Box<Message>, Room),
     /// What was said in a room, or between two people.
     History(Option<Room>, Vec<(Message, Option<Room>)>, bool),
     /// Who is in a room, and how many there are.

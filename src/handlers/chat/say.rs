@@ -3,7 +3,7 @@
 //! What is said is told when it is stored, so whoever hears it can find it again. The one who says it hears
 //! it as everybody does.
 
-use super::{Event, Room, RoomRef, clean, face, room_of, seat, silenced, topic_of};
+use super::{Event, Face, Room, RoomRef, clean, face, room_of, seat, silenced, topic_of};
 use crate::handlers::api::{self, ApiError, Reply, Topic};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::Session;
@@ -12,6 +12,8 @@ use crate::store::model::{Message, NewMessage, NewPrivateMessage, Place, Posted,
 
 /// Says something in the room.
 pub const SAY: Call<Say> = Call { name: "chat.say", access: Access::Guest, lane: Lane::Write, run: say };
+/// Says something in a room without being in one.
+pub const POST: Call<Say> = Call { name: "chat.post", access: Access::User, lane: Lane::Write, run: post };
 /// Shows the others that something is being typed.
 pub const TYPING: Call<()> = Call { name: "chat.typing", access: Access::Guest, lane: Lane::Reactor, run: typing };
 /// Says something to one person.
@@ -43,21 +45,42 @@ fn say(args: Say, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     {
         return Err(ApiError::invalid("room: not the room that you are in"));
     }
+    store(face, room, &args.content, |_, _| Reply::Silence, ctx)
+}
+
+fn post(args: Say, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let caller = ctx.caller()?;
+    let room = args.room.as_ref().ok_or_else(|| ApiError::invalid("room: required"))?;
+    let room = Room::named(room, &ctx.state.catalogue)?;
+    let face = Face { username: caller.username, user_id: Some(caller.id) };
+    let answer = |message: &Message, room| Reply::Chat(super::Reply::Said(Box::new(message.clone()), room));
+    store(face, room, &args.content, answer, ctx)
+}
+
+/// Stores what somebody says in a room, then tells it and answers.
+fn store(
+    face: Face,
+    room: Room,
+    content: &str,
+    answer: fn(&Message, Room) -> Reply,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
     let message = NewMessage {
-        room: room.key,
+        room: room.key.clone(),
         speaker: face.speaker(),
         user_id: face.user_id,
         username: face.username.to_string(),
-        content: clean(&args.content)?,
+        content: clean(content)?,
         received_at: ctx.now.unix_ms,
     };
     ctx.run(
         Lane::Write,
         move |store| store.post_message(&message),
-        |posted, _, ctx| {
+        move |posted, _, ctx| {
             let message = stored(posted.map_err(super::or_missing(NO_ACCOUNT))?, ctx)?;
+            let answer = answer(&message, room);
             tell(message, ctx);
-            ctx.reply(Reply::Silence);
+            ctx.reply(answer);
             Ok(())
         },
     );

@@ -8,6 +8,7 @@ use crate::handlers::Access;
 use crate::handlers::api::ApiError;
 use crate::handlers::chat::moderate::{DELETE, MUTE, MUTES, Silence, UNMUTE, Unmute};
 use crate::handlers::chat::read::{HISTORY, History, PRIVATE, Private, ROOMS};
+use crate::handlers::chat::say::{self, Say};
 use crate::handlers::chat::{HISTORY_MAX, HISTORY_USUAL, Reply, Room, RoomRef};
 use crate::proto::chat::{item, room_id};
 use crate::proto::http1::{Method, Response};
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::http(Family::V1, Get, "/api/v1/chat/rooms", ROOMS, |input| window(input, ROOMS_USUAL)),
         Route::http(Family::V1, Get, "/api/v1/chat/rooms/{room}/messages", HISTORY, read_history).needs(Access::User),
+        Route::http(Family::V1, Post, "/api/v1/chat/rooms/{room}/messages", say::POST, read_say),
         Route::http(Family::V1, Get, "/api/v1/chat/messages/private", PRIVATE, read_private),
         Route::http(Family::V1, Delete, "/api/v1/chat/messages/{id}", DELETE, read_id),
         Route::http(Family::V1, Get, mutes, MUTES, |input| window(input, MUTES_USUAL)),
@@ -33,6 +35,11 @@ pub(super) fn routes() -> Vec<Route> {
 fn read_history(input: &HttpInput<'_>) -> Result<History, ApiError> {
     let (before, limit) = read_part(input)?;
     Ok(History { room: Some(RoomRef::Word(input.param().to_owned())), before, limit })
+}
+
+fn read_say(input: &HttpInput<'_>) -> Result<Say, ApiError> {
+    let content = input.body()?.need_text("content")?.into_owned();
+    Ok(Say { room: Some(RoomRef::Word(input.param().to_owned())), content })
 }
 
 fn read_private(input: &HttpInput<'_>) -> Result<Private, ApiError> {
@@ -80,6 +87,7 @@ pub(super) fn show(reply: Reply) -> Response {
             let items = rows.iter().map(|(row, room, online)| room_row(row, room, *online)).collect();
             list(items, meta(total, window))
         }
+        Reply::Said(message, room) => data(201, json!({"message": item(&message, Some(&room))})),
         Reply::History(_, messages, more) => {
             let items: Vec<Value> = messages.iter().map(|(message, room)| item(message, room.as_ref())).collect();
             let count = items.len();

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod catalogue;
 pub mod catalogue_v2;
+pub mod chat;
 pub mod library;
 pub mod opinions;
 pub mod progress;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Area> {
         progress::area(),
         opinions::area(),
         social::area(),
+        chat::area(),
         statistics::area(),
         server::area(),
     ]
