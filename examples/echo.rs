@@ -100,7 +100,9 @@ impl Service for Echo {
                 Answer::Http(Response::new(200, "application/octet-stream", request.body.to_vec()))
             }
             // Only `Wire::Line` has lines.
-            Incoming::Line(_) | Incoming::LineTooLong => return Flow::Handled,
+            Incoming::Line(_) | Incoming::LineTooLong | Incoming::Text(_) | Incoming::Binary(_) => {
+                return Flow::Handled;
+            }
         };
         io.effects.push(Effect::Reply(answer));
         Flow::Handled

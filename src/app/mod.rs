@@ -21,7 +21,7 @@ use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::Audience;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
-use crate::handlers::{Ctx, State, monitor};
+use crate::handlers::{Ctx, State, chat, greet, monitor};
 use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
@@ -39,6 +39,16 @@ pub struct MangaHub {
     listeners: Vec<ServiceKind>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
+}
+
+/// The encodings of an event: one for all its readers of a kind.
+mod kind {
+    /// The first family's lines.
+    pub const SYNC_V1: usize = 0;
+    /// The second family's lines.
+    pub const SYNC_V2: usize = 1;
+    /// Text frames.
+    pub const WEBSOCKET: usize = 2;
 }
 
 /// What is waited for, as the loop counts it (see [`Patience`]).
@@ -149,9 +159,13 @@ impl Service for MangaHub {
             Incoming::Request(request) => self.request(&request, session, io),
             Incoming::Line(line) => self.line(Some(line), session, io),
             Incoming::LineTooLong => self.line(None, session, io),
-            // No listener of the product speaks raw bytes.
-            Incoming::Bytes(_) => Flow::Handled,
+            // No listener of the product speaks raw bytes, and WebSockets come next.
+            Incoming::Text(_) | Incoming::Binary(_) | Incoming::Bytes(_) => Flow::Handled,
         }
+    }
+
+    fn upgraded(&mut self, session: &mut Session, io: &mut Io<'_, Self>) {
+        greet::opened(session, &mut self.context(Via::NONE, io));
     }
 
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
@@ -228,7 +242,7 @@ impl Service for MangaHub {
             ServiceKind::Internal => Farewell::Stay,
             ServiceKind::Http if idle => Farewell::Close,
             ServiceKind::Http => Farewell::AfterReply,
-            ServiceKind::SyncV1 | ServiceKind::SyncV2 => {
+            ServiceKind::SyncV1 | ServiceKind::SyncV2 | ServiceKind::Ws => {
                 let reconnect_after_ms = self.state.settings.reconnect_after_ms;
                 let message = "Server is shutting down.";
                 self.context(Via::NONE, io).reply(Reply::Notice { message, reconnect_after_ms });
@@ -241,7 +255,8 @@ impl Service for MangaHub {
         if session.counted {
             self.state.addresses.leave(io.peer.ip());
         }
-        if let (true, Some(member)) = (session.service.is_sync(), session.member.take()) {
+        chat::join::closed(session, &mut self.context(Via::NONE, io));
+        if let Some(member) = session.member.take() {
             self.state.members.leave(member, io.now.mono_ms);
         }
     }
@@ -285,6 +300,10 @@ impl Service for MangaHub {
             }
             topics.push(Topic::Member(member));
         }
+        if let (ServiceKind::Ws, Some(member)) = (session.service, session.member) {
+            topics.push(Topic::Member(member));
+        }
+        topics.extend(chat::topics(session));
         topics
     }
 
@@ -331,18 +350,23 @@ impl Service for MangaHub {
 
     fn kind(&self, session: &Session) -> usize {
         match session.service {
-            ServiceKind::SyncV2 => 1,
-            _ => 0,
+            ServiceKind::SyncV2 => kind::SYNC_V2,
+            ServiceKind::Ws => kind::WEBSOCKET,
+            _ => kind::SYNC_V1,
         }
     }
 
     fn joins(&self, kind: usize) -> bool {
-        kind == 0 || self.state.settings.v2_coalesce
+        kind != kind::SYNC_V2 || self.state.settings.v2_coalesce
     }
 
     fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
-        let service = if kind == 1 { ServiceKind::SyncV2 } else { ServiceKind::SyncV1 };
-        sync::write_event(event, service, out);
+        match kind {
+            kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
+            kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
+            // One text frame for all its readers.
+            _ => {}
+        }
     }
 
     fn deliver(&mut self, to: Audience, _: &Event) {

@@ -96,6 +96,8 @@ reasons! {
     Finished = "finished",
     /// The bytes were not the protocol.
     ProtocolError = "protocol_error",
+    /// A message was of a kind that has no meaning here.
+    Unsupported = "unsupported",
     /// The credentials were not accepted.
     AuthFailed = "auth_failed",
     /// No credentials in time.

@@ -23,6 +23,7 @@ pub mod encoded;
 pub mod export;
 pub mod friends;
 pub mod goals;
+pub mod greet;
 pub mod hub;
 pub mod key;
 pub mod library;

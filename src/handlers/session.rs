@@ -12,6 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::greet::Greeting;
 use super::rate::{Bucket, Rate};
 use crate::store::model::{Role, UserId};
 
@@ -28,17 +29,24 @@ pub struct Session {
     pub cors: u8,
     /// A line's job is outstanding in a lane without an order: no answer may overtake it.
     pub reads: bool,
-    /// Where it sits in chat.
-    pub seat: Option<Box<super::chat::Seat>>,
+    /// Whoever comes to chat through its listener may do so under a name that nobody vouches for.
+    pub anonymous_chat: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
-    /// The device that it runs on. Behind a pointer: few say, and everyone pays for the room.
-    pub device: Option<Box<Device>>,
+    /// What few connections have. Behind a pointer, because every one pays for the room.
+    pub extra: Option<Box<Extra>>,
 }
 
-/// A device, as it named itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device(pub String);
+/// What few connections have: [`Session::extra_mut`] makes room for it.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// The device that it runs on, as it named itself.
+    pub device: Option<Box<str>>,
+    /// How whoever came to chat introduced themselves.
+    pub greeting: Option<Greeting>,
+    /// Where it sits in chat.
+    pub seat: Option<super::chat::Seat>,
+}
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +57,8 @@ pub enum ServiceKind {
     SyncV1,
     /// Sync as the clients on port 8081 speak it.
     SyncV2,
+    /// Chat and news over a WebSocket: what an HTTP connection becomes.
+    Ws,
     /// Metrics and monitoring.
     Internal,
 }
@@ -60,6 +70,7 @@ impl ServiceKind {
             Self::Http => "http",
             Self::SyncV1 => "tcp_v1",
             Self::SyncV2 => "tcp_v2",
+            Self::Ws => "ws",
             Self::Internal => "internal",
         }
     }
@@ -81,12 +92,22 @@ impl Session {
 
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, reads: false, seat: None, member: None, device: None }
+        Self { service, counted: false, cors: 0, reads: false, anonymous_chat: false, member: None, extra: None }
+    }
+
+    /// What few connections have, to be written to.
+    pub fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// The name of its device.
     pub fn device_name(&self) -> Option<String> {
-        self.device.as_ref().map(|device| device.0.clone())
+        self.extra.as_ref()?.device.as_deref().map(str::to_owned)
+    }
+
+    /// How it introduced itself, if it came to chat.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.extra.as_ref()?.greeting.as_ref()
     }
 
     /// Stands in for a connection that has ended while its job ran.

@@ -6,10 +6,66 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::json::{Object, missing};
+use super::routes::Route;
 use super::time::rfc3339;
+use crate::handlers::api::ApiError;
 use crate::handlers::chat::announce::SYSTEM_NAME;
-use crate::handlers::chat::{Event, Face, Reply, Room};
-use crate::store::model::{Message, Mute, Place, Speaker, UnixMillis};
+use crate::handlers::chat::join::{JOIN, Join, LEAVE, Words};
+use crate::handlers::chat::moderate::DELETE;
+use crate::handlers::chat::read::{HISTORY, History, USERS};
+use crate::handlers::chat::say::{SAY, Say, TYPING, WHISPER, Whisper};
+use crate::handlers::chat::{Event, Face, HISTORY_MAX, HISTORY_USUAL, Reply, Room, RoomRef};
+use crate::handlers::session::ServiceKind;
+use crate::store::model::{Message, MessageId, Mute, Place, Speaker, UnixMillis};
+
+/// What chat's clients say.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::line(ServiceKind::Ws, "join_room", JOIN, |data| read_join(data, Words::First)),
+        Route::line(ServiceKind::Ws, "join", JOIN, |data| read_join(data, Words::Second)),
+        Route::line(ServiceKind::Ws, "leave_room", LEAVE, |_| Ok(())),
+        Route::line(ServiceKind::Ws, "leave", LEAVE, |_| Ok(())),
+        Route::line(ServiceKind::Ws, "chat", SAY, read_say),
+        Route::line(ServiceKind::Ws, "typing", TYPING, |_| Ok(())),
+        Route::line(ServiceKind::Ws, "history", HISTORY, read_history),
+        Route::line(ServiceKind::Ws, "users", USERS, read_room),
+        Route::line(ServiceKind::Ws, "pm", WHISPER, read_whisper),
+        Route::line(ServiceKind::Ws, "delete", DELETE, read_delete),
+    ]
+}
+
+/// The room that a message names: by `room_id` or by `room`. What a client's empty record has names none.
+fn read_room(data: &Object<'_>) -> Result<Option<RoomRef>, ApiError> {
+    let id = data.integer("room_id", -1, i64::MAX)?.filter(|id| *id > 0);
+    let word = data.short_text("room", ROOM_CHARACTERS_MAX)?.filter(|word| !word.is_empty());
+    Ok(id.map(RoomRef::Manga).or(word.map(|word| RoomRef::Word(word.into_owned()))))
+}
+
+fn read_join(data: &Object<'_>, words: Words) -> Result<Join, ApiError> {
+    Ok(Join { room: read_room(data)?, words })
+}
+
+fn read_say(data: &Object<'_>) -> Result<Say, ApiError> {
+    Ok(Say { room: read_room(data)?, content: data.need_text("content")?.into_owned() })
+}
+
+fn read_history(data: &Object<'_>) -> Result<History, ApiError> {
+    let limit = data.integer("limit", 1, HISTORY_MAX.into())?.map_or(HISTORY_USUAL, |limit| limit as u32);
+    Ok(History { room: read_room(data)?, before: data.integer("before", 1, i64::MAX)?, limit })
+}
+
+fn read_whisper(data: &Object<'_>) -> Result<Whisper, ApiError> {
+    let to = data.short_text("to", ROOM_CHARACTERS_MAX)?.ok_or_else(|| missing("to"))?;
+    Ok(Whisper { to: to.into_owned(), content: data.need_text("content")?.into_owned() })
+}
+
+fn read_delete(data: &Object<'_>) -> Result<MessageId, ApiError> {
+    data.integer("id", 1, i64::MAX)?.ok_or_else(|| missing("id"))
+}
+
+/// No slug, name or id that anything has is longer.
+const ROOM_CHARACTERS_MAX: usize = 200;
 
 /// What every message has. What only some have stands beside it.
 #[derive(Debug, Serialize)]

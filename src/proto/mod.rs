@@ -52,6 +52,10 @@ pub enum Incoming<'a> {
     LineTooLong,
     /// A request with its whole body.
     Request(Request<'a>),
+    /// A text message, without the frames around it.
+    Text(&'a str),
+    /// A binary message, without the frames around it.
+    Binary(&'a [u8]),
     /// Whatever arrived.
     Bytes(&'a [u8]),
 }

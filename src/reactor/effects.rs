@@ -14,6 +14,7 @@ use super::timers::tick_after;
 use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::ConnKey;
+use crate::proto::Wire;
 
 impl<N: Net, S: Service> Reactor<N, S> {
     /// Calls the service with a connection's session, or with none when it has ended. A panic is
@@ -73,7 +74,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
-            Effect::Enter(_) | Effect::Leave(_) => {}
+            Effect::Enter(topic) => self.in_line(Telling::Enter(key, topic)),
+            Effect::Leave(topic) => self.in_line(Telling::Leave(key, topic)),
             Effect::Evict(topic, reason) => self.evict(&topic, reason),
             Effect::Inspect(question) => self.inspect(key, question),
             Effect::Close(reason) => self.close(key, reason),
@@ -93,9 +95,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.stats.panics += 1;
             return self.doom(key, CloseReason::Internal);
         };
-        let last = match written {
+        let (last, upgrade) = match written {
             Written::Later(lane, job) => return self.submit(key, lane, job),
-            written => matches!(written, Written::Last),
+            Written::Open => (false, None),
+            Written::Last => (true, None),
+            Written::Upgrade(wire) => (false, Some(wire)),
         };
         if self.out.is_empty() {
             // A change is answered by its broadcast. Nothing must not stand in line between two
@@ -116,6 +120,20 @@ impl<N: Net, S: Service> Reactor<N, S> {
         if last {
             self.close(key, CloseReason::Finished);
         }
+        if let Some(wire) = upgrade {
+            self.upgrade(key, wire);
+        }
+    }
+
+    /// Another protocol from here on. What it leaves is carried out behind what is being carried out.
+    fn upgrade(&mut self, key: ConnKey, wire: Wire) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.wire = wire;
+        self.with_session(key, |service, session, io| {
+            if let Some(session) = session {
+                service.upgraded(session, io);
+            }
+        });
     }
 
     fn submit(&mut self, key: ConnKey, lane: Lane, job: JobOf<S>) {

@@ -112,6 +112,10 @@ enum Telling<S: Service> {
     Event(TopicOf<S>, EventOf<S>),
     /// To one connection, which caused some of what comes before: its bytes.
     Reply(ConnKey, Box<[u8]>),
+    /// From here on a connection is a member of the topic.
+    Enter(ConnKey, TopicOf<S>),
+    /// From here on it isn't.
+    Leave(ConnKey, TopicOf<S>),
 }
 
 /// Where the loop is in its life.

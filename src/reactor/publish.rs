@@ -42,7 +42,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         while let Some(first) = self.tellings.front() {
             let Telling::Event(topic, _) = first else {
-                self.tell_reply();
+                self.tell_one();
                 continue;
             };
             if let Err(wait_ms) = self.service.may_publish(topic, self.now) {
@@ -62,12 +62,34 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    /// Queues the reply that is first in line on its connection.
-    fn tell_reply(&mut self) {
-        let Some(Telling::Reply(key, bytes)) = self.tellings.pop_front() else { return };
+    /// Puts in line what concerns one connection; at once where nothing stands there.
+    pub(super) fn in_line(&mut self, telling: Telling<S>) {
+        self.tellings.push_back(telling);
+        if self.tellings.len() == 1 {
+            self.tell_one();
+        }
+    }
+
+    /// Does what is first in line and concerns one connection: a reply is queued on it, or it
+    /// becomes a member of a topic, or ceases to be one.
+    fn tell_one(&mut self) {
+        match self.tellings.pop_front() {
+            Some(Telling::Reply(key, bytes)) => self.tell_reply(key, &bytes),
+            Some(Telling::Enter(key, topic)) => {
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                conn.flags.set(Flags::JOINED);
+                self.hub.join(topic, key.into());
+            }
+            Some(Telling::Leave(key, topic)) => self.hub.leave(&topic, key.into()),
+            Some(event @ Telling::Event(..)) => self.tellings.push_front(event),
+            None => {}
+        }
+    }
+
+    fn tell_reply(&mut self, key: ConnKey, bytes: &[u8]) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         self.held.1 += bytes.len();
-        conn.tx.push_owned(&bytes, self.service.joins(self.service.kind(&conn.session)));
+        conn.tx.push_owned(bytes, self.service.joins(self.service.kind(&conn.session)));
         mark_dirty(&mut self.dirty, conn);
     }
 
@@ -109,7 +131,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 fn event_of<S: Service>(telling: &Telling<S>) -> Option<&EventOf<S>> {
     match telling {
         Telling::Event(_, event) => Some(event),
-        Telling::Reply(..) => None,
+        Telling::Reply(..) | Telling::Enter(..) | Telling::Leave(..) => None,
     }
 }
 

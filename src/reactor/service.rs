@@ -120,6 +120,10 @@ pub trait Service: Sized {
     /// A connection is gone. Its session can give back what it held.
     fn closed(&mut self, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
 
+    /// The connection speaks another protocol from here on ([`Written::Upgrade`]); the answer that
+    /// says so is on its way. By default there is nothing to add.
+    fn upgraded(&mut self, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
+
     // ---- jobs: for a service that submits any
 
     /// A job came back. `session` is `None` when the connection has ended: then nothing can be
@@ -215,12 +219,14 @@ pub enum Farewell {
 pub const KINDS: usize = 4;
 
 /// What became of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written<J> {
     /// It is in bytes, and more may follow.
     Open,
     /// It is in bytes, and the connection's last: close after it has been sent.
     Last,
+    /// It is in bytes, and from here on the connection speaks another protocol. What has already
+    /// arrived behind the request belongs to that, and [`Service::upgraded`] is called.
+    Upgrade(Wire),
     /// Nothing is in bytes yet. This job makes the answer ready; it comes back as every job does. The
     /// connection has one more job outstanding meanwhile, so nothing overtakes it.
     Later(Lane, J),

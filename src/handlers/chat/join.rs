@@ -4,9 +4,10 @@
 //! a gap: the last of it is read in the writer's lane, whose order is the order of what is said.
 
 use super::rooms::{Entered, RoomId};
-use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, person, seat, with_rooms};
+use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, guest_name, person, seat, with_rooms};
 use crate::handlers::api::{self, ApiError, Topic};
 use crate::handlers::effect::Lane;
+use crate::handlers::greet::{Dialect, Who};
 use crate::handlers::session::Session;
 use crate::handlers::{Access, Call, Ctx};
 use crate::store::model::Messages;
@@ -34,6 +35,26 @@ pub enum Words {
     First,
     /// One for the others, and another for the newcomer.
     Second,
+}
+
+/// A connection of chat begins. It goes where its request said; the first family's clients, who need not
+/// say so, to `general`.
+pub fn opened(session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let Some(greeting) = session.greeting().cloned() else { return Ok(()) };
+    let guest = match greeting.who {
+        Who::Anonymous(name) => Some(guest_name(&name)),
+        Who::Verified => None,
+    };
+    session.extra_mut().seat = Some(Seat { guest, ..Seat::default() });
+    if let Some(member) = session.member {
+        ctx.enter(Topic::Private(member));
+    }
+    let room = greeting.manga_id.map(RoomRef::Manga).or(greeting.room.map(|room| RoomRef::Word(room.into())));
+    match (room, greeting.family) {
+        (None, Dialect::V2) => Ok(()),
+        (room, Dialect::V2) => join(Join { room, words: Words::Second }, session, ctx),
+        (room, Dialect::V1) => join(Join { room, words: Words::First }, session, ctx),
+    }
 }
 
 fn join(args: Join, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
@@ -86,7 +107,7 @@ fn arrive(
     let entered = match here.filter(|_| stays) {
         Some(id) => Entered { id, is_new: false },
         None => {
-            depart(session, ctx);
+            depart(session, ctx, Ending::Moves);
             if let Some(name) = renamed {
                 seat(session)?.guest = Some(name);
             }
@@ -138,7 +159,7 @@ fn greet(
 
 fn leave(_: (), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     seat(session)?;
-    let notice = match depart(session, ctx) {
+    let notice = match depart(session, ctx, Ending::Moves) {
         Some(room) => {
             let text = format!("You have left the chat room for {}.", title(&room));
             Reply::Notice(Some(room), text)
@@ -149,14 +170,30 @@ fn leave(_: (), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError
     Ok(())
 }
 
-/// Takes a connection out of its room, and tells those who stay. For a connection that ends as well.
-pub fn depart(session: &mut Session, ctx: &mut Ctx<'_>) -> Option<Room> {
+/// A connection that ends is in no room any more.
+pub fn closed(session: &mut Session, ctx: &mut Ctx<'_>) {
+    depart(session, ctx, Ending::Ends);
+}
+
+/// Why a connection leaves its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It lives on elsewhere, and must hear no more.
+    Moves,
+    /// It hears nothing anyway.
+    Ends,
+}
+
+/// Takes a connection out of its room, and tells those who stay. Returns the room.
+fn depart(session: &mut Session, ctx: &mut Ctx<'_>, ending: Ending) -> Option<Room> {
     let (person, face) = (person(session).ok()?, face(session, ctx).ok()?);
     let seat = seat(session).ok()?;
     let (id, words) = (seat.room.take()?, seat.words);
     let room = ctx.state.rooms.get(id)?.name.clone();
     let gone = ctx.state.rooms.leave(id, &person);
-    ctx.leave(Topic::Room(id));
+    if ending == Ending::Moves {
+        ctx.leave(Topic::Room(id));
+    }
     if gone && (1..=NOTICED_MAX).contains(&ctx.state.rooms.online(&room.key)) {
         let text = match words {
             Words::First => format!("{} left the chat", face.username),

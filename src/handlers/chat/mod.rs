@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::api::{ApiError, ErrorKind};
+use super::api::{ApiError, ErrorKind, Topic};
 use super::catalogue::{Catalogue, MangaRef};
 use super::session::Session;
 use super::{Ctx, text};
@@ -151,6 +151,13 @@ impl Seat {
     }
 }
 
+/// The topics that a connection has entered for the sake of chat.
+pub fn topics(session: &Session) -> impl Iterator<Item = Topic> {
+    let seat = seat_of(session);
+    let room = seat.and_then(|seat| seat.room).map(Topic::Room);
+    room.into_iter().chain(seat.and(session.member).map(Topic::Private))
+}
+
 /// Whose connection this is, as a person in a room.
 fn person(session: &Session) -> Result<Person, ApiError> {
     match (session.member, seat_of(session).and_then(|seat| seat.guest.clone())) {
@@ -184,11 +191,12 @@ impl Face {
 
 /// The seat of a connection of chat.
 fn seat(session: &mut Session) -> Result<&mut Seat, ApiError> {
-    session.seat.as_deref_mut().ok_or_else(|| ApiError::invalid("Chat is for WebSocket connections"))
+    let seat = session.extra.as_mut().and_then(|extra| extra.seat.as_mut());
+    seat.ok_or_else(|| ApiError::invalid("Chat is for WebSocket connections"))
 }
 
 fn seat_of(session: &Session) -> Option<&Seat> {
-    session.seat.as_deref()
+    session.extra.as_ref()?.seat.as_ref()
 }
 
 /// A text that is said: without control characters but for ends of lines and tabs. It must say something.
@@ -250,8 +258,8 @@ fn room_of(message: &Message, ctx: &Ctx<'_>) -> Option<Room> {
 }
 
 /// The topic of what is said to one user.
-fn topic_of(user: &UserId, ctx: &Ctx<'_>) -> Option<super::api::Topic> {
-    ctx.state.members.find(user).map(super::api::Topic::Private)
+fn topic_of(user: &UserId, ctx: &Ctx<'_>) -> Option<Topic> {
+    ctx.state.members.find(user).map(Topic::Private)
 }
 
 /// A page of print, about a minute's reading.
