@@ -321,6 +321,12 @@ fn connection_bound(configured: usize) -> usize {
 
 // ---- the operator's choices, as each part needs them
 
+/// The listeners through which people may chat without a token: HTTP's are bound before all others.
+fn anonymous_listeners(config: &Config) -> Vec<u8> {
+    let ports = config.http.listen.iter().map(|address| address.port());
+    (0..).zip(ports).filter(|(_, port)| config.http.anonymous_chat.contains(port)).map(|(index, _)| index).collect()
+}
+
 /// What handlers need to know of the configuration.
 pub fn settings(config: &Config) -> Settings {
     let (scope, narrowed) = config.effective_broadcast_scope();
@@ -346,6 +352,9 @@ pub fn settings(config: &Config) -> Settings {
         chat_keep_days: config.chat.keep_days,
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
         reconnect_after_ms: RECONNECT_AFTER_MS,
+        anonymous_chat: anonymous_listeners(config),
+        ws_timeouts_ms: (ms(config.websocket.ping_seconds * 1000), ms(config.websocket.pong_seconds * 1000)),
+        ws_message_bytes_max: (config.websocket.message_bytes, config.websocket.anonymous_message_bytes),
         line_bytes_max: config.tcp.line_bytes,
         first_line_bytes_max: config.tcp.line_bytes_before_auth,
         auth_timeout_ms: (ms(config.tcp.v1_auth_timeout_ms), ms(config.tcp.v2_auth_timeout_ms)),

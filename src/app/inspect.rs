@@ -15,18 +15,25 @@ pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
         Inquiry::Varz(origin) => (origin, varz(state, view)),
         Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
         Inquiry::Sync(origin) => {
-            let (clients, users) = state.members.counts();
+            let (clients, users) = sync_counts(state);
             (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
         }
     };
     Answer { origin, outcome: Ok(reply) }
 }
 
+/// Sync connections that have authenticated, and the distinct users who are here in any way.
+fn sync_counts(state: &State) -> (usize, usize) {
+    let (all, users) = state.members.counts();
+    (all.saturating_sub(state.counts.websockets.0), users)
+}
+
 fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
     let stats = view.stats;
     let count = |name, help, value: u64| Metric::one(name, help, true, value as f64);
     let gauge = |name, help, value: usize| Metric::one(name, help, false, value as f64);
-    let (clients, users) = state.members.counts();
+    let (clients, users) = sync_counts(state);
+    let (verified, anonymous) = state.counts.websockets;
     let calls = internal::call_counts(&state.counts.calls);
     let sampled = |us: &u64| *us as f64 * Stats::SAMPLE as f64 / 1e6;
     vec![
@@ -50,7 +57,14 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             stats.closes().map(|(reason, count)| (reason.as_str().to_owned(), count as f64)),
         ),
         gauge("sync_clients", "Authenticated sync connections", clients),
-        gauge("sync_users", "Users with an authenticated sync connection", users),
+        gauge("sync_users", "Users with an authenticated connection", users),
+        Metric::each(
+            "websockets",
+            "Open WebSockets, by whether somebody vouches for who it is",
+            false,
+            "who",
+            [("verified".to_owned(), verified as f64), ("anonymous".to_owned(), anonymous as f64)].into_iter(),
+        ),
         gauge("topics", "Topics with members", view.topics),
         count("received_bytes", "Bytes read from connections", stats.bytes_in),
         count("sent_bytes", "Bytes written to connections", stats.bytes_out),
@@ -113,7 +127,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
 
 fn varz(state: &State, view: &View<'_>) -> Reply {
     let stats = view.stats;
-    let (clients, users) = state.members.counts();
+    let (clients, users) = sync_counts(state);
     let closes: serde_json::Map<_, _> = stats
         .closes()
         .filter(|(_, count)| *count > 0)
@@ -133,6 +147,7 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
         "closed": closes,
         "sync_clients": clients,
         "sync_users": users,
+        "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,

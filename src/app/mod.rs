@@ -26,9 +26,9 @@ use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
-use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
 use crate::reactor;
-use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
+use crate::reactor::service::{Expired, Farewell, Flow, Io, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
 
@@ -63,6 +63,12 @@ mod step {
     pub const HEAD: u8 = 4;
     /// The rest of a body.
     pub const BODY: u8 = 5;
+    /// Any sign of life on a WebSocket; without one it is asked for.
+    pub const PING: u8 = 6;
+    /// The answer to that.
+    pub const PONG: u8 = 7;
+    /// The rest of a frame.
+    pub const FRAME: u8 = 8;
 }
 
 impl MangaHub {
@@ -92,13 +98,14 @@ impl MangaHub {
         self.state.counts.answered.0 += 1;
         self.state.counts.answered.1 += latency_ms;
         let route = ROUTES.get(usize::from(via.0));
+        let messages = session.service.is_sync() || session.service == ServiceKind::Ws;
         let operation = route.map_or("-", |route| route.name);
         let (conn, service, user) = (conn.pack(), session.service.as_str(), user.as_deref().unwrap_or("-"));
         let changes = route.is_some_and(|route| matches!(route.lane, Lane::Write | Lane::Slow));
         match refused {
             Some(error) => {
                 let (status, code, sync_code) = error.kind.codes();
-                let code = if session.service.is_sync() { sync_code } else { code };
+                let code = if messages { sync_code } else { code };
                 self.state.counts.refuse(Some(usize::from(via.0)), code);
                 if status >= 500 {
                     tracing::warn!(conn, service, user, operation, latency_ms, code, "{error}");
@@ -106,8 +113,8 @@ impl MangaHub {
                     tracing::debug!(conn, service, user, operation, latency_ms, code, "{error}");
                 }
             }
-            // What somebody changed over HTTP is worth a line; looking and syncing are too frequent.
-            None if changes && !session.service.is_sync() => {
+            // What somebody changed over HTTP is worth a line; looking, syncing and talking are too frequent.
+            None if changes && !messages => {
                 tracing::info!(conn, service, user, operation, latency_ms, "done");
             }
             None => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
@@ -135,6 +142,7 @@ impl Service for MangaHub {
             false => Wire::Http(Box::new(Http1::new(self.http_limits.clone()))),
         };
         let mut session = Session::new(service);
+        session.anonymous_chat = self.state.settings.anonymous_chat.contains(&io.listener);
         let most = self.state.settings.connections_per_address;
         // The operator gets in when everybody else is kept out.
         let outsider = service != ServiceKind::Internal;
@@ -159,8 +167,13 @@ impl Service for MangaHub {
             Incoming::Request(request) => self.request(&request, session, io),
             Incoming::Line(line) => self.line(Some(line), session, io),
             Incoming::LineTooLong => self.line(None, session, io),
-            // No listener of the product speaks raw bytes, and WebSockets come next.
-            Incoming::Text(_) | Incoming::Binary(_) | Incoming::Bytes(_) => Flow::Handled,
+            Incoming::Text(text) => self.line(Some(text.as_bytes()), session, io),
+            Incoming::Binary(_) => {
+                io.effects.push(Effect::Close(CloseReason::Unsupported));
+                Flow::Handled
+            }
+            // No listener of the product speaks raw bytes.
+            Incoming::Bytes(_) => Flow::Handled,
         }
     }
 
@@ -194,7 +207,8 @@ impl Service for MangaHub {
     }
 
     fn broken(&mut self, error: &ProtoError, session: &mut Session, io: &mut Io<'_, Self>) {
-        let ProtoError::Http(error) = error;
+        // A WebSocket's goodbye says by its code what was wrong.
+        let ProtoError::Http(error) = error else { return };
         if error.truncated {
             return;
         }
@@ -213,24 +227,29 @@ impl Service for MangaHub {
         }
     }
 
-    fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> CloseReason {
+    fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> Expired {
         let (error, reason) = match kind {
             step::AUTH => {
                 let error = ApiError::new(ErrorKind::Timeout, "Authentication was not received in time");
                 // An error line of its own for both dialects, beside the refusals of a bad token.
                 self.context(Via::NONE, io).refuse(error);
-                return CloseReason::AuthTimeout;
+                return Expired::Close(CloseReason::AuthTimeout);
             }
-            step::IDLE | step::KEEP_ALIVE => return CloseReason::IdleTimeout,
+            step::PING => {
+                self.context(Via::NONE, io).reply(Reply::Ping);
+                return Expired::GoOn;
+            }
+            step::IDLE | step::KEEP_ALIVE | step::PONG => return Expired::Close(CloseReason::IdleTimeout),
+            step::FRAME => return Expired::Close(CloseReason::ReadTimeout),
             step::HEAD | step::BODY => {
                 (ApiError::new(ErrorKind::Timeout, "The request did not arrive in time"), CloseReason::ReadTimeout)
             }
             reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
-            _ => return CloseReason::Internal,
+            _ => return Expired::Close(CloseReason::Internal),
         };
         session.cors = Session::ENDING;
         self.apologise(error, session, io);
-        reason
+        Expired::Close(reason)
     }
 
     fn drain(&mut self) {
@@ -256,6 +275,11 @@ impl Service for MangaHub {
             self.state.addresses.leave(io.peer.ip());
         }
         chat::join::closed(session, &mut self.context(Via::NONE, io));
+        if session.service == ServiceKind::Ws {
+            let (verified, anonymous) = &mut self.state.counts.websockets;
+            let counted = if session.member.is_some() { verified } else { anonymous };
+            *counted = counted.saturating_sub(1);
+        }
         if let Some(member) = session.member.take() {
             self.state.members.leave(member, io.now.mono_ms);
         }
@@ -277,6 +301,14 @@ impl Service for MangaHub {
                     Phase::Body => wait(step::BODY, body_ms, false),
                 }
             }
+            (Wire::Ws(codec), ..) => {
+                let (ping_ms, pong_ms) = settings.ws_timeouts_ms;
+                match phase {
+                    Phase::Idle if codec.awaits_pong() => wait(step::PONG, pong_ms.saturating_sub(ping_ms), true),
+                    Phase::Idle => wait(step::PING, ping_ms, true),
+                    Phase::Head | Phase::Body => wait(step::FRAME, settings.http_timeouts_ms.2, false),
+                }
+            }
             (_, ServiceKind::SyncV2, None) => wait(step::AUTH, settings.auth_timeout_ms.1, false),
             (_, _, None) => wait(step::AUTH, settings.auth_timeout_ms.0, false),
             (_, ServiceKind::SyncV2, Some(_)) => wait(step::IDLE, settings.v2_idle_ms, true),
@@ -287,6 +319,8 @@ impl Service for MangaHub {
 
     fn message_bytes_max(&self, session: &Session) -> usize {
         match session.member {
+            None if session.service == ServiceKind::Ws => self.state.settings.ws_message_bytes_max.1,
+            Some(_) if session.service == ServiceKind::Ws => self.state.settings.ws_message_bytes_max.0,
             None => self.state.settings.first_line_bytes_max,
             Some(_) => self.state.settings.line_bytes_max,
         }
@@ -326,8 +360,22 @@ impl Service for MangaHub {
         out: &mut Vec<u8>,
     ) -> Written<Work> {
         let (origin, refused) = (answer.origin.clone(), answer.outcome.as_ref().err().cloned());
-        let written = match wire {
-            Wire::Http(codec) => {
+        let written = match (wire, answer.outcome) {
+            (Wire::Ws(codec), Ok(Reply::Ping)) => {
+                codec.ping(out);
+                return Written::Open;
+            }
+            (Wire::Ws(_), outcome) => {
+                websocket::write_text(out, |out| ws_text::write_reply(outcome, now.unix_ms, out));
+                Written::Open
+            }
+            (Wire::Http(codec), Ok(Reply::Upgrade(accept))) => {
+                let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
+                codec.encode(&handshake::switch(accept), date, out);
+                Written::Upgrade(Wire::Ws(Box::default()))
+            }
+            (Wire::Http(codec), outcome) => {
+                let answer = Answer { origin: answer.origin, outcome };
                 let mut response = match self.dress(answer, codec.asked(), session) {
                     Dressed::Ready(response) => response,
                     Dressed::Later(work) => return Written::Later(Lane::Slow, work),
@@ -338,9 +386,9 @@ impl Service for MangaHub {
                 // Whoever ends a session closes it, and knows the reason better.
                 if stays_open || session.is_ending() { Written::Open } else { Written::Last }
             }
-            Wire::Line(_) | Wire::Raw => {
+            (Wire::Line(_) | Wire::Raw, outcome) => {
                 let begins = origin.via == auth_route(session.service).0;
-                sync::write_reply(answer.outcome, session.service, begins, now.unix_ms, out);
+                sync::write_reply(outcome, session.service, begins, now.unix_ms, out);
                 Written::Open
             }
         };
@@ -365,7 +413,7 @@ impl Service for MangaHub {
             kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
             kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
             // One text frame for all its readers.
-            _ => {}
+            _ => websocket::write_text(out, |out| ws_text::write_event(event, out)),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     Origin,
     kinds::{
         Addresses, BroadcastScope, Bytes, ConflictRule, CorsOrigins, Count, FilePath, Flag, HostNames, Kind, LogFilter,
-        LogFormat, Maybe, Millis, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
+        LogFormat, Maybe, Millis, Ports, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
     },
 };
 
@@ -141,6 +141,8 @@ declare! {
         hosts: HostNames = Vec::new();
         /// Web pages whose scripts may call us. "*" (everyone) must be written out, sends no credentials, never opens /ws.
         cors_origins: CorsOrigins = vec!["http://localhost:3000".to_owned(), "http://localhost:8080".to_owned()];
+        /// Ports of listen, as written there (0 as well), where people without a token may chat under a name that nobody vouches for.
+        anonymous_chat: Ports = vec![9093];
         /// A request's head must be complete this long after its first byte, else 408 and close.
         head_timeout_ms: Millis<100, HOUR_MS> = 10_000;
         /// A request's body must be complete this long after its head, else 408 and close.
@@ -155,6 +157,18 @@ declare! {
         line_bytes: Bytes<256, MIB> = 8 * 1024;
         /// A body held in memory; beyond it 413 and close.
         body_bytes: Bytes<1024, GIB> = 1024 * 1024;
+    }
+
+    /// WebSocket: chat and news at /ws of every HTTP listener.
+    [websocket] Websocket {
+        /// A client silent for this long is sent a ping: proxies forget connections that are silent for a minute.
+        ping_seconds: Seconds<1, 3600> = 54;
+        /// A client silent for this long, pings unanswered, is closed. More than ping_seconds.
+        pong_seconds: Seconds<2, 7200> = 60;
+        /// A message of a user; beyond it the connection is closed with 1009.
+        message_bytes: Bytes<256, MIB> = 16 * 1024;
+        /// A message of somebody without a token; beyond it the connection is closed with 1009. At most message_bytes.
+        anonymous_message_bytes: Bytes<64, MIB> = 512;
     }
 
     /// TCP sync: one JSON object per line, in the two dialects of the existing clients.

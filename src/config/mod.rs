@@ -238,6 +238,12 @@ impl Config {
     fn check_order(&self) -> Result<(), ConfigError> {
         let at_most = [
             ("http.line_bytes", self.http.line_bytes, "http.head_bytes", self.http.head_bytes),
+            (
+                "websocket.anonymous_message_bytes",
+                self.websocket.anonymous_message_bytes,
+                "websocket.message_bytes",
+                self.websocket.message_bytes,
+            ),
             ("tcp.line_bytes_before_auth", self.tcp.line_bytes_before_auth, "tcp.line_bytes", self.tcp.line_bytes),
             (
                 "limits.send_bytes_per_connection",
@@ -250,6 +256,11 @@ impl Config {
             if value > most {
                 return Err(self.refused(key, &format!("expected at most {bound}, which is {}", kinds::size(most))));
             }
+        }
+        let ping_seconds = self.websocket.ping_seconds;
+        if self.websocket.pong_seconds <= ping_seconds {
+            let reason = format!("expected more than websocket.ping_seconds, which is {ping_seconds}");
+            return Err(self.refused("websocket.pong_seconds", &reason));
         }
         Ok(())
     }

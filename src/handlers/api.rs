@@ -160,6 +160,10 @@ pub enum Reply {
         /// In milliseconds.
         reconnect_after_ms: u64,
     },
+    /// A WebSocket from here on; this proves that its request was understood.
+    Upgrade(String),
+    /// Asks a silent client whether it is still there.
+    Ping,
     /// Nothing to say: the client hears of it as everybody does.
     Silence,
     /// The methods that a path takes: the answer to OPTIONS.
@@ -388,6 +392,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The host asked for is not this server's.
     Misdirected,
+    /// Another version of the protocol was asked for than is spoken here.
+    UpgradeRequired,
     /// The request did not arrive in time.
     Timeout,
     /// The body is not marked as what the path takes.
@@ -416,6 +422,7 @@ impl ErrorKind {
             Self::TooLarge => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
+            Self::UpgradeRequired => (426, "UPGRADE_REQUIRED", "INVALID_MESSAGE"),
             Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
             Self::MediaType => (415, "UNSUPPORTED_MEDIA_TYPE", "INVALID_MESSAGE"),
             Self::Framing(413) => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),

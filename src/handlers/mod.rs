@@ -194,6 +194,12 @@ pub struct Settings {
     pub v2_idle_ms: u32,
     /// How long an HTTP connection may be idle, take for a head, take for a body.
     pub http_timeouts_ms: (u32, u32, u32),
+    /// The listeners through which people may chat under names that nobody vouches for.
+    pub anonymous_chat: Vec<u8>,
+    /// How long a WebSocket may be silent until it is asked, and until it is closed.
+    pub ws_timeouts_ms: (u32, u32),
+    /// The longest WebSocket message of a user, and of somebody without a token.
+    pub ws_message_bytes_max: (usize, usize),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
     /// What becomes of a change of progress that is behind what is stored.

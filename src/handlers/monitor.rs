@@ -83,6 +83,8 @@ pub struct Counts {
     pub answered: (u64, u64),
     /// Refusals by their code.
     pub refusals: HashMap<&'static str, u64>,
+    /// Open WebSockets of users, and of people without a token.
+    pub websockets: (usize, usize),
 }
 
 impl Counts {

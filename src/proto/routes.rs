@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{chat, internal, openapi, sync, v1, v2};
+use super::{chat, handshake, internal, openapi, sync, v1, v2, ws_text};
 use crate::handlers::api::{ApiError, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
@@ -42,7 +42,7 @@ pub struct Route {
 pub enum On {
     /// A method and a path, whose `{…}` segments stand for any one.
     Http(Method, &'static str),
-    /// A message type on a sync service.
+    /// A message type on a sync service or a WebSocket.
     Line(ServiceKind, &'static str),
 }
 
@@ -91,6 +91,8 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes.extend(internal::routes());
     routes.extend(sync::routes());
     routes.extend(chat::routes());
+    routes.extend(handshake::routes());
+    routes.extend(ws_text::routes());
     routes
 });
 

@@ -51,7 +51,7 @@ pub fn routes() -> Vec<Route> {
 pub struct Message<'a> {
     /// Its type.
     pub kind: Cow<'a, str>,
-    /// Its `data`; empty when there is none.
+    /// Its `data`; empty when there is none. On a WebSocket, all of it.
     pub data: Object<'a>,
 }
 
@@ -73,6 +73,8 @@ impl<'a> Message<'a> {
                 let data = top.object("data")?;
                 if data.raw("token").is_some() { data } else { top }
             }
+            // Everything stands side by side there.
+            ServiceKind::Ws => top,
             _ => top.object("data")?,
         };
         Ok(Self { kind, data })
@@ -89,7 +91,7 @@ fn read_auth(data: &Object<'_>) -> Result<Authenticate, ApiError> {
 }
 
 /// The client's own time comes back as it was written, whatever its type, but not at any length.
-fn read_ping(data: &Object<'_>) -> Result<Option<Box<RawValue>>, ApiError> {
+pub(super) fn read_ping(data: &Object<'_>) -> Result<Option<Box<RawValue>>, ApiError> {
     match data.raw("client_time") {
         Some(time) if time.get().len() > CLIENT_TIME_BYTES_MAX => {
             Err(ApiError::invalid(format!("client_time: at most {CLIENT_TIME_BYTES_MAX} bytes")))

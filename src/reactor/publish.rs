@@ -87,7 +87,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 
     fn tell_reply(&mut self, key: ConnKey, bytes: &[u8]) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.hears()) else { return };
         self.held.1 += bytes.len();
         conn.tx.push_owned(bytes, self.service.joins(self.service.kind(&conn.session)));
         mark_dirty(&mut self.dirty, conn);
@@ -96,7 +96,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, tellings, dirty, doomed, held, stats, out, limits, .. } = self;
+        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, .. } = self;
+        let mut slow = SmallVec::<[ConnKey; 4]>::new();
         let Some(Telling::Event(topic, _)) = tellings.front() else { return };
         let events = || tellings.iter().take(run).filter_map(event_of);
         stats.events += run as u64;
@@ -113,18 +114,39 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let encoded = encodings[kind].get_or_insert_with(|| encode(service, kind, events(), out));
             for chunk in encoded.iter() {
                 held.1 += chunk.len();
-                conn.tx.push_shared(chunk.clone());
+                conn.tx.push_shared(chunk.clone(), (run / encoded.len().max(1)) as u32);
             }
             conn.messages_out = conn.messages_out.wrapping_add(run as u32);
             stats.deliveries += run as u64;
-            if conn.tx.len() > limits.send_bytes_max {
-                conn.reason = Some(CloseReason::SlowConsumer);
-                conn.flags.set(Flags::DOOMED);
-                doomed.push(key);
+            // A busy turn is not its fault; that its socket takes nothing is.
+            let stuck = !conn.flags.any(Flags::WRITABLE) && conn.tx.messages() > conn.wire.messages_owed_max();
+            if stuck || conn.tx.len() > limits.send_bytes_max {
+                slow.push(key);
             } else {
                 mark_dirty(dirty, conn);
             }
         }
+        for key in slow {
+            self.give_up(key, CloseReason::SlowConsumer);
+        }
+    }
+
+    /// Ends a connection that is owed too much: what has not begun to leave is dropped at once. Where
+    /// the protocol has a last word it is left to be written, as long as the peer takes anything.
+    pub(super) fn give_up(&mut self, key: ConnKey, reason: CloseReason) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.out.clear();
+        if !conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
+            conn.wire.last_word(reason, &mut self.out);
+        }
+        if self.out.is_empty() {
+            return self.doom(key, reason);
+        }
+        self.held.1 -= conn.tx.cut();
+        self.held.1 += self.out.len();
+        conn.tx.push_owned(&self.out, true);
+        conn.flags.clear(Flags::UNTOLD);
+        self.close(key, reason);
     }
 }
 

@@ -71,7 +71,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
         let largest = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())).map(|conn| conn.key);
         if let Some(key) = largest {
-            self.doom(key, CloseReason::MemoryPressure);
+            self.give_up(key, CloseReason::MemoryPressure);
         }
         largest.is_some()
     }

@@ -61,6 +61,15 @@ impl Patience {
     pub const ENDLESS: Patience = Patience { kind: 0, ms: 0, renewed_by_bytes: false };
 }
 
+/// What becomes of a connection whose peer was waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// It is closed once everything queued has been written.
+    Close(CloseReason),
+    /// It is asked once more: how long from here on is [`Service::patience`]'s to say.
+    GoOn,
+}
+
 /// The meaning of the bytes: the product and `examples/echo.rs` each implement it.
 ///
 /// Three methods have to be written. The rest have the answers of a service that has no jobs, no
@@ -104,10 +113,10 @@ pub trait Service: Sized {
         Patience::ENDLESS
     }
 
-    /// The [`Patience`] of this kind ended, or jobs took too long ([`JOBS`](super::JOBS)): say so.
-    /// The connection is then closed with the reason. By default nothing is said.
-    fn expired(&mut self, kind: u8, _session: &mut Self::Session, _io: &mut Io<'_, Self>) -> CloseReason {
-        if kind == super::JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+    /// The [`Patience`] of this kind ended, or jobs took too long ([`JOBS`](super::JOBS)): say so, or
+    /// ask whether the peer is still there. By default nothing is said, and the connection is closed.
+    fn expired(&mut self, kind: u8, _session: &mut Self::Session, _io: &mut Io<'_, Self>) -> Expired {
+        Expired::Close(if kind == super::JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
 
     /// The bytes were not the protocol: answer if it makes sense. The connection is then closed.

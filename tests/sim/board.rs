@@ -13,7 +13,7 @@ use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
 use mangahub::reactor::inbox::{Door, Wakeup, inbox};
 use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
-use mangahub::reactor::service::{Farewell, Flow, Io, Patience, Service, Written};
+use mangahub::reactor::service::{Expired, Farewell, Flow, Io, Patience, Service, Written};
 use mangahub::reactor::stats::View;
 use mangahub::reactor::{JOBS, Reactor, ReactorLimits};
 use smallvec::SmallVec;
@@ -56,6 +56,14 @@ impl Board {
             "join" => {
                 session.expect("only the living join").topics = rest.split(' ').map(str::to_owned).collect();
                 Effect::Join
+            }
+            "enter" => {
+                session.expect("only the living enter").topics.push(rest.to_owned());
+                Effect::Enter(rest.to_owned())
+            }
+            "leave" => {
+                session.expect("only the living leave").topics.retain(|topic| topic != rest);
+                Effect::Leave(rest.to_owned())
             }
             "tell" => Effect::Publish(first.to_owned(), second.to_owned()),
             "evict" => Effect::Evict(rest.to_owned(), CloseReason::Revoked),
@@ -109,9 +117,9 @@ impl Service for Board {
         io.effects.push(Effect::Reply("our fault".into()));
     }
 
-    fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> CloseReason {
+    fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> Expired {
         io.effects.push(Effect::Reply("too late".into()));
-        if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+        Expired::Close(if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
 
     fn drain(&mut self) {}

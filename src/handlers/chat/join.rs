@@ -4,14 +4,13 @@
 //! a gap: the last of it is read in the writer's lane, whose order is the order of what is said.
 
 use super::rooms::{Entered, RoomId};
-use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, guest_name, person, seat, with_rooms};
+use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, person, seat, with_rooms};
 use crate::handlers::api::{self, ApiError, Topic};
 use crate::handlers::effect::Lane;
 use crate::handlers::greet::{Dialect, Who};
 use crate::handlers::session::Session;
 use crate::handlers::{Access, Call, Ctx};
 use crate::store::model::Messages;
-use crate::store::{Store, StoreError};
 
 /// Comes to a room, and leaves the one before.
 pub const JOIN: Call<Join> = Call { name: "chat.join", access: Access::Guest, lane: Lane::Write, run: join };
@@ -42,7 +41,7 @@ pub enum Words {
 pub fn opened(session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let Some(greeting) = session.greeting().cloned() else { return Ok(()) };
     let guest = match greeting.who {
-        Who::Anonymous(name) => Some(guest_name(&name)),
+        Who::Anonymous(name) => Some(name),
         Who::Verified => None,
     };
     session.extra_mut().seat = Some(Seat { guest, ..Seat::default() });
@@ -63,54 +62,38 @@ fn join(args: Join, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiE
     person(session)?;
     let seat = seat(session)?;
     seat.heading = Some(room.clone());
-    let (key, guest) = (room.key.clone(), seat.guest.clone());
+    let key = room.key.clone();
     ctx.run(
         Lane::Write,
-        move |store| {
-            let taken = guest.is_some_and(|name| is_taken(store, &name));
-            Ok((store.room_messages(&key, None, HISTORY_USUAL)?, taken))
-        },
-        move |read, session, ctx| {
-            let seat = seat_of_arrival(session, &room)?;
-            let (messages, taken) = read?;
-            let renamed = seat.guest.clone().filter(|_| taken).map(|name| format!("{name} (guest)").into());
-            arrive(room, args.words, renamed, messages, session, ctx)
+        move |store| store.room_messages(&key, None, HISTORY_USUAL),
+        move |messages, session, ctx| {
+            end_heading(session, &room)?;
+            arrive(room, args.words, messages?, session, ctx)
         },
     );
     Ok(())
 }
 
-/// Whether a user has this name: a guest who asks for it is shown as a guest, in a way no user can be named.
-fn is_taken(store: &mut dyn Store, name: &str) -> bool {
-    !matches!(store.user_by_login(name), Err(StoreError::NotFound))
-}
-
-/// The seat of somebody who arrives; unless they have asked for another room since, they head nowhere now.
-fn seat_of_arrival<'a>(session: &'a mut Session, room: &Room) -> Result<&'a mut Seat, ApiError> {
+/// Whoever has arrived, or failed to, heads nowhere now, unless they have asked for another room since.
+fn end_heading(session: &mut Session, room: &Room) -> Result<(), ApiError> {
     let seat = seat(session)?;
-    if seat.heading.as_ref() == Some(room) {
-        seat.heading = None;
-    }
-    Ok(seat)
+    seat.heading.take_if(|heading| heading == room);
+    Ok(())
 }
 
 fn arrive(
     room: Room,
     words: Words,
-    renamed: Option<std::sync::Arc<str>>,
     messages: Messages,
     session: &mut Session,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), ApiError> {
     let here = seat(session)?.room;
-    let stays = here.is_some_and(|here| ctx.state.rooms.find(&room.key) == Some(here)) && renamed.is_none();
+    let stays = here.is_some_and(|here| ctx.state.rooms.find(&room.key) == Some(here));
     let entered = match here.filter(|_| stays) {
         Some(id) => Entered { id, is_new: false },
         None => {
             depart(session, ctx, Ending::Moves);
-            if let Some(name) = renamed {
-                seat(session)?.guest = Some(name);
-            }
             let entered = ctx.state.rooms.enter(&room, person(session)?).ok_or_else(ApiError::busy)?;
             seat(session)?.room = Some(entered.id);
             entered

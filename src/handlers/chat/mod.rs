@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Ctx;
 use super::api::{ApiError, ErrorKind, Topic};
 use super::catalogue::{Catalogue, MangaRef};
 use super::session::Session;
-use super::{Ctx, text};
 use crate::store::StoreError;
 use crate::store::model::{
     MangaId, Message, MessageId, Messages, Mute, Page, RoomKey, RoomRow, Speaker, UnixMillis, UserId, Window,
@@ -213,15 +213,6 @@ pub fn clean(content: &str) -> Result<String, ApiError> {
     Ok(text)
 }
 
-/// The name of a guest, made fit to be shown.
-pub fn guest_name(asked: &str) -> Arc<str> {
-    let shown = text::shown(asked, GUEST_CHARACTERS_MAX);
-    match shown.trim() {
-        "" => "anonymous".into(),
-        name => name.into(),
-    }
-}
-
 /// What somebody hears who must be silent.
 fn silenced(mute: &Mute, now_ms: UnixMillis) -> ApiError {
     let until = Timestamp::from_millisecond(mute.until).unwrap_or_default();
@@ -268,9 +259,6 @@ const CONTENT_CHARACTERS_MAX: usize = 2000;
 /// Three bytes each: whole pages of any living script, and fewer of what takes four.
 const CONTENT_BYTES_MAX: usize = 6000;
 
-/// As long as a name that somebody can register.
-const GUEST_CHARACTERS_MAX: usize = 32;
-
 /// How many messages are shown on joining and unasked.
 pub const HISTORY_USUAL: u32 = 50;
 
@@ -292,14 +280,6 @@ mod tests {
         assert_eq!(clean(&"x".repeat(CONTENT_CHARACTERS_MAX + 1)).unwrap_err().kind, ErrorKind::TooLarge);
         assert!(clean(&"界".repeat(CONTENT_CHARACTERS_MAX)).is_ok());
         assert_eq!(clean(&"🏴".repeat(1501)).unwrap_err().kind, ErrorKind::TooLarge);
-    }
-
-    /// A guest has some name that can be shown.
-    #[test]
-    fn guests_have_a_name() {
-        assert_eq!(&*guest_name(" Öl 読者 "), "Öl 読者");
-        assert_eq!(&*guest_name("\u{202e}\n"), "anonymous");
-        assert_eq!(guest_name(&"x".repeat(99)).len(), GUEST_CHARACTERS_MAX);
     }
 
     /// `general` is always the named room; a series comes before a name, and digits are never one.

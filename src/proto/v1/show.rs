@@ -76,6 +76,8 @@ fn show(reply: Reply) -> Response {
         // Said by the second family's routes only.
         Reply::Tokens(_) | Reply::Parts(_) => Response::empty(204),
         Reply::Silence
+        | Reply::Upgrade(_)
+        | Reply::Ping
         | Reply::Welcome { .. }
         | Reply::Pong(_)
         | Reply::SyncStats { .. }
