@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::path::Path;
+use std::process::Command;
+
 use common::ws::{KEY, WsClient, frame, handshake};
 use common::{Account, PASSWORD, TestServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A server whose only HTTP listener lets people chat without a token.
 fn open_server() -> TestServer {
@@ -290,4 +293,28 @@ fn an_end_in_the_middle_is_an_end() {
     server.await_varz("half a message", |varz| varz["held_bytes"]["receive"].as_u64() > Some(400));
     drop(client);
     server.await_varz("nothing held", |varz| varz["held_bytes"]["receive"] == 0 && varz["websockets"]["verified"] == 0);
+}
+
+/// The package that most clients in Python are written with understands all of it.
+#[test]
+fn a_python_client_is_served() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let python = Path::new(root).join("target/python/bin/python");
+    assert!(python.exists(), "{} is not there: scripts/test installs it", python.display());
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    let output = Command::new(python)
+        .arg(Path::new(root).join("tests/clients/ws_client.py"))
+        .args([&format!("ws://{}/ws", server.address("http")), &alice.token])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the client failed: {}", String::from_utf8_lossy(&output.stderr));
+    let met: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(met["pong"]["client_time"], 7, "{met}");
+    assert_eq!(met["error"]["code"], "UNKNOWN_MESSAGE_TYPE", "{met}");
+    assert_eq!(
+        (&met["closed"], &met["refused"], &met["too_large"]),
+        (&json!(1000), &json!(401), &json!(1009)),
+        "{met}"
+    );
 }
