@@ -54,6 +54,29 @@ fn joining_waits_for_nothing_else() {
     assert_eq!(desk.lines(reader), ["welcome", "and more", "now"]);
 }
 
+/// A living connection changes its topics in the order in which things happen: what was published
+/// before it entered is not for it, what was published before it left still is.
+#[test]
+fn entering_and_leaving_keep_their_place() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "enter a");
+    desk.send(teller, "tell a 1");
+    desk.send(reader, "tell b unheard;say between;enter b;tell b 2;leave a;tell a unheard");
+    desk.send(teller, "tell a unheard;tell b 3");
+    assert_eq!(desk.lines(reader), ["1", "between", "2", "3"]);
+    desk.shut_until_ms.set(desk.net.mono_ms() + 500);
+    desk.send(teller, "tell b 4");
+    desk.send(reader, "leave b;enter c");
+    desk.send(teller, "tell b unheard;tell c 5");
+    desk.pass(500);
+    assert_eq!(desk.lines(reader), ["4", "5"]);
+    desk.send(reader, "bye");
+    desk.net.half_close(reader);
+    desk.pass(LINGER_MS);
+    assert_eq!(desk.reactor.topics(), 0);
+}
+
 /// While a topic may not be told, its events wait with all behind them, and come in order as soon
 /// as it may, without anything else having to happen.
 #[test]
@@ -188,6 +211,94 @@ fn a_slow_consumer_delays_nobody() {
     }
     assert_eq!((desk.closes(CloseReason::SlowConsumer), desk.reactor.connections()), (1, 2));
     assert!(desk.net.has_ended(slow) || desk.net.receive(slow, usize::MAX).len() == 2000);
+}
+
+/// A member of frames that takes nothing is owed its goodbye alone, behind what has begun to leave: 1013,
+/// whether it is owed too many messages or too many bytes. The others hear everything at once.
+#[test]
+fn a_slow_member_is_told_to_come_back() {
+    for (news, rounds) in [("n".repeat(100), 300), ("n".repeat(9_000), 12)] {
+        let limits = ReactorLimits { send_bytes_max: 100_000, ..ReactorLimits::default() };
+        let mut desk = Desk::new(limits, LaneBounds::SMALL);
+        desk.net.set_faults(|faults| faults.send_bytes_max = 2050);
+        let (slow, quick, teller) = (desk.client(), desk.client(), desk.client());
+        desk.send(slow, "upgrade;enter a");
+        desk.send(quick, "join a");
+        for _ in 0..rounds {
+            desk.send(teller, &format!("tell a {news}"));
+            assert_eq!(desk.lines(quick), [news.as_str()]);
+        }
+        assert!(desk.reactor.held().1 < 20_000, "nothing is kept for it");
+        let heard = desk.bytes(slow);
+        assert_eq!(heard[heard.len() - 4..], [0x88, 2, 0x03, 0xf5]);
+        let frame_bytes = news.len() + if news.len() < 126 { 2 } else { 4 };
+        assert_eq!((heard.len() - 4) % frame_bytes, 0, "whole frames before it");
+        desk.pass(LINGER_MS);
+        assert_eq!((desk.closes(CloseReason::SlowConsumer), desk.reactor.connections()), (1, 2));
+    }
+}
+
+/// A busy turn is nobody's fault: more messages at once than may be owed are told to all who take them.
+#[test]
+fn a_burst_closes_nobody() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "upgrade;enter a");
+    desk.send(teller, &vec!["tell a 1"; 1000].join(";"));
+    assert_eq!(desk.bytes(reader), b"\x81\x011".repeat(1000));
+    assert_eq!(desk.closes(CloseReason::SlowConsumer), 0);
+}
+
+/// What came behind the request for an upgrade belongs to the new wire, in one piece or byte by byte.
+#[test]
+fn bytes_behind_an_upgrade_are_kept() {
+    let mut desk = desk();
+    let client = desk.client();
+    desk.net.send(client, b"upgrade\n\x81\x86\0\0\0\0say hi\x89\x80\0\0\0\0\x88\x80\0\0\0\0\x81\x86\0\0\0\0say no");
+    desk.settle();
+    assert_eq!(desk.bytes(client), b"\x81\x02hi\x8a\x00\x88\x02\x03\xe8");
+    desk.pass(LINGER_MS);
+    assert_eq!((desk.closes(CloseReason::Goodbye), desk.reactor.connections()), (1, 0));
+}
+
+/// What was asked before a goodbye is answered before ours.
+#[test]
+fn a_goodbye_waits_for_answers() {
+    let mut desk = desk();
+    let client = desk.client();
+    desk.send(client, "upgrade");
+    desk.send_text(client, "write say done");
+    desk.net.send(client, b"\x88\x80\0\0\0\0");
+    desk.settle();
+    assert_eq!(desk.bytes(client), b"");
+    desk.work();
+    assert_eq!(desk.bytes(client), b"\x81\x04done\x88\x02\x03\xe8");
+}
+
+/// A silent client is asked after its time and closed when it does not answer; whoever answers or
+/// says anything is asked again later.
+#[test]
+fn the_silent_are_asked_and_the_deaf_are_closed() {
+    let mut desk = desk();
+    let (deaf, lively) = (desk.client(), desk.client());
+    desk.send(deaf, "upgrade");
+    desk.send(lively, "upgrade");
+    desk.pass(30_000);
+    desk.send_text(lively, "hush");
+    desk.pass(24_100);
+    assert_eq!((desk.bytes(deaf), desk.bytes(lively)), (b"\x89\0".to_vec(), Vec::new()));
+    desk.pass(6_100);
+    assert_eq!(desk.bytes(deaf)[..2], [0x81, 8], "too late");
+    desk.pass(LINGER_MS);
+    assert_eq!(desk.closes(CloseReason::IdleTimeout), 1);
+    desk.pass(24_000);
+    for _ in 0..3 {
+        assert_eq!(desk.bytes(lively), b"\x89\0");
+        desk.net.send(lively, b"\x8a\x80\0\0\0\0");
+        desk.settle();
+        desk.pass(54_100);
+    }
+    assert_eq!(desk.reactor.connections(), 1);
 }
 
 /// Evicting a topic ends its members and the one whose membership waits for its answer to be read.

@@ -9,6 +9,7 @@
 
 pub mod http;
 pub mod line;
+pub mod ws;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
