@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use common::ws::{WsClient, handshake};
-use common::{Account, TestServer};
+use common::{Account, Program, TestServer};
 use serde_json::{Value, json};
 
 /// A server through whose only HTTP listener people may come without a token.
@@ -21,7 +23,11 @@ fn second(server: &TestServer, who: &Account) -> WsClient {
 
 /// A connection of the first family's client: a name and a room, and no token.
 fn first(server: &TestServer, name: &str, room: &str) -> WsClient {
-    WsClient::open(server.address("http"), &format!("/ws?username={name}&room={room}"))
+    first_at(server.address("http"), name, room)
+}
+
+fn first_at(address: SocketAddr, name: &str, room: &str) -> WsClient {
+    WsClient::open(address, &format!("/ws?username={name}&room={room}"))
 }
 
 /// The number of a series.
@@ -339,4 +345,24 @@ fn what_was_said_outlives_the_server() {
     server.restart_with(|config| config.http.anonymous_chat = vec![0]);
     let mut guest = first(&server, "anybody", "general");
     assert_eq!(guest.expect("history")["items"][0]["content"], "remember me");
+}
+
+/// Shows that what somebody has heard is stored: the program is killed while it is talked to, and what was
+/// heard until then is there when it runs again, in its order.
+#[test]
+fn what_was_heard_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || Program::start(folder.path(), &["--set", "http.anonymous_chat=0"]);
+    let program = run();
+    let mut client = first_at(program.address("http"), "ann", "general");
+    (0..48).for_each(|number| say(&mut client, &number.to_string()));
+    let told = 24;
+    (0..told).for_each(|number| assert_eq!(heard(&mut client), number.to_string()));
+    drop(program);
+    std::fs::remove_file(folder.path().join("ports.json")).unwrap();
+    let program = run();
+    let history = first_at(program.address("http"), "bob", "general").expect("history");
+    let kept = history["items"].as_array().unwrap();
+    assert!(kept.len() >= told, "{told} were heard, {} kept", kept.len());
+    kept.iter().enumerate().for_each(|(number, item)| assert_eq!(item["content"], number.to_string()));
 }

@@ -1,10 +1,13 @@
 //! What people say to each other.
 
+use mangahub::handlers::chat::announce;
+
 use super::*;
 
 contract!(
     rooms_keep_what_was_said,
     messages_come_in_pages,
+    announcements_are_said_by_the_server,
     private_messages_are_for_two,
     deleted_messages_are_shown_to_nobody,
     the_silent_are_not_stored,
@@ -93,6 +96,19 @@ fn rooms_keep_what_was_said(mut fixture: Fixture) {
     assert_eq!(speakers, [(Speaker::User, true), (Speaker::Guest, false), (Speaker::System, false)]);
     assert_eq!(fixture.room(&RoomKey::of_manga(series)), ["elsewhere"]);
     assert_eq!(fixture.reader().message(first.id), Ok(first));
+}
+
+/// Shows that an announcement is said in each room within one job, by the server, and that no mute stops it.
+fn announcements_are_said_by_the_server(mut fixture: Fixture) {
+    let series = fixture.pair().1;
+    let rooms = announce::rooms_of(series);
+    let posted =
+        fixture.write(|store| announce::post(store, &rooms, "New Chapter Release: T - Chapter 5!", 9)).unwrap();
+    assert_eq!(posted.len(), 2);
+    for (room, message) in rooms.iter().zip(posted) {
+        assert_eq!((message.speaker, message.user_id.as_ref()), (Speaker::System, None));
+        assert_eq!(fixture.reader().room_messages(room, None, 9).unwrap().items, [message]);
+    }
 }
 
 /// Shows that pages of any size are what one large page is, each oldest first.

@@ -3,8 +3,8 @@
 //! Everybody deletes their own messages; an administrator deletes any that was said in a room, and silences
 //! a user for a time. Private messages are nobody's business but the sender's.
 
-use super::rooms::{Person, RoomId};
-use super::{Event, Face, Reply, Room, RoomRef, or_missing, room_of, say, topic_of};
+use super::rooms::{Open, Person, RoomId};
+use super::{Event, Face, Reply, Room, RoomRef, or_missing, room_of, say, seat_of, topic_of};
 use crate::handlers::api::{self, ApiError, ErrorKind, Topic};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::Session;
@@ -56,16 +56,18 @@ fn delete(id: MessageId, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiEr
                 false => Err(StoreError::NotFound),
             }
         },
-        move |deleted, _, ctx| {
+        move |deleted, session, ctx| {
             let message = deleted.map_err(or_missing("There is no such message of yours"))?;
             let room = room_of(&message, ctx);
             let open = room.as_ref().and_then(|room| ctx.state.rooms.find(&room.key));
+            // Whoever hears it as everybody does need not be answered.
+            let hears = seat_of(session).is_some_and(|seat| room.is_none() || (open.is_some() && seat.room == open));
             let event = Event::Deleted(id, room, ctx.now.unix_ms);
             say::tell_two(&event, &message, ctx);
             if let Some(open) = open {
                 ctx.publish(Topic::Room(open), api::Event::Chat(event.into()));
             }
-            reply(Reply::Deleted(id), ctx);
+            ctx.reply(if hears { api::Reply::Silence } else { api::Reply::Chat(Reply::Deleted(id)) });
             Ok(())
         },
     );
@@ -128,27 +130,26 @@ fn key_of(room: Option<&RoomRef>, ctx: &Ctx<'_>) -> Result<Option<RoomKey>, ApiE
     room.map(|room| Room::named(room, &ctx.state.catalogue)).transpose().map(|room| room.map(|room| room.key))
 }
 
-/// Tells about a user in the room that it is about, or in each that the user is in; and the user, wherever.
+/// Tells about a user in the room that it is about, or in each that the user is in; and the user, who may be
+/// elsewhere.
 fn tell(room: Option<&RoomKey>, user: &UserId, event: impl Fn(Room) -> Event, ctx: &mut Ctx<'_>) {
-    let Some(member) = ctx.state.members.find(user) else { return tell_rooms(room, None, event, ctx) };
-    tell_rooms(room, Some(&Person::Member(member)), &event, ctx);
-    let anywhere = Room::of(room.cloned().unwrap_or_else(RoomKey::general), &ctx.state.catalogue);
-    if let Some(topic) = topic_of(user, ctx) {
-        ctx.publish(topic, api::Event::Chat(event(anywhere).into()));
-    }
-}
-
-fn tell_rooms(room: Option<&RoomKey>, person: Option<&Person>, event: impl Fn(Room) -> Event, ctx: &mut Ctx<'_>) {
+    let person = ctx.state.members.find(user).map(Person::Member);
+    let is_in = |open: &Open| person.as_ref().is_some_and(|person| open.holds(person));
     let concerned = |id: &RoomId| {
-        ctx.state.rooms.get(*id).is_some_and(|open| match room {
-            Some(key) => open.name.key == *key,
-            None => person.is_some_and(|person| open.holds(person)),
-        })
+        let open = ctx.state.rooms.get(*id);
+        open.is_some_and(|open| room.map_or_else(|| is_in(open), |key| open.name.key == *key))
     };
     let ids: Vec<RoomId> = ctx.state.rooms.ids().filter(concerned).collect();
+    let mut told = false;
     for id in ids {
-        let Some(name) = ctx.state.rooms.get(id).map(|open| open.name.clone()) else { continue };
-        ctx.publish(Topic::Room(id), api::Event::Chat(event(name).into()));
+        let Some(open) = ctx.state.rooms.get(id) else { continue };
+        told |= is_in(open);
+        let event = event(open.name.clone());
+        ctx.publish(Topic::Room(id), api::Event::Chat(event.into()));
+    }
+    if let (false, Some(topic)) = (told, topic_of(user, ctx)) {
+        let anywhere = Room::of(room.cloned().unwrap_or_else(RoomKey::general), &ctx.state.catalogue);
+        ctx.publish(topic, api::Event::Chat(event(anywhere).into()));
     }
 }
 

@@ -102,7 +102,15 @@ fn post(conn: &Connection, new: &NewMessage) -> Result<Posted, StoreError> {
          ON CONFLICT (room) DO UPDATE SET last_at = max(last_at, excluded.last_at)",
     )?
     .execute(params![new.room.as_str(), new.received_at])?;
-    message(conn, id).map(Posted::Stored)
+    Ok(Posted::Stored(Message {
+        id,
+        place: Place::Room(new.room.clone()),
+        speaker: new.speaker,
+        user_id: new.user_id.clone(),
+        username: new.username.clone(),
+        created_at: new.received_at,
+        content: new.content.clone(),
+    }))
 }
 
 /// What somebody says to another is kept from them where they must be silent everywhere.
