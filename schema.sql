@@ -540,3 +540,62 @@ CREATE TABLE notification_mutes (
     manga_id INTEGER NOT NULL REFERENCES manga (id),
     PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What is said in chat: in rooms, and between two people. Ids grow in the order of arrival, which is the
+-- order of every list, and are never given twice.
+CREATE TABLE chat_messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The room's key: the number of a series, or a name. NULL for what is between two people, so that
+    -- no question about a room can find it.
+    room TEXT CHECK (length(room) BETWEEN 1 AND 64),
+    -- Somebody with an account, somebody without, or the server itself.
+    speaker TEXT NOT NULL CHECK (speaker = 'user' OR speaker = 'guest' OR speaker = 'system'),
+    user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- Whom it is for, where it is for one person.
+    to_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- As it was shown then. A guest has no other.
+    username TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- A deleted message keeps its place and loses its text.
+    deleted_at INTEGER,
+    deleted_by TEXT REFERENCES users (id) ON DELETE SET NULL,
+    content TEXT NOT NULL CHECK (length(content) <= 2000),
+    CHECK ((room IS NULL) = (to_id IS NOT NULL)),
+    CHECK ((user_id IS NULL) = (speaker <> 'user')),
+    CHECK (to_id IS NULL OR user_id IS NOT NULL),
+    CHECK ((deleted_at IS NULL) = (length(content) > 0))
+) STRICT;
+
+-- Each entry ends with the id, so a page is read off an index from any id on, without sorting.
+CREATE INDEX chat_messages_by_room ON chat_messages (room) WHERE room IS NOT NULL;
+-- Both directions of a conversation are one list.
+CREATE INDEX chat_messages_by_pair ON chat_messages (min(user_id, to_id), max(user_id, to_id))
+    WHERE to_id IS NOT NULL;
+-- What a user takes along, and what the deletion of a user looks for.
+CREATE INDEX chat_messages_by_user ON chat_messages (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX chat_messages_by_recipient ON chat_messages (to_id) WHERE to_id IS NOT NULL;
+CREATE INDEX chat_messages_by_deleter ON chat_messages (deleted_by) WHERE deleted_by IS NOT NULL;
+
+-- The rooms in which something was said, so that a list of them need not look through all messages.
+CREATE TABLE chat_rooms (
+    room TEXT PRIMARY KEY,
+    -- When something was last said there.
+    last_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chat_rooms_by_last ON chat_rooms (last_at);
+
+-- Who must be silent in chat, and until when.
+CREATE TABLE chat_mutes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- A room's key; empty for everywhere, private messages included.
+    room TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    muted_by TEXT REFERENCES users (id) ON DELETE SET NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (user_id, room)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chat_mutes_by_end ON chat_mutes (until);
+CREATE INDEX chat_mutes_by_muter ON chat_mutes (muted_by) WHERE muted_by IS NOT NULL;

@@ -409,6 +409,7 @@ pub fn settings(config: &Config) -> Settings {
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
         notices_keep_ms: i64::from(config.notifications.keep_days) * 86_400_000,
+        chat_keep_days: config.chat.keep_days,
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
         webhooks: webhook_settings(config),
         reconnect_after_ms: RECONNECT_AFTER_MS,

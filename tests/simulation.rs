@@ -213,6 +213,94 @@ fn a_slow_consumer_delays_nobody() {
     assert!(desk.net.has_ended(slow) || desk.net.receive(slow, usize::MAX).len() == 2000);
 }
 
+/// A member of frames that takes nothing is owed its goodbye alone, behind what has begun to leave: 1013,
+/// whether it is owed too many messages or too many bytes. The others hear everything at once.
+#[test]
+fn a_slow_member_is_told_to_come_back() {
+    for (news, rounds) in [("n".repeat(100), 300), ("n".repeat(9_000), 12)] {
+        let limits = ReactorLimits { send_bytes_max: 100_000, ..ReactorLimits::default() };
+        let mut desk = Desk::new(limits, LaneBounds::SMALL);
+        desk.net.set_faults(|faults| faults.send_bytes_max = 2050);
+        let (slow, quick, teller) = (desk.client(), desk.client(), desk.client());
+        desk.send(slow, "upgrade;enter a");
+        desk.send(quick, "join a");
+        for _ in 0..rounds {
+            desk.send(teller, &format!("tell a {news}"));
+            assert_eq!(desk.lines(quick), [news.as_str()]);
+        }
+        assert!(desk.reactor.held().1 < 20_000, "nothing is kept for it");
+        let heard = desk.bytes(slow);
+        assert_eq!(heard[heard.len() - 4..], [0x88, 2, 0x03, 0xf5]);
+        let frame_bytes = news.len() + if news.len() < 126 { 2 } else { 4 };
+        assert_eq!((heard.len() - 4) % frame_bytes, 0, "whole frames before it");
+        desk.pass(LINGER_MS);
+        assert_eq!((desk.closes(CloseReason::SlowConsumer), desk.reactor.connections()), (1, 2));
+    }
+}
+
+/// A busy turn is nobody's fault: more messages at once than may be owed are told to all who take them.
+#[test]
+fn a_burst_closes_nobody() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "upgrade;enter a");
+    desk.send(teller, &vec!["tell a 1"; 1000].join(";"));
+    assert_eq!(desk.bytes(reader), b"\x81\x011".repeat(1000));
+    assert_eq!(desk.closes(CloseReason::SlowConsumer), 0);
+}
+
+/// What came behind the request for an upgrade belongs to the new wire, in one piece or byte by byte.
+#[test]
+fn bytes_behind_an_upgrade_are_kept() {
+    let mut desk = desk();
+    let client = desk.client();
+    desk.net.send(client, b"upgrade\n\x81\x86\0\0\0\0say hi\x89\x80\0\0\0\0\x88\x80\0\0\0\0\x81\x86\0\0\0\0say no");
+    desk.settle();
+    assert_eq!(desk.bytes(client), b"\x81\x02hi\x8a\x00\x88\x02\x03\xe8");
+    desk.pass(LINGER_MS);
+    assert_eq!((desk.closes(CloseReason::Goodbye), desk.reactor.connections()), (1, 0));
+}
+
+/// What was asked before a goodbye is answered before ours.
+#[test]
+fn a_goodbye_waits_for_answers() {
+    let mut desk = desk();
+    let client = desk.client();
+    desk.send(client, "upgrade");
+    desk.send_text(client, "write say done");
+    desk.net.send(client, b"\x88\x80\0\0\0\0");
+    desk.settle();
+    assert_eq!(desk.bytes(client), b"");
+    desk.work();
+    assert_eq!(desk.bytes(client), b"\x81\x04done\x88\x02\x03\xe8");
+}
+
+/// A silent client is asked after its time and closed when it does not answer; whoever answers or
+/// says anything is asked again later.
+#[test]
+fn the_silent_are_asked_and_the_deaf_are_closed() {
+    let mut desk = desk();
+    let (deaf, lively) = (desk.client(), desk.client());
+    desk.send(deaf, "upgrade");
+    desk.send(lively, "upgrade");
+    desk.pass(30_000);
+    desk.send_text(lively, "hush");
+    desk.pass(24_100);
+    assert_eq!((desk.bytes(deaf), desk.bytes(lively)), (b"\x89\0".to_vec(), Vec::new()));
+    desk.pass(6_100);
+    assert_eq!(desk.bytes(deaf)[..2], [0x81, 8], "too late");
+    desk.pass(LINGER_MS);
+    assert_eq!(desk.closes(CloseReason::IdleTimeout), 1);
+    desk.pass(24_000);
+    for _ in 0..3 {
+        assert_eq!(desk.bytes(lively), b"\x89\0");
+        desk.net.send(lively, b"\x8a\x80\0\0\0\0");
+        desk.settle();
+        desk.pass(54_100);
+    }
+    assert_eq!(desk.reactor.connections(), 1);
+}
+
 /// Evicting a topic ends its members and the one whose membership waits for its answer to be read.
 #[test]
 fn evicting_leaves_nobody_of_a_topic() {

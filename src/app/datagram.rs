@@ -78,7 +78,7 @@ impl MangaHub {
                 Event::Notification(notification, protocols) if protocols.has(Protocol::Udp) => {
                     leases.hand(key, notification, resend, now.mono_ms)
                 }
-                Event::Notification(..) => None,
+                Event::Notification(..) | Event::Chat(_) => None,
             };
             let Some(place) = place else { continue };
             let bytes = encoded[usize::from(place.dialect == Dialect::V2)]

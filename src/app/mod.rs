@@ -25,7 +25,7 @@ use crate::handlers::leases::Dialect;
 use crate::handlers::notices::subscribe;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
-use crate::handlers::{Ctx, State, greet, monitor};
+use crate::handlers::{Ctx, State, chat, greet, monitor};
 use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
@@ -55,6 +55,8 @@ mod kind {
     pub const SYNC_V2: usize = 1;
     /// Text frames.
     pub const WEBSOCKET: usize = 2;
+    /// Text frames for those who asked to hear of progress too.
+    pub const WEBSOCKET_AND_PROGRESS: usize = 3;
 }
 
 /// What is waited for, as the loop counts it (see [`Patience`]).
@@ -287,6 +289,7 @@ impl Service for MangaHub {
         if session.counted {
             self.state.addresses.leave(io.peer.ip());
         }
+        chat::join::closed(session, &mut self.context(Via::NONE, io));
         if session.service == ServiceKind::Ws {
             let (verified, anonymous) = &mut self.state.counts.websockets;
             let counted = if session.member.is_some() { verified } else { anonymous };
@@ -354,6 +357,7 @@ impl Service for MangaHub {
         if let Some(extra) = &session.extra {
             topics.extend(extra.heard.topics(session.member, self.state.settings.broadcast_all));
         }
+        topics.extend(chat::topics(session));
         topics
     }
 
@@ -415,6 +419,9 @@ impl Service for MangaHub {
     fn kind(&self, session: &Session) -> usize {
         match session.service {
             ServiceKind::SyncV2 => kind::SYNC_V2,
+            ServiceKind::Ws if session.extra.as_ref().is_some_and(|extra| extra.heard.progress()) => {
+                kind::WEBSOCKET_AND_PROGRESS
+            }
             ServiceKind::Ws => kind::WEBSOCKET,
             _ => kind::SYNC_V1,
         }
@@ -428,6 +435,7 @@ impl Service for MangaHub {
         match kind {
             kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
             kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
+            kind::WEBSOCKET if matches!(event, Event::Progress(_)) => {}
             // One text frame for all its readers.
             _ => websocket::write_text(out, |out| ws_text::write_event(event, out)),
         }

@@ -310,6 +310,12 @@ declare! {
         completions_per_turn: Count<1, MILLION> = 256;
     }
 
+    /// Chat in rooms and from one to another.
+    [chat] Chat {
+        /// Days for which what was said is kept, private messages included. 0: for ever.
+        keep_days: Rate<0, 36_500> = 365;
+    }
+
     /// Recommendations: what people who like the same series like as well.
     [recommend] Recommend {
         /// Minutes between two looks at what readers like together, in the background. 0: never; then only what is popular is shown.

@@ -88,9 +88,11 @@ fn every_key_can_be_set_by_variable() {
     let default = Config::default();
     for key in keys().filter(|key| !key.secret) {
         let value = match (key.value)(&default) {
-            serde_json::Value::Array(items) => {
-                items.iter().map(|item| item.as_str().unwrap().to_owned()).collect::<Vec<_>>().join(",")
-            }
+            serde_json::Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(","),
             serde_json::Value::String(text) => text,
             serde_json::Value::Null => String::new(),
             scalar => scalar.to_string(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::chat::rooms::RoomId;
 use super::conflict::Conflict;
 use super::effect::Vocabulary;
 use super::encoded::Encoded;
@@ -16,7 +17,7 @@ use super::monitor::Parts;
 use super::recommend::Recommendation;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, notices, opinions, progress, refresh, stats, webhooks};
+use super::{chat, friends, goals, lists, manga, notices, opinions, progress, refresh, stats, webhooks};
 use crate::store::StoreError;
 use crate::store::model::{
     Chapter, HistoryEntry, Manga, MangaId, Notification, Page, Progress, Protocols, Publication, ReadingStatus, Role,
@@ -118,6 +119,8 @@ pub enum Reply {
     Lists(lists::Reply),
     /// About what a reader's history adds up to.
     Stats(stats::Reply),
+    /// About chat.
+    Chat(chat::Reply),
     /// About goals.
     Goals(goals::Reply),
     /// About webhooks.
@@ -214,6 +217,8 @@ pub enum Event {
     Progress(Box<ProgressEvent>),
     /// Something about the catalogue that readers want to know, and the ways by which these do.
     Notification(Arc<Notification>, Protocols),
+    /// Something happened in chat.
+    Chat(Box<chat::Event>),
 }
 
 /// A reader's progress, as others hear of it.
@@ -302,6 +307,10 @@ pub enum Topic {
     News,
     /// Where one user asked for notifications: they hear what is for this user.
     Notices(MemberId),
+    /// Whoever is in a room of chat.
+    Room(RoomId),
+    /// One user's connections of chat, whichever room they are in.
+    Private(MemberId),
 }
 
 /// A question about the server itself.

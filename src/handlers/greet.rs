@@ -1,7 +1,7 @@
 //! Who comes to chat: what the request for a WebSocket says about its sender, and what is made of it.
 //!
 //! Whoever shows a token is known by it. Through some listeners one may come under a name that nobody
-//! vouches for; it must not be a registered user's. Rooms and what is said in them are `chat`'s.
+//! vouches for; a registered user's is marked as a guest's. Rooms and what is said in them are `chat`'s.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::auth::{self, bad_token, check_token};
 use super::effect::{Effect, Lane};
 use super::session::{ServiceKind, Session};
 use super::token::Claims;
-use super::{Access, Call, Caller, Ctx, text};
+use super::{Access, Call, Caller, Ctx, chat, text};
 use crate::store::StoreError;
 
 /// Makes a WebSocket of an HTTP connection.
@@ -108,7 +108,8 @@ fn open_unnamed(args: Opening, session: &mut Session, ctx: &mut Ctx<'_>) -> Resu
             Err(error) => Err(error),
         },
         move |taken, session, ctx| match taken? {
-            true => Err(ApiError::new(ErrorKind::Conflict, "This name is a registered user's: log in to use it")),
+            // The first family's client shows no token, whoever has logged in with it.
+            true => begin(Who::Anonymous(format!("{name} (guest)").into()), args, session, ctx),
             false => begin(Who::Anonymous(name.into()), args, session, ctx),
         },
     );
@@ -164,6 +165,9 @@ pub fn opened(session: &mut Session, ctx: &mut Ctx<'_>) {
         None => &mut ctx.state.counts.websockets.1,
     };
     *counted += 1;
+    if let Err(error) = chat::join::opened(session, ctx) {
+        ctx.refuse(error);
+    }
 }
 
 /// The same as a user's name may have.

@@ -14,6 +14,7 @@ pub mod api;
 pub mod auth;
 pub mod calendar;
 pub mod catalogue;
+pub mod chat;
 pub mod conflict;
 pub mod curation;
 pub mod documents;
@@ -136,6 +137,10 @@ pub struct State {
     pub erasing: account::Erasing,
     /// What was counted by name.
     pub counts: monitor::Counts,
+    /// Who is in which room of chat.
+    pub rooms: chat::rooms::Rooms,
+    /// When old chat was last forgotten.
+    pub pruning: chat::retention::Pruning,
     /// Who likes what together.
     pub recommend: recommend::Board,
     /// What is on its way to webhooks.
@@ -184,6 +189,8 @@ pub struct Settings {
     pub internal_token: Option<String>,
     /// How long notifications are kept, in milliseconds; 0 for ever.
     pub notices_keep_ms: i64,
+    /// For how many days what is said in chat is kept; 0 for ever.
+    pub chat_keep_days: u32,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
     /// About webhooks.
@@ -234,6 +241,8 @@ impl State {
             writer_works: true,
             erasing: account::Erasing::default(),
             counts: monitor::Counts::default(),
+            rooms: chat::rooms::Rooms::default(),
+            pruning: chat::retention::Pruning::default(),
             recommend: recommend::Board::default(),
             webhooks: webhooks::Board::default(),
             notices: notices::Board::default(),
@@ -326,6 +335,16 @@ impl Ctx<'_> {
     /// Joins the session's topics once the answer is written.
     pub fn join(&mut self) {
         self.effects.push(Effect::Join);
+    }
+
+    /// Joins one more topic: of what is told, it hears what comes after this.
+    pub fn enter(&mut self, topic: Topic) {
+        self.effects.push(Effect::Enter(topic));
+    }
+
+    /// Leaves a topic that was entered.
+    pub fn leave(&mut self, topic: Topic) {
+        self.effects.push(Effect::Leave(topic));
     }
 
     /// Closes the connection once the answer is written.

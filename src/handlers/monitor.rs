@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, account, auth, leases, notices, recommend, webhooks};
+use super::{Access, Call, Ctx, account, auth, chat, leases, notices, recommend, webhooks};
 use crate::store::StoreError;
 
 /// Whether the server is well.
@@ -185,6 +185,7 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     webhooks::tick(ctx);
     notices::tick(ctx);
     leases::tick(ctx);
+    chat::retention::prune_if_due(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;

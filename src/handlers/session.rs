@@ -47,6 +47,8 @@ pub struct Extra {
     pub greeting: Option<Greeting>,
     /// What it asked to hear.
     pub heard: Heard,
+    /// Where it sits in chat.
+    pub seat: Option<super::chat::Seat>,
 }
 
 /// What a listener is for.

@@ -194,6 +194,8 @@ fn write_answer_v2(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
 /// Puts an event into bytes.
 pub fn write_event(event: &Event, dialect: Dialect) -> Vec<u8> {
     match event {
+        // Chat is for WebSockets.
+        Event::Chat(_) => Vec::new(),
         Event::Notification(notification, _) => write_notification(notification, dialect),
         Event::Progress(event) => {
             #[derive(Serialize)]

@@ -4,6 +4,7 @@
 //! between two reads; what a message means is decided further down, by the tables of routes.
 
 pub mod buffer;
+pub mod chat;
 pub mod datagram;
 mod facts;
 pub mod handshake;

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{handshake, internal, openapi, sync, v1, v2, ws_text};
+use super::{chat, handshake, internal, openapi, sync, v1, v2, ws_text};
 use crate::handlers::api::{ApiError, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
@@ -90,6 +90,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes.extend(openapi::routes());
     routes.extend(internal::routes());
     routes.extend(sync::routes());
+    routes.extend(chat::routes());
     routes.extend(handshake::routes());
     routes.extend(ws_text::routes());
     routes

@@ -282,7 +282,8 @@ pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
             }
             out.push(b'\n');
         }
-        Event::Notification(..) => {}
+        // Chat is for WebSockets; whoever joined its topics has one.
+        Event::Notification(..) | Event::Chat(_) => {}
     }
 }
 

@@ -169,6 +169,8 @@ impl WebSocket {
             unmask(&mut frame[head_bytes..], mask);
             match self.take(&head, frame, head_bytes)? {
                 Some(what) => self.shown = Some(Shown { head_bytes, bytes, what }),
+                // A goodbye stays: it is dealt with when what was asked before has been answered.
+                None if self.ended => {}
                 None => rx.consume(bytes),
             }
         }

@@ -7,16 +7,22 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::routes::Route;
-use super::sync::read_ping;
+use super::sync::{progress_v2, read_ping};
 use super::time::rfc3339;
-use crate::handlers::api::{ApiError, Event, Reply};
+use super::{chat, notices};
+use crate::handlers::api::{ApiError, Event, ProgressEvent, Reply};
+use crate::handlers::notices::subscribe::{SUBSCRIBE, UNSUBSCRIBE};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::{Access, monitor};
-use crate::store::model::UnixMillis;
+use crate::store::model::{Protocol, UnixMillis};
 
 /// The messages that every session may send.
 pub fn routes() -> Vec<Route> {
-    vec![Route::line(ServiceKind::Ws, "ping", monitor::PING, read_ping).needs(Access::Public)]
+    vec![
+        Route::line(ServiceKind::Ws, "ping", monitor::PING, read_ping).needs(Access::Public),
+        Route::line(ServiceKind::Ws, "subscribe", SUBSCRIBE, notices::read_subjects),
+        Route::line(ServiceKind::Ws, "unsubscribe", UNSUBSCRIBE, notices::read_subjects),
+    ]
 }
 
 /// Puts an answer into a message; nothing where there is nothing to say.
@@ -34,6 +40,15 @@ pub fn write_reply(outcome: Result<Reply, ApiError>, now: UnixMillis, out: &mut 
             }
             write(&Pong { r#type: "pong", server_time: at, client_time, timestamp: at }, out);
         }
+        Ok(Reply::Notices(crate::handlers::notices::Reply::Subscribed(subjects))) => {
+            #[derive(Serialize)]
+            struct Subscribed<'a> {
+                r#type: &'a str,
+                topics: Vec<&'static str>,
+                timestamp: &'a str,
+            }
+            write(&Subscribed { r#type: "subscribed", topics: notices::names(&subjects), timestamp: at }, out);
+        }
         Ok(Reply::Notice { message, reconnect_after_ms }) => {
             #[derive(Serialize)]
             struct Notice<'a> {
@@ -46,6 +61,7 @@ pub fn write_reply(outcome: Result<Reply, ApiError>, now: UnixMillis, out: &mut 
             // `content` is where the families' clients look for what to show.
             write(&Notice { r#type: "system", content: message, message, reconnect_after_ms, timestamp: at }, out);
         }
+        Ok(Reply::Chat(reply)) => chat::write_reply(&reply, now, out),
         Ok(_) => {}
     }
 }
@@ -65,11 +81,31 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 }
 
 /// Puts an event into a message; nothing for one that is told elsewhere.
-pub fn write_event(event: &Event, _out: &mut Vec<u8>) {
+pub fn write_event(event: &Event, out: &mut Vec<u8>) {
     match event {
-        // Whoever wants it says so; until then nobody here is a member of its topics.
-        Event::Progress(_) | Event::Notification(..) => {}
+        Event::Progress(event) => write_progress(event, out),
+        Event::Notification(notification, protocols) if protocols.has(Protocol::Websocket) => {
+            notices::write_web(notification, out);
+        }
+        Event::Notification(..) => {}
+        Event::Chat(event) => chat::write_event(event, out),
     }
+}
+
+/// Flat as every message here, with the members of both families.
+fn write_progress(event: &ProgressEvent, out: &mut Vec<u8>) {
+    #[derive(Serialize)]
+    struct Progress<'a, T> {
+        r#type: &'a str,
+        #[serde(flatten)]
+        data: T,
+        current_chapter: i64,
+        user_name: &'a str,
+    }
+    let (current_chapter, user_name) = (event.chapter.floor(), event.username.as_ref());
+    let at = rfc3339(event.at);
+    let data = progress_v2(event, &at);
+    write(&Progress { r#type: "progress", data, current_chapter, user_name }, out);
 }
 
 fn write<T: Serialize>(message: &T, out: &mut Vec<u8>) {

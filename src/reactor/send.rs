@@ -19,7 +19,7 @@ enum Queue {
     #[default]
     Empty,
     /// The chunk, how much of it has been written, and how many messages it holds.
-    One(Rc<[u8]>, u32, u32),
+    One(Rc<[u8]>, u32, u16),
     Many(Box<Many>),
 }
 
@@ -73,7 +73,7 @@ impl SendBuf {
     pub fn messages(&self) -> usize {
         match &self.queue {
             Queue::Empty => 0,
-            Queue::One(_, _, messages) => *messages as usize,
+            Queue::One(_, _, messages) => usize::from(*messages),
             Queue::Many(many) => many.messages,
         }
     }
@@ -101,8 +101,8 @@ impl SendBuf {
         if chunk.is_empty() {
             return;
         }
-        if self.is_empty() && u32::try_from(chunk.len()).is_ok() {
-            self.queue = Queue::One(chunk, 0, messages);
+        if let (true, Ok(few), Ok(_)) = (self.is_empty(), u16::try_from(messages), u32::try_from(chunk.len())) {
+            self.queue = Queue::One(chunk, 0, few);
             return;
         }
         let many = self.many();
@@ -186,8 +186,8 @@ impl SendBuf {
             if let Queue::One(chunk, written, messages) = std::mem::take(&mut self.queue) {
                 many.written = written as usize;
                 many.bytes = chunk.len() - written as usize;
-                many.messages = messages as usize;
-                many.chunks.push_back((Chunk::Shared(chunk), messages));
+                many.messages = usize::from(messages);
+                many.chunks.push_back((Chunk::Shared(chunk), messages.into()));
             }
             self.queue = Queue::Many(many);
         }
@@ -216,10 +216,10 @@ mod tests {
         joined[..count].to_vec()
     }
 
-    /// An idle connection pays four words for its send buffer.
+    /// An idle connection pays three words for its send buffer.
     #[test]
     fn an_empty_buffer_is_small() {
-        assert!(size_of::<SendBuf>() <= 32);
+        assert!(size_of::<SendBuf>() <= 24);
     }
 
     /// Without joining, each message is a write of its own, in order.

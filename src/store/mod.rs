@@ -7,6 +7,7 @@
 
 mod accounts;
 mod catalogue;
+mod chat;
 mod departure;
 mod friends;
 mod lists;
@@ -22,6 +23,7 @@ mod webhooks;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
+pub use chat::{CHAT_ROWS_MAX, Chat};
 pub use departure::{Departure, ERASED_ROWS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
@@ -66,6 +68,7 @@ pub enum StoreError {
 pub trait Store:
     Accounts
     + Catalogue
+    + Chat
     + Departure
     + Friends
     + Goals

@@ -9,8 +9,8 @@
 
 pub mod http;
 pub mod line;
-pub mod ws;
 pub mod udp;
+pub mod ws;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use mangahub::handlers::effect::{CloseReason, Datagram, Effect, Lane, Now, Vocabulary};
 use mangahub::handlers::key::{Audience, LeaseKey};
 use mangahub::proto::line_json::LineCodec;
-use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
+use mangahub::proto::{Incoming, Phase, ProtoError, Wire, websocket};
 use mangahub::reactor::inbox::{Door, Wakeup, inbox};
 use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
@@ -42,9 +42,20 @@ pub struct Board {
 #[derive(Default)]
 pub struct Reader {
     topics: SmallVec<[String; 2]>,
+    /// It speaks WebSocket.
+    frames: bool,
 }
 
 impl Board {
+    fn write_line(reply: &str, out: &mut Vec<u8>) -> Written<String> {
+        // An empty reply is none, as when a change is answered by its broadcast.
+        if !reply.is_empty() {
+            out.extend_from_slice(reply.as_bytes());
+            out.push(b'\n');
+        }
+        Written::Open
+    }
+
     fn obey(command: &str, session: Option<&mut Reader>, io: &mut Io<'_, Self>) {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -69,6 +80,10 @@ impl Board {
             "tell" => Effect::Publish(first.to_owned(), second.to_owned()),
             "evict" => Effect::Evict(rest.to_owned(), CloseReason::Revoked),
             "ask" => Effect::Inspect(rest.to_owned()),
+            "upgrade" => {
+                session.expect("only the living change").frames = true;
+                Effect::Reply(UPGRADE.to_owned())
+            }
             "bye" => Effect::Close(CloseReason::Goodbye),
             "panic" => panic!("as it was told"),
             _ => Effect::Reply(format!("what is {verb}?")),
@@ -90,8 +105,11 @@ impl Service for Board {
     }
 
     fn handle(&mut self, message: Incoming<'_>, session: &mut Reader, io: &mut Io<'_, Self>) -> Flow {
-        let Incoming::Line(line) = message else { return Flow::Handled };
-        let line = String::from_utf8_lossy(line);
+        let line = match message {
+            Incoming::Line(line) => String::from_utf8_lossy(line),
+            Incoming::Text(text) => text.into(),
+            _ => return Flow::Handled,
+        };
         if io.jobs > 0 && !line.starts_with("write ") {
             return Flow::Wait;
         }
@@ -119,6 +137,10 @@ impl Service for Board {
     }
 
     fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> Expired {
+        if kind == SILENT {
+            io.effects.push(Effect::Reply(PING.into()));
+            return Expired::GoOn;
+        }
         io.effects.push(Effect::Reply("too late".into()));
         Expired::Close(if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
@@ -134,7 +156,13 @@ impl Service for Board {
 
     fn tick(&mut self, _: &mut Io<'_, Self>) {}
 
-    fn patience(&self, _: &Wire, _: Phase, _: &Reader) -> Patience {
+    fn patience(&self, wire: &Wire, _: Phase, _: &Reader) -> Patience {
+        if let Wire::Ws(codec) = wire {
+            return match codec.awaits_pong() {
+                true => Patience { kind: DEAF, ms: 6_000, renewed_by_bytes: true },
+                false => Patience { kind: SILENT, ms: 54_000, renewed_by_bytes: true },
+            };
+        }
         Patience { kind: 1, ms: IDLE_MS, renewed_by_bytes: false }
     }
 
@@ -153,26 +181,36 @@ impl Service for Board {
         }
     }
 
-    fn write_reply(&mut self, reply: String, _: &mut Wire, _: &Reader, _: Now, out: &mut Vec<u8>) -> Written<String> {
-        // An empty reply is none, as when a change is answered by its broadcast.
-        if !reply.is_empty() {
-            out.extend_from_slice(reply.as_bytes());
-            out.push(b'\n');
+    fn write_reply(
+        &mut self,
+        reply: String,
+        wire: &mut Wire,
+        _: &Reader,
+        _: Now,
+        out: &mut Vec<u8>,
+    ) -> Written<String> {
+        match wire {
+            Wire::Ws(codec) if reply == PING => codec.ping(out),
+            Wire::Ws(_) => websocket::write_text(out, |out| out.extend_from_slice(reply.as_bytes())),
+            _ if reply == UPGRADE => return Written::Upgrade(Wire::Ws(Box::default())),
+            _ => return Self::write_line(&reply, out),
         }
         Written::Open
     }
 
-    fn kind(&self, _: &Reader) -> usize {
-        0
+    fn kind(&self, session: &Reader) -> usize {
+        usize::from(session.frames)
     }
 
     fn joins(&self, _: usize) -> bool {
         true
     }
 
-    fn write_event(&mut self, event: &String, _: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(event.as_bytes());
-        out.push(b'\n');
+    fn write_event(&mut self, event: &String, kind: usize, out: &mut Vec<u8>) {
+        match kind {
+            0 => drop(Self::write_line(event, out)),
+            _ => websocket::push_text(event.as_bytes(), out),
+        }
     }
 
     fn datagram(&mut self, socket: u8, bytes: &[u8], io: &mut Io<'_, Self>) {
@@ -317,11 +355,37 @@ impl Desk {
         }
     }
 
+    /// Sends text messages, masked with zeros.
+    pub fn send_text(&mut self, id: SocketId, text: &str) {
+        self.net.send(id, &[&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat());
+        self.settle();
+    }
+
+    /// What a client has been sent since the last look, after the loop has settled.
+    pub fn bytes(&mut self, id: SocketId) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let bytes = self.net.receive(id, usize::MAX);
+            if bytes.is_empty() {
+                return all;
+            }
+            all.extend(bytes);
+            self.settle();
+        }
+    }
+
     /// How many connections ended for this reason.
     pub fn closes(&self, reason: CloseReason) -> u64 {
         self.reactor.stats().closes().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
     }
 }
+
+/// The reply that changes the wire, and the one that asks a silent client.
+const UPGRADE: &str = "upgrade";
+const PING: &str = "ping";
+/// Kinds of patience with those who speak WebSocket.
+const SILENT: u8 = 2;
+const DEAF: u8 = 3;
 
 /// How long a silent reader is kept.
 pub const IDLE_MS: u32 = 600_000;

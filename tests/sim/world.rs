@@ -308,6 +308,7 @@ fn settings() -> Settings {
             resend: leases::Resend { first_ms: 1000, attempts_max: 6 },
             believe_claims: false,
         },
+        chat_keep_days: 0,
         v2_coalesce: false,
         behind: Behind::Store,
     }

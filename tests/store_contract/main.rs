@@ -19,6 +19,7 @@ macro_rules! contract {
 
 mod accounts;
 mod catalogue;
+mod chat;
 mod departure;
 mod fixture;
 mod friends;

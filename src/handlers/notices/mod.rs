@@ -7,6 +7,7 @@
 
 pub mod inbox;
 mod listeners;
+mod spread;
 pub mod subscribe;
 pub mod tell;
 pub mod words;

@@ -8,16 +8,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::words;
+use super::{spread, words};
 use crate::handlers::api::{self, ApiError, Event, Topic};
 use crate::handlers::catalogue::MangaRef;
+use crate::handlers::chat::announce;
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{MemberId, Session};
 use crate::handlers::work::Work;
 use crate::handlers::{Access, Call, Ctx};
 use crate::store::model::{
-    Audience, Chapter, FieldChange, Manga, NewNotice, NoticeKind, NoticeManga, Notification, Protocols, UnixMillis,
-    UserId,
+    Audience, Chapter, FieldChange, Manga, Message, NewNotice, NoticeKind, NoticeManga, Notification, Protocols,
+    UnixMillis, UserId,
 };
 use crate::store::{LISTENERS_MAX, Store, StoreError};
 
@@ -72,7 +73,14 @@ pub struct Announcement {
 }
 
 /// What a job has stored, to be told once it is committed.
-pub type Stored = Vec<(Audience, Arc<Notification>)>;
+#[derive(Debug, Default)]
+pub struct Stored {
+    notices: Vec<(Audience, Arc<Notification>)>,
+    /// What was said about them in rooms of chat.
+    posted: Vec<Message>,
+    /// A webhook is to hear of them.
+    due: bool,
+}
 
 // ---- what triggers it
 
@@ -143,11 +151,12 @@ pub fn store_events(manga: &Manga, after: i64, store: &mut dyn Store, now: UnixM
 
 /// Within a job: stores notifications. What was told of already is left out.
 fn store_all(notices: Vec<NewNotice>, store: &mut dyn Store, now: UnixMillis) -> Result<Stored, StoreError> {
-    let mut stored = Vec::new();
+    let mut stored = Stored::default();
     for notice in notices {
-        if let Some(notification) = store.add_notice(&notice, now)? {
-            stored.push((notice.audience, Arc::new(notification)));
-        }
+        let Some(notification) = store.add_notice(&notice, now)? else { continue };
+        stored.posted.extend(spread::post(&notification, store, now)?);
+        stored.due |= spread::enqueue(&notice.audience, &notification, store, now)?;
+        stored.notices.push((notice.audience, Arc::new(notification)));
     }
     Ok(stored)
 }
@@ -173,8 +182,10 @@ struct Round {
 
 /// Puts what was committed in line.
 pub fn publish(stored: Stored, ctx: &mut Ctx<'_>) {
+    ctx.state.webhooks.due |= stored.due;
+    announce::tell(stored.posted, ctx);
     let line = &mut ctx.state.notices.line;
-    for told in stored {
+    for told in stored.notices {
         match line.waiting.len() < WAITING_MAX {
             true => line.waiting.push_back(told),
             // It is stored: whoever asks finds it.

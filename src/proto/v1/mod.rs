@@ -7,6 +7,7 @@
 
 mod bounded;
 pub mod catalogue;
+mod chat;
 pub mod export;
 mod friends;
 mod goals;
@@ -69,6 +70,7 @@ pub fn routes() -> Vec<Route> {
     routes.push(Route::http(Family::V1, Put, "/users/progress", progress::UPDATE, read_update_with_id));
     routes.extend(opinions::routes());
     routes.extend(friends::routes());
+    routes.extend(chat::routes());
     routes.extend(lists::routes());
     routes.extend(stats::routes());
     routes.extend(goals::routes());

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::chat::mute_shape;
 use super::goals::goal;
 use super::lists::{head, item};
 use super::notices::{entry, wishes};
@@ -13,7 +14,9 @@ use super::webhooks::webhook;
 use crate::handlers::export::{Names, Part, Section, Shelf};
 use crate::proto::time::rfc3339;
 use crate::store::StoreError;
-use crate::store::model::{Comment, Friendship, Goal, InboxQuery, List, ListItem, MangaId, OwnRating, Review};
+use crate::store::model::{
+    Comment, Friendship, Goal, InboxQuery, List, ListItem, MangaId, Message, Mute, OwnRating, Place, Review,
+};
 
 /// Every section, in the order of the document.
 pub(super) const SECTIONS: &[Section] = &[
@@ -30,6 +33,8 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "notifications", read: notifications },
     Section { name: "notification_preferences", read: notice_settings },
     Section { name: "muted_manga", read: muted },
+    Section { name: "chat_messages", read: chat_messages },
+    Section { name: "chat_mutes", read: chat_mutes },
 ];
 
 fn progress(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
@@ -161,6 +166,27 @@ fn muted(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, 
     let rows = shelf.store.muted_series(shelf.user, after.unwrap_or(0), limit)?;
     let names = shelf.name(rows.iter().copied())?;
     Ok(Part::new(rows, limit, |manga| *manga, |manga| about(names, *manga, json!({}))))
+}
+
+/// What the user said in rooms and to others. A room is named by its key.
+fn chat_messages(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let rows = shelf.store.messages_by(shelf.user, after.unwrap_or(0), limit)?;
+    let show = |row: &Message| {
+        let (room, to) = match &row.place {
+            Place::Room(room) => (Some(room.as_str()), None),
+            Place::To { username, .. } => (None, Some(username)),
+        };
+        let at = rfc3339(row.created_at);
+        json!({"id": row.id, "room": room, "to": to, "content": row.content, "created_at": at})
+    };
+    Ok(Part::new(rows, limit, |row| row.id, show))
+}
+
+/// Where the user must be silent. The place of a row is its number in the order of rooms, which are few.
+fn chat_mutes(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let skip = usize::try_from(after.unwrap_or(0)).unwrap_or(usize::MAX);
+    let rows: Vec<(i64, Mute)> = (1..).zip(shelf.store.mutes_of(shelf.user)?).skip(skip).take(limit as usize).collect();
+    Ok(Part::new(rows, limit, |(number, _)| *number, |(_, mute)| mute_shape(mute)))
 }
 
 fn list_with_items(list: &List, items: &[ListItem], names: &Names) -> Value {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{catalogue, export, friends, goals, lists, notices, opinions, recommend, stats, webhooks};
+use super::{catalogue, chat, export, friends, goals, lists, notices, opinions, recommend, stats, webhooks};
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
@@ -64,6 +64,7 @@ fn show(reply: Reply) -> Response {
             list(items, json!({"count": count}))
         }
         Reply::Opinion(reply) => opinions::show(reply),
+        Reply::Chat(reply) => chat::show(reply),
         Reply::Friends(reply) => friends::show(reply),
         Reply::Lists(reply) => lists::show(reply),
         Reply::Stats(reply) => stats::show(reply),

@@ -28,6 +28,7 @@ macro_rules! words {
 }
 
 mod chapter;
+mod chat;
 mod friends;
 mod lists;
 mod manga;
@@ -42,6 +43,7 @@ mod user;
 mod webhooks;
 
 pub use chapter::Chapter;
+pub use chat::*;
 pub use friends::*;
 pub use lists::*;
 pub use manga::*;

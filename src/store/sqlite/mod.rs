@@ -6,6 +6,7 @@
 //! (`SqliteStore::writable`), and whatever came from outside is bound, never part of a statement.
 
 mod activity;
+mod chat;
 mod curation;
 mod deliveries;
 mod departure;
@@ -19,6 +20,7 @@ mod list_items;
 mod lists;
 mod manga;
 mod migrations;
+mod mutes;
 mod notices;
 mod opinions;
 mod progress;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod catalogue;
 pub mod catalogue_v2;
+pub mod chat;
 pub mod library;
 pub mod notices;
 pub mod opinions;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Area> {
         progress::area(),
         opinions::area(),
         social::area(),
+        chat::area(),
         statistics::area(),
         webhooks::area(),
         notices::area(),

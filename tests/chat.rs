@@ -1,0 +1,368 @@
+//! Chat over WebSockets, as both families' clients meet it, on real sockets.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::ws::{WsClient, handshake};
+use common::{Account, Program, TestServer};
+use serde_json::{Value, json};
+
+/// A server through whose only HTTP listener people may come without a token.
+fn start() -> TestServer {
+    TestServer::with(|config| config.http.anonymous_chat = vec![0])
+}
+
+/// A connection of the second family's client: it shows its token in a header and is in no room.
+fn second(server: &TestServer, who: &Account) -> WsClient {
+    let fields = format!("Authorization: Bearer {}\r\n", who.token);
+    let (client, head) = WsClient::ask(server.address("http"), handshake("/ws", &fields));
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    client
+}
+
+/// A connection of the first family's client: a name and a room, and no token.
+fn first(server: &TestServer, name: &str, room: &str) -> WsClient {
+    first_at(server.address("http"), name, room)
+}
+
+fn first_at(address: SocketAddr, name: &str, room: &str) -> WsClient {
+    WsClient::open(address, &format!("/ws?username={name}&room={room}"))
+}
+
+/// The number of a series.
+fn number(server: &TestServer, who: &Account, slug: &str) -> i64 {
+    let path = format!("/api/v1/chat/rooms/{slug}/messages");
+    let said = server.http().post(&path, Some(&who.token), &json!({"content": "first"})).data(201);
+    said["message"]["room_id"].as_i64().unwrap()
+}
+
+fn join(client: &mut WsClient, room: &str) -> Value {
+    client.send(&json!({"type": "join", "room": room}));
+    let joined = client.expect("system");
+    client.expect("presence");
+    joined
+}
+
+fn say(client: &mut WsClient, text: &str) {
+    client.send(&json!({"type": "chat", "content": text}));
+}
+
+fn heard(client: &mut WsClient) -> Value {
+    client.expect("chat")["content"].clone()
+}
+
+/// Shows what the second family's clients hear and say, in their words: joining by number, who comes and
+/// goes, and that what is typed and said comes back to its sender.
+#[test]
+fn the_second_familys_clients_chat() {
+    let server = start();
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let room = number(&server, &ann, common::ONGOING);
+    let (mut a, mut b) = (second(&server, &ann), second(&server, &bob));
+    a.send(&json!({"type": "leave", "room_id": room}));
+    let nowhere = a.next();
+    assert_eq!((&nowhere["content"], &nowhere["room_id"]), (&json!("Room does not exist."), &json!(-1)));
+    let words = |online: usize| format!("You have joined the chat room for manga ID {room}. Users online: {online}");
+    a.send(&json!({"type": "join", "room_id": room}));
+    let joined = a.next();
+    assert_eq!((&joined["type"], &joined["content"]), (&json!("system"), &json!(words(1))));
+    assert_eq!((&joined["user_id"], &joined["user_name"]), (&json!("system"), &json!("System_Admin")));
+    let history = a.next();
+    assert_eq!((&history["type"], &history["more"]), (&json!("history"), &json!(false)));
+    assert_eq!(history["items"][0]["content"], "first");
+    assert_eq!(a.next()["online"], 1);
+    b.send(&json!({"type": "join", "room_id": room}));
+    assert_eq!(b.next()["content"], json!(words(2)));
+    assert_eq!(a.next()["content"], "[bob] has joined the chat.");
+    assert_eq!(a.next()["online"], 2);
+    b.send(&json!({"type": "typing", "room_id": room}));
+    b.send(&json!({"type": "chat", "room_id": room, "content": "hi <b>☃</b>"}));
+    for client in [&mut a, &mut b] {
+        let typing = client.expect("typing");
+        assert_eq!((&typing["user_name"], &typing["room_id"]), (&json!("bob"), &json!(room)));
+        let chat = client.next();
+        assert_eq!((&chat["content"], &chat["user_id"]), (&json!("hi <b>☃</b>"), &json!(bob.id)));
+        assert_eq!((&chat["room"], &chat["verified"]), (&json!(common::ONGOING), &json!(true)));
+        assert!(chat["timestamp"].as_str().unwrap().ends_with('Z') && chat["id"].is_i64(), "{chat}");
+    }
+    b.send(&json!({"type": "leave", "room_id": room}));
+    assert_eq!(b.next()["content"], format!("You have left the chat room for manga ID {room}."));
+    assert_eq!(a.next()["content"], "[bob] has left the chat.");
+    assert_eq!(a.next()["online"], 1);
+    drop(a);
+    say(&mut b, "to nobody");
+    b.expect_error("INVALID_DATA");
+}
+
+/// Shows what the first family's clients hear and say: a name and a room in the address, `general` where
+/// there is none, and who comes and goes.
+#[test]
+fn the_first_familys_clients_chat() {
+    let server = start();
+    let mut a = WsClient::open(server.address("http"), "/ws?username=ann");
+    let joined = a.next();
+    assert_eq!((&joined["type"], &joined["content"]), (&json!("system"), &json!("ann joined the chat")));
+    assert_eq!(joined["room"], "general");
+    assert_eq!((a.next()["type"].clone(), a.next()["type"].clone()), (json!("history"), json!("presence")));
+    let mut b = first(&server, "bob", "general");
+    assert_eq!(b.next()["content"], "bob joined the chat");
+    assert_eq!(a.expect("system")["content"], "bob joined the chat");
+    b.send(&json!({"type": "chat", "username": "somebody else", "room": "general", "content": "hi"}));
+    for client in [&mut a, &mut b] {
+        let chat = client.expect("chat");
+        assert_eq!(
+            (&chat["username"], &chat["verified"], &chat["user_id"]),
+            (&json!("bob"), &json!(false), &json!(""))
+        );
+    }
+    b.send(&json!({"type": "join_room", "username": "bob", "room": "other"}));
+    assert_eq!(b.expect("system")["content"], "bob joined the chat");
+    assert_eq!(a.expect("system")["content"], "bob left the chat");
+    say(&mut b, "is anybody here?");
+    assert_eq!(heard(&mut b), "is anybody here?");
+    say(&mut a, "just me");
+    assert_eq!(heard(&mut a), "just me", "what is said elsewhere is not heard here");
+}
+
+/// Shows that whoever asks for a user's name is shown as a guest, and may say and read only what is public.
+#[test]
+fn guests_are_no_users() {
+    let server = start();
+    let ann = server.register("ann");
+    let mut user = second(&server, &ann);
+    join(&mut user, "general");
+    let mut guest = first(&server, "ANN", "general");
+    assert_eq!(guest.next()["content"], "ANN (guest) joined the chat");
+    say(&mut guest, "it is me");
+    let chat = user.expect("chat");
+    assert_eq!((&chat["username"], &chat["verified"]), (&json!("ANN (guest)"), &json!(false)));
+    for message in [json!({"type": "pm", "to": "ann", "content": "x"}), json!({"type": "delete", "id": chat["id"]})] {
+        guest.send(&message);
+        guest.expect_error("AUTH_REQUIRED");
+    }
+    guest.send(&json!({"type": "users"}));
+    let users = guest.expect("users");
+    assert_eq!((&users["online"], &users["items"][0]["verified"]), (&json!(2), &json!(false)));
+}
+
+/// Shows that a user with two connections is one user: who comes and goes, and how many there are, says so.
+#[test]
+fn a_user_counts_once() {
+    let server = start();
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let mut watching = second(&server, &bob);
+    join(&mut watching, "general");
+    let (mut one, mut two) = (second(&server, &ann), second(&server, &ann));
+    join(&mut one, "general");
+    let joined = join(&mut two, "general");
+    assert!(joined["content"].as_str().unwrap().ends_with("Users online: 2"), "{joined}");
+    assert_eq!(watching.expect("presence")["online"], 2);
+    drop(two);
+    say(&mut one, "still here");
+    assert_eq!(heard(&mut watching), "still here", "nobody has left yet");
+    drop(one);
+    assert_eq!(watching.next()["content"], "[ann] has left the chat.");
+    assert_eq!(watching.next()["online"], 1);
+}
+
+/// Shows that whoever joins sees the last fifty messages, can page through the rest, and hears what follows
+/// without a gap while others go on talking.
+#[test]
+fn history_has_no_gap() {
+    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let mut talking = second(&server, &ann);
+    join(&mut talking, "general");
+    for number in 0..60 {
+        say(&mut talking, &number.to_string());
+    }
+    (0..60).for_each(|number| assert_eq!(heard(&mut talking), number.to_string()));
+    let mut joining = second(&server, &bob);
+    joining.send(&json!({"type": "join", "room": "general"}));
+    (60..120).for_each(|number| say(&mut talking, &number.to_string()));
+    let history = joining.expect("history");
+    let items = history["items"].as_array().unwrap();
+    assert_eq!((items.len(), &history["more"]), (50, &json!(true)));
+    let mut next = items[49]["content"].as_str().unwrap().parse::<i32>().unwrap() + 1;
+    assert_eq!(items[0]["content"], (next - 50).to_string());
+    while next < 120 {
+        assert_eq!(heard(&mut joining), next.to_string());
+        next += 1;
+    }
+    joining.send(&json!({"type": "history", "before": items[0]["id"], "limit": 3}));
+    let page = joining.expect("history");
+    let before: i32 = items[0]["content"].as_str().unwrap().parse().unwrap();
+    let texts: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["content"].clone()).collect();
+    assert_eq!(texts, [3, 2, 1].map(|back| json!((before - back).to_string())));
+}
+
+/// Shows that a private message reaches every connection of both, whichever room they are in, and nobody
+/// else; and that it is kept for the two.
+#[test]
+fn private_messages_reach_two() {
+    let server = start();
+    let [ann, bob, cay] = ["ann", "bob", "cay"].map(|name| server.register(name));
+    let (mut a, mut b, mut elsewhere) = (second(&server, &ann), second(&server, &bob), second(&server, &bob));
+    let mut other = second(&server, &cay);
+    join(&mut a, "general");
+    join(&mut elsewhere, "elsewhere");
+    join(&mut other, "general");
+    a.send(&json!({"type": "pm", "to": "BOB", "content": "psst"}));
+    for client in [&mut a, &mut b, &mut elsewhere] {
+        let pm = client.expect("pm");
+        assert_eq!((&pm["content"], &pm["username"], &pm["to"]), (&json!("psst"), &json!("ann"), &json!("bob")));
+    }
+    a.send(&json!({"type": "pm", "to": "nobody", "content": "psst"}));
+    a.expect_error("NOT_FOUND");
+    say(&mut a, "in public");
+    assert_eq!(other.next()["content"], "in public");
+    let mut http = server.http();
+    let kept = |http: &mut common::http::HttpClient, who: &Account, with: &str| {
+        let path = format!("/api/v1/chat/messages/private?with={with}");
+        http.get(&path, Some(&who.token)).data(200)["items"].as_array().unwrap().len()
+    };
+    assert_eq!((kept(&mut http, &bob, "ann"), kept(&mut http, &ann, "bob"), kept(&mut http, &cay, "ann")), (1, 1, 0));
+}
+
+/// Shows that a deleted message and a mute are told to the room, and that the muted hear until when.
+#[test]
+fn moderation_is_told() {
+    let server = start();
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let (mut a, mut b) = (second(&server, &ann), second(&server, &bob));
+    join(&mut a, "general");
+    join(&mut b, "general");
+    say(&mut a, "oops");
+    let id = a.expect("chat")["id"].clone();
+    b.send(&json!({"type": "delete", "id": id}));
+    b.expect_error("NOT_FOUND");
+    a.send(&json!({"type": "delete", "id": id}));
+    assert_eq!(b.expect("message_deleted")["id"], id);
+    let admin = administrator(&server);
+    let mute = json!({"user": "ann", "seconds": 60});
+    server.http().post("/api/v1/admin/chat/mutes", Some(&admin), &mute).data(201);
+    let muted = b.expect("muted");
+    assert_eq!((&muted["username"], &muted["room"]), (&json!("ann"), &json!("general")));
+    say(&mut a, "hello?");
+    let error = a.expect_error("FORBIDDEN");
+    assert!(error["message"].as_str().unwrap().contains(muted["until"].as_str().unwrap()), "{error}");
+    server.http().json("DELETE", "/api/v1/admin/chat/mutes/ann", Some(&admin), None).data(200);
+    assert_eq!(b.expect("unmuted")["username"], "ann");
+    say(&mut a, "hello!");
+    assert_eq!(heard(&mut b), "hello!");
+}
+
+/// A token that says that its user is an administrator.
+fn administrator(server: &TestServer) -> String {
+    let root = server.register("root");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let claims = json!({"user_id": root.id, "username": root.username, "role": "admin", "iat": now, "exp": now + 3600});
+    let key = jsonwebtoken::EncodingKey::from_secret(common::SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// Shows that a client may say things right behind a join without waiting, and that each is said where the
+/// client was heading when it said it.
+#[test]
+fn pipelined_messages_go_where_they_were_meant() {
+    let server = start();
+    let ann = server.register("ann");
+    let mut client = second(&server, &ann);
+    for room in ["one", "two"] {
+        client.send(&json!({"type": "join", "room": room}));
+        say(&mut client, &format!("in {room}"));
+    }
+    for room in ["one", "two"] {
+        let chat = client.expect("chat");
+        assert_eq!((&chat["room"], &chat["content"]), (&json!(room), &json!(format!("in {room}"))));
+    }
+    client.expect_alive();
+    let path = "/api/v1/chat/rooms/two/messages";
+    assert_eq!(server.http().get(path, Some(&ann.token)).data(200)["items"].as_array().unwrap().len(), 1);
+}
+
+/// Shows that what makes no sense is answered with an error, and that the session goes on.
+#[test]
+fn nonsense_is_answered() {
+    let server = start();
+    let ann = server.register("ann");
+    let mut client = second(&server, &ann);
+    join(&mut client, "general");
+    for (message, code) in [
+        (json!({"type": "chat"}), "INVALID_DATA"),
+        (json!({"type": "chat", "content": 7}), "INVALID_DATA"),
+        (json!({"type": "chat", "content": "\u{0}\u{7}"}), "INVALID_DATA"),
+        (json!({"type": "chat", "content": "x".repeat(2001)}), "MESSAGE_TOO_LARGE"),
+        (json!({"type": "chat", "room": "elsewhere", "content": "x"}), "INVALID_DATA"),
+        (json!({"type": "join", "room_id": 999_999}), "NOT_FOUND"),
+        (json!({"type": "join", "room": "a b"}), "INVALID_DATA"),
+        (json!({"type": "join", "room_id": "5"}), "INVALID_DATA"),
+        (json!({"type": "history", "limit": 101}), "INVALID_DATA"),
+        (json!({"type": "pm", "content": "x"}), "INVALID_DATA"),
+        (json!({"type": "delete", "id": 0}), "INVALID_DATA"),
+    ] {
+        client.send(&message);
+        client.expect_error(code);
+    }
+    say(&mut client, "still here");
+    assert_eq!(heard(&mut client), "still here");
+}
+
+/// Shows that a member who does not read is closed, and that the others hear everything meanwhile.
+#[test]
+fn a_stalled_member_delays_nobody() {
+    let server = TestServer::with(|config| {
+        config.http.anonymous_chat = vec![0];
+        config.limits.send_bytes_per_connection = 64 * 1024;
+        config.limits.messages_per_second = 0;
+    });
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let mut stalled = second(&server, &bob);
+    join(&mut stalled, "general");
+    let mut talking = second(&server, &ann);
+    join(&mut talking, "general");
+    let text = "x".repeat(2000);
+    // More than the kernel holds for somebody who does not read.
+    for _ in 0..600 {
+        (0..10).for_each(|_| say(&mut talking, &text));
+        (0..10).for_each(|_| assert_eq!(heard(&mut talking), text.as_str()));
+    }
+    stalled.expect_close(1013);
+    server.await_closed("ws", "slow_consumer");
+    assert_eq!(talking.expect("presence")["online"], 1);
+}
+
+/// Shows that rooms come back after a restart with what was said in them.
+#[test]
+fn what_was_said_outlives_the_server() {
+    let mut server = start();
+    let ann = server.register("ann");
+    let mut client = second(&server, &ann);
+    join(&mut client, "general");
+    say(&mut client, "remember me");
+    client.expect("chat");
+    server.restart_with(|config| config.http.anonymous_chat = vec![0]);
+    let mut guest = first(&server, "anybody", "general");
+    assert_eq!(guest.expect("history")["items"][0]["content"], "remember me");
+}
+
+/// Shows that what somebody has heard is stored: the program is killed while it is talked to, and what was
+/// heard until then is there when it runs again, in its order.
+#[test]
+fn what_was_heard_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || Program::start(folder.path(), &["--set", "http.anonymous_chat=0"]);
+    let program = run();
+    let mut client = first_at(program.address("http"), "ann", "general");
+    (0..48).for_each(|number| say(&mut client, &number.to_string()));
+    let told = 24;
+    (0..told).for_each(|number| assert_eq!(heard(&mut client), number.to_string()));
+    drop(program);
+    std::fs::remove_file(folder.path().join("ports.json")).unwrap();
+    let program = run();
+    let history = first_at(program.address("http"), "bob", "general").expect("history");
+    let kept = history["items"].as_array().unwrap();
+    assert!(kept.len() >= told, "{told} were heard, {} kept", kept.len());
+    kept.iter().enumerate().for_each(|(number, item)| assert_eq!(item["content"], number.to_string()));
+}
