@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
+//! `chat` with `greet`, `friends`, `lists`, `stats`, `recommend`, `monitor`.
 
 pub mod account;
 pub mod api;
