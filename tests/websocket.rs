@@ -111,7 +111,7 @@ fn how_the_bytes_are_cut_changes_nothing() {
     request.extend(frame(0x89, b"?"));
     let (mut client, head) = WsClient::ask(server.address("http"), &request);
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    let mut heard = vec![client.frame().unwrap(), client.frame().unwrap()];
+    let mut heard = [client.frame().unwrap(), client.frame().unwrap()];
     heard.sort();
     assert_eq!(heard[1], (0x8a, b"?".to_vec()));
     assert!(String::from_utf8_lossy(&heard[0].1).contains("\"client_time\":1"));
