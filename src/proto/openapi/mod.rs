@@ -200,7 +200,7 @@ fn refusals() -> Map<String, Value> {
 }
 
 /// What each refusal means, on every route that has it.
-const REFUSALS: [(u16, &str); 12] = [
+const REFUSALS: [(u16, &str); 13] = [
     (400, "The request can't be read, or a part of it is missing or wrong; the message names it"),
     (401, "No token, or one that does not count"),
     (403, "You may not do this"),
