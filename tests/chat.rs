@@ -95,6 +95,20 @@ fn the_second_familys_clients_chat() {
     b.expect_error("INVALID_DATA");
 }
 
+/// Shows that a series named in the address is joined at once, and that one there is not leaves the session be.
+#[test]
+fn the_address_may_name_a_series() {
+    let server = start();
+    let ann = server.register("ann");
+    let room = number(&server, &ann, common::ONGOING);
+    let open = |id: i64| WsClient::open(server.address("http"), &format!("/ws?token={}&manga_id={id}", ann.token));
+    let joined = open(room).next();
+    assert_eq!(joined["content"], format!("You have joined the chat room for manga ID {room}. Users online: 1"));
+    let mut nowhere = open(999_999);
+    nowhere.expect_error("NOT_FOUND");
+    assert_eq!(join(&mut nowhere, "general")["room"], "general");
+}
+
 /// Shows what the first family's clients hear and say: a name and a room in the address, `general` where
 /// there is none, and who comes and goes.
 #[test]

@@ -253,6 +253,9 @@ fn topic_of(user: &UserId, ctx: &Ctx<'_>) -> Option<Topic> {
     ctx.state.members.find(user).map(Topic::Private)
 }
 
+/// What a token must grant for changes over HTTP. Whoever opens a WebSocket with one came to speak.
+const SPEAKING: &str = "write:community_chat";
+
 /// A page of print, about a minute's reading.
 const CONTENT_CHARACTERS_MAX: usize = 2000;
 

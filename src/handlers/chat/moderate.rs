@@ -13,7 +13,8 @@ use crate::store::StoreError;
 use crate::store::model::{MessageId, NewMute, Place, Role, RoomKey, UserId, Window};
 
 /// Deletes one's own message; an administrator deletes anybody's.
-pub const DELETE: Call<MessageId> = Call { name: "chat.delete", access: Access::User, lane: Lane::Write, run: delete };
+pub const DELETE: Call<MessageId> =
+    Call { name: "chat.delete", access: Access::Scope(super::SPEAKING), lane: Lane::Write, run: delete };
 /// Silences a user.
 pub const MUTE: Call<Silence> = Call { name: "chat.mute", access: Access::Admin, lane: Lane::Write, run: mute };
 /// Lets a user speak again.

@@ -13,7 +13,8 @@ use crate::store::model::{Message, NewMessage, NewPrivateMessage, Place, Posted,
 /// Says something in the room.
 pub const SAY: Call<Say> = Call { name: "chat.say", access: Access::Guest, lane: Lane::Write, run: say };
 /// Says something in a room without being in one.
-pub const POST: Call<Say> = Call { name: "chat.post", access: Access::User, lane: Lane::Write, run: post };
+pub const POST: Call<Say> =
+    Call { name: "chat.post", access: Access::Scope(super::SPEAKING), lane: Lane::Write, run: post };
 /// Shows the others that something is being typed.
 pub const TYPING: Call<()> = Call { name: "chat.typing", access: Access::Guest, lane: Lane::Reactor, run: typing };
 /// Says something to one person.

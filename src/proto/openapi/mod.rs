@@ -200,7 +200,7 @@ fn refusals() -> Map<String, Value> {
 }
 
 /// What each refusal means, on every route that has it.
-const REFUSALS: [(u16, &str); 12] = [
+const REFUSALS: [(u16, &str); 13] = [
     (400, "The request can't be read, or a part of it is missing or wrong; the message names it"),
     (401, "No token, or one that does not count"),
     (403, "You may not do this"),
@@ -209,6 +209,7 @@ const REFUSALS: [(u16, &str); 12] = [
     (409, "It is there already, or no longer as you believe"),
     (413, "The body is too large"),
     (421, "The host is not this server's"),
+    (426, "Another version of the protocol is spoken here; `Sec-WebSocket-Version` says which"),
     (429, "Too often; `Retry-After` says in how many seconds to try again"),
     (431, "The head is too large"),
     (500, "The server's fault"),
