@@ -5,6 +5,7 @@
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
 mod http;
+mod realtime;
 mod sync;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Scale {
     search_titles: usize,
     search_seconds: f64,
     login_seconds: f64,
+    members: (usize, usize),
+    udp_addresses: usize,
 }
 
 impl Scale {
@@ -55,6 +58,8 @@ impl Scale {
         search_titles: 100_000,
         search_seconds: 3.0,
         login_seconds: 5.0,
+        members: (1000, 10_000),
+        udp_addresses: 10_000,
     };
 
     /// Whether everything still works: under a minute, and no numbers to quote.
@@ -69,6 +74,8 @@ impl Scale {
         search_titles: 5000,
         search_seconds: 1.0,
         login_seconds: 2.5,
+        members: (500, 2000),
+        udp_addresses: 2000,
     };
 }
 
@@ -93,6 +100,10 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.gets();
     suite.search();
     suite.logins();
+    suite.chat();
+    suite.members();
+    suite.greet();
+    suite.notify();
     Ok(suite.report)
 }
 
