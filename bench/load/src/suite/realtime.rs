@@ -42,11 +42,13 @@ impl Suite<'_> {
         }
     }
 
-    /// What an idle member of a room costs in memory.
+    /// What an idle member of a room costs in memory. Something has been said there before, so that everyone who
+    /// joins is sent a history.
     pub fn members(&mut self) {
         let (from, to) = self.scale.members;
         let hub = self.start_server(&[]);
         let measured = hub.as_ref().map(|hub| {
+            prepare_room(hub, 2)?;
             let tokens = forge_tokens(&hub.secret, to)?;
             members::run(hub.http()?, hub.pid(), &tokens, from)
         });
