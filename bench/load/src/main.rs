@@ -174,11 +174,11 @@ enum Scenario {
         /// The server's process id.
         #[arg(long)]
         pid: u32,
-        /// The small crowd.
-        #[arg(long, default_value_t = 1000)]
+        /// The small crowd; large enough to have used up what the server's start has left free.
+        #[arg(long, default_value_t = 5000)]
         from: usize,
         /// The large crowd.
-        #[arg(long, default_value_t = 10_000)]
+        #[arg(long, default_value_t = 15_000)]
         to: usize,
     },
     /// WebSocket handshakes at a fixed rate, and how long until a newcomer hears from the room.

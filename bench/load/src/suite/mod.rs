@@ -40,6 +40,7 @@ pub struct Scale {
     search_titles: usize,
     search_seconds: f64,
     login_seconds: f64,
+    /// The small crowd is past the memory that the start has left free, which would hide what a member costs.
     members: (usize, usize),
     udp_addresses: usize,
 }
@@ -58,7 +59,7 @@ impl Scale {
         search_titles: 100_000,
         search_seconds: 3.0,
         login_seconds: 5.0,
-        members: (1000, 10_000),
+        members: (5000, 15_000),
         udp_addresses: 10_000,
     };
 
@@ -74,7 +75,7 @@ impl Scale {
         search_titles: 5000,
         search_seconds: 1.0,
         login_seconds: 2.5,
-        members: (500, 2000),
+        members: (5000, 8000),
         udp_addresses: 2000,
     };
 }
