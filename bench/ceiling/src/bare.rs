@@ -68,13 +68,9 @@ impl Bare {
         self.listener.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
     }
 
-    /// Ends [`Bare::turn`]'s work when standard input closes. A file or `/dev/null` can't be watched and is let be.
+    /// Ends [`Bare::turn`]'s work when standard input closes.
     pub fn watch_stdin(&self) -> io::Result<()> {
-        let watched = epoll::add(&self.epoll, rustix::stdio::stdin(), EventData::new_u64(STDIN), EventFlags::IN);
-        match watched {
-            Ok(()) | Err(Errno::PERM) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+        watch_stdin(&self.epoll)
     }
 
     /// Waits for events and handles them. `false` once standard input is closed.
@@ -220,8 +216,17 @@ fn heads_ended(matched: &mut usize, bytes: &[u8]) -> usize {
     ended
 }
 
+/// Has `epoll` tell, with the token [`STDIN`], that standard input closes. A file or `/dev/null` can't be watched
+/// and is let be.
+pub fn watch_stdin(epoll: &OwnedFd) -> io::Result<()> {
+    match epoll::add(epoll, rustix::stdio::stdin(), EventData::new_u64(STDIN), EventFlags::IN) {
+        Ok(()) | Err(Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Standard input is readable: it is open when it has bytes, and closed when it has none.
-fn stdin_is_open() -> bool {
+pub fn stdin_is_open() -> bool {
     let mut bytes = [0; 256];
     matches!(rustix::io::read(rustix::stdio::stdin(), &mut bytes), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
 }
@@ -230,7 +235,7 @@ fn stdin_is_open() -> bool {
 const LISTENER: u64 = u64::MAX;
 
 /// The token of standard input.
-const STDIN: u64 = u64::MAX - 1;
+pub const STDIN: u64 = u64::MAX - 1;
 
 /// The empty line after a request's head, with the end of the line before it.
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";

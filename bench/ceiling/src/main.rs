@@ -1,12 +1,13 @@
 //! The ceiling: the least code that does the work, so that a ratio to it tells how much a server's own
 //! work costs on this machine.
 //!
-//! [`bare`] is an epoll loop that reads and sends, [`sqlite`] is the database alone, [`passwords`] is bcrypt
+//! [`bare`] is an epoll loop that reads and sends, [`datagrams`] the same for UDP, [`sqlite`] is the database alone, [`passwords`] is bcrypt
 //! alone. There is deliberately no protocol, no authentication and no limit worth the name: whatever is not
 //! here is what a real server is allowed to cost. What must hold: the ceiling does the same number of bytes,
 //! sends, commits and checks as the server it is compared with, else the ratio means nothing.
 
 mod bare;
+mod datagrams;
 mod passwords;
 mod sqlite;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use bare::{Bare, Mode};
+use datagrams::Datagrams;
 
 /// What this machine can do at most.
 #[derive(Parser)]
@@ -51,6 +53,12 @@ enum Work {
         #[arg(long)]
         response: PathBuf,
     },
+    /// Send datagrams to every address that has sent one, when a datagram says so.
+    Udp {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
     /// Check one password over and over.
     Bcrypt {
         /// The work in a check; each step doubles it.
@@ -82,6 +90,7 @@ fn main() -> ExitCode {
         Work::Fanout { listen } => serve(listen, Mode::FanOut),
         Work::Echo { listen } => serve(listen, Mode::Echo),
         Work::Http { listen, response } => serve_file(listen, &response),
+        Work::Udp { listen } => serve_datagrams(listen),
         Work::Bcrypt { cost, seconds } => measure_bcrypt(cost, seconds),
         Work::Sqlite { dir, groups_of, count, indexes } => measure_sqlite(&dir, groups_of, count, indexes),
     };
@@ -97,11 +106,23 @@ fn main() -> ExitCode {
 /// Announces the address on standard output, then serves until standard input closes or SIGTERM ends us.
 fn serve(listen: SocketAddr, mode: Mode) -> Result<(), Box<dyn std::error::Error>> {
     let mut bare = Bare::bind(listen, mode)?;
-    println!("listening {}", bare.address()?);
-    std::io::stdout().flush()?;
+    announce(bare.address()?)?;
     bare.watch_stdin()?;
     while bare.turn()? {}
     Ok(())
+}
+
+fn serve_datagrams(listen: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
+    let mut datagrams = Datagrams::bind(listen)?;
+    announce(datagrams.address()?)?;
+    datagrams.watch_stdin()?;
+    while datagrams.turn()? {}
+    Ok(())
+}
+
+fn announce(address: SocketAddr) -> std::io::Result<()> {
+    println!("listening {address}");
+    std::io::stdout().flush()
 }
 
 fn serve_file(listen: SocketAddr, response: &Path) -> Result<(), Box<dyn std::error::Error>> {

@@ -91,6 +91,11 @@ impl Swarm {
         conn.tx.extend_from_slice(&bytes[sent..]);
     }
 
+    /// Ends a connection; nothing more is told of it.
+    pub fn close(&mut self, index: usize) {
+        self.conns[index].stream = None;
+    }
+
     /// Waits at most `timeout` and tells `on` what arrived. `false` when nothing happened at all.
     pub fn turn(
         &mut self,

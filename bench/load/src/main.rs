@@ -6,6 +6,7 @@
 mod client;
 mod error;
 mod http;
+mod join;
 mod login;
 mod message;
 mod report;
@@ -14,6 +15,7 @@ mod server;
 mod stats;
 mod suite;
 mod token;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ use serde::Serialize;
 use error::{Doing, LoadError};
 use message::Message;
 use scenario::open_loop::OpenLoop;
-use scenario::{Pace, connect, fanout, fanout_redis, idle, ingest, logins, search};
+use scenario::{Pace, chat, connect, fanout, fanout_redis, greet, idle, ingest, logins, members, search, udp};
 use suite::{Places, STORED_SERIES, Scale, UNKNOWN_SERIES};
 
 /// Puts load on a MangaHub server, and says what it did.
@@ -155,6 +157,59 @@ enum Scenario {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// A room over WebSocket: one member speaks, every member hears it.
+    Chat {
+        #[command(flatten)]
+        room: RoomArguments,
+        #[command(flatten)]
+        load: Load,
+        /// The length of what is said.
+        #[arg(long, default_value_t = 64)]
+        content_bytes: usize,
+    },
+    /// What one more idle member of a room costs the server in memory.
+    Members {
+        #[command(flatten)]
+        room: RoomArguments,
+        /// The server's process id.
+        #[arg(long)]
+        pid: u32,
+        /// The small crowd; large enough to have used up what the server's start has left free.
+        #[arg(long, default_value_t = 5000)]
+        from: usize,
+        /// The large crowd.
+        #[arg(long, default_value_t = 15_000)]
+        to: usize,
+    },
+    /// WebSocket handshakes at a fixed rate, and how long until a newcomer hears from the room.
+    Greet {
+        #[command(flatten)]
+        room: RoomArguments,
+        /// Newcomers a second.
+        #[arg(long, default_value_t = 100.0)]
+        per_second: f64,
+        /// How long to measure.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Notifications by UDP: every address receives each.
+    Udp {
+        /// The server's v1 UDP address, or the bare loop's with `--raw`.
+        #[arg(long)]
+        udp: SocketAddr,
+        /// The server's internal address, where notifications are triggered.
+        #[arg(long, required_unless_present = "raw")]
+        internal: Option<SocketAddr>,
+        /// How many addresses; each takes a descriptor of this process.
+        #[arg(long, default_value_t = 10_000)]
+        addresses: usize,
+        /// How long to measure.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        /// The peer is the bare loop, and a datagram as long as this; a run against the server prints its own.
+        #[arg(long)]
+        raw: Option<usize>,
+    },
     /// Everything, against the bare loop and Redis, written as a Markdown page.
     Suite {
         /// Under a minute, to see that it works; the numbers mean little.
@@ -183,6 +238,16 @@ struct PeerArguments {
     /// The server's v1 TCP address, for the ping.
     #[arg(long)]
     tcp: SocketAddr,
+}
+
+#[derive(Args)]
+struct RoomArguments {
+    /// The server's HTTP address.
+    #[arg(long)]
+    http: SocketAddr,
+    /// The server's token secret: every member is a user of their own.
+    #[arg(long, env = "MANGAHUB_AUTH_SECRET", hide_env_values = true)]
+    secret: String,
 }
 
 #[derive(Args)]
@@ -299,6 +364,32 @@ fn run(scenario: Scenario, json: bool) -> Result<(), LoadError> {
             let users = token::register(peer.http, users.max(1))?;
             show_open_loop(&logins::run(peer.http, peer.tcp, &users, per_second, Pace::seconds(seconds))?, json)
         }
+        Scenario::Chat { room, load, content_bytes } => {
+            let tokens = token::forge_with_one_registered(&room.secret, room.http, load.clients.max(1))?;
+            let pace = Pace::seconds(load.seconds);
+            show_chat(&chat::run(room.http, &tokens, content_bytes, load.in_flight, pace)?, json)
+        }
+        Scenario::Members { room, pid, from, to } => {
+            let tokens = token::forge_tokens(&room.secret, to)?;
+            let outcome = members::run(room.http, pid, &tokens, from)?;
+            let (bytes, joined) = (outcome.idle.bytes_per_connection, &outcome.joined);
+            show(&outcome, format!("{bytes:.1} bytes for each member more; {joined}"), json)
+        }
+        Scenario::Greet { room, per_second, seconds } => {
+            let tokens = token::forge_tokens(&room.secret, greet::GUESTS)?;
+            let outcome = greet::run(room.http, &tokens, per_second, Pace::seconds(seconds))?;
+            show(&outcome, format!("{} newcomers; to the first message: {}", outcome.wait.count, outcome.wait), json)
+        }
+        Scenario::Udp { udp, internal, addresses, seconds, raw } => {
+            let pace = Pace::seconds(seconds);
+            let outcome = match (raw, internal) {
+                (Some(bytes), _) => udp::run(&mut udp::Bare::connect(udp, bytes)?, addresses, pace)?,
+                (None, Some(internal)) => udp::run(&mut udp::Hub::connect(udp, internal)?, addresses, pace)?,
+                (None, None) => return Err(LoadError::Missing("--internal is needed".to_owned())),
+            };
+            let (rate, bytes) = (report::count(outcome.datagrams_per_second), outcome.datagram_bytes);
+            show(&outcome, format!("{rate} datagrams/s of {bytes:.0} bytes; one to all: {}", outcome.latency), json)
+        }
         Scenario::Suite { quick, output, server, data, catalogue_script } => {
             run_suite(quick, output, server, data, catalogue_script)
         }
@@ -346,6 +437,12 @@ fn run_suite(
 fn show_fan_out(outcome: &fanout::FanOut, json: bool) -> Result<(), LoadError> {
     let (rate, bytes) = (report::count(outcome.deliveries_per_second), outcome.message_bytes);
     show(outcome, format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency), json)
+}
+
+fn show_chat(outcome: &chat::Chat, json: bool) -> Result<(), LoadError> {
+    let (rate, bytes) = (report::count(outcome.said.deliveries_per_second), outcome.said.message_bytes);
+    let (latency, joined) = (&outcome.said.latency, &outcome.joined);
+    show(outcome, format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}; {joined}"), json)
 }
 
 fn show_open_loop(outcome: &OpenLoop, json: bool) -> Result<(), LoadError> {

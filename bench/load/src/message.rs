@@ -1,12 +1,16 @@
 //! What a publisher sends, and how a receiver knows it again.
 //!
-//! One [`Message`] for each kind of peer: MangaHub's progress and broadcast lines, plain lines for the bare
-//! loop, Redis's commands and pushes. Every message carries its sequence number, from 0, so that a receiver
+//! One [`Message`] for each kind of peer: MangaHub's progress and broadcast lines, its chat over WebSocket, plain
+//! lines for the bare loop, Redis's commands and pushes. Every message carries its sequence number, from 0, so that a receiver
 //! can tell a lost, doubled or swapped one.
 
 use std::io::Write;
+use std::ops::Range;
 
 use serde::Deserialize;
+
+use crate::error::LoadError;
+use crate::websocket::{self, Head, Kind};
 
 /// The messages of one peer.
 #[derive(Debug, Clone)]
@@ -17,6 +21,11 @@ pub enum Message {
         manga: String,
         /// Whether the series is in the catalogue, so that the server must have stored it.
         stored: bool,
+    },
+    /// What is said in a room, over WebSocket.
+    Chat {
+        /// The length of what is said, in bytes. The message around it is MangaHub's own.
+        bytes: usize,
     },
     /// Lines of a fixed length, for a peer that sends on what it gets.
     Raw {
@@ -37,6 +46,42 @@ pub enum Framing {
     Lines,
     /// Every so many bytes are one.
     Fixed(usize),
+    /// WebSocket frames; those that begin with [`CHAT`] are messages, the others are passed over.
+    Frames,
+}
+
+/// Where a message is in a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Where its content is.
+    pub content: Range<usize>,
+    /// Where the next message begins.
+    pub end: usize,
+    /// Whether it counts.
+    pub counts: bool,
+}
+
+impl Framing {
+    /// The first message in `bytes`, once all of it is there.
+    pub fn first(self, bytes: &[u8]) -> Result<Option<Cut>, LoadError> {
+        let all = |content: usize, end: usize| Cut { content: 0..content, end, counts: true };
+        match self {
+            Framing::Lines => Ok(memchr::memchr(b'\n', bytes).map(|end| all(end, end + 1))),
+            Framing::Fixed(length) => Ok((bytes.len() >= length).then(|| all(length, length))),
+            Framing::Frames => first_frame(bytes).map_err(LoadError::Wrong),
+        }
+    }
+}
+
+fn first_frame(bytes: &[u8]) -> Result<Option<Cut>, String> {
+    let Some(head) = Head::parse(bytes)? else { return Ok(None) };
+    let payload = usize::try_from(head.payload).map_err(|_| "a frame too long".to_owned())?;
+    let content = head.length..head.length.saturating_add(payload);
+    let end = content.end;
+    Ok(bytes.get(content.clone()).map(|payload| {
+        let counts = head.kind == Kind::Text && payload.starts_with(CHAT);
+        Cut { content, end, counts }
+    }))
 }
 
 impl Message {
@@ -45,6 +90,11 @@ impl Message {
         // Writing to a Vec can't fail.
         let _ = match self {
             Message::Progress { manga, .. } => progress_line(manga, chapter(sequence), out),
+            Message::Chat { bytes } => {
+                let content = padded(sequence, *bytes);
+                websocket::text(format!("{{\"type\":\"chat\",\"content\":\"{content}\"}}").as_bytes(), out);
+                Ok(())
+            }
             Message::Raw { bytes } => writeln!(out, "{}", padded(sequence, bytes.saturating_sub(1))),
             Message::Redis { bytes } => write!(
                 out,
@@ -59,6 +109,7 @@ impl Message {
     pub fn framing(&self) -> Framing {
         match self {
             Message::Progress { .. } | Message::Raw { .. } => Framing::Lines,
+            Message::Chat { .. } => Framing::Frames,
             Message::Redis { bytes } => Framing::Fixed(redis_push(0, *bytes).len()),
         }
     }
@@ -69,10 +120,20 @@ impl Message {
             Message::Progress { stored, .. } => Broadcast::parse(received).is_some_and(|broadcast| {
                 broadcast.data.current_chapter == chapter(sequence) && broadcast.data.stored.unwrap_or(true) == *stored
             }),
+            Message::Chat { bytes } => serde_json::from_slice(received)
+                .is_ok_and(|said: Said<'_>| said.kind == "chat" && said.content == padded(sequence, *bytes)),
             Message::Raw { bytes } => received == padded(sequence, bytes.saturating_sub(1)).as_bytes(),
             Message::Redis { bytes } => received == redis_push(sequence, *bytes).as_bytes(),
         }
     }
+}
+
+/// What somebody said in a room, as far as it is checked.
+#[derive(Debug, Deserialize)]
+struct Said<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    content: &'a str,
 }
 
 /// MangaHub's broadcast line, as far as it is checked.
@@ -123,7 +184,7 @@ fn redis_push(sequence: u64, bytes: usize) -> String {
 }
 
 /// `P`, the sequence number and dots up to `bytes`; at least the first two.
-fn padded(sequence: u64, bytes: usize) -> String {
+pub fn padded(sequence: u64, bytes: usize) -> String {
     format!("{:.<bytes$}", format!("P{sequence:012}"))
 }
 
@@ -132,6 +193,9 @@ fn padded(sequence: u64, bytes: usize) -> String {
 fn chapter(sequence: u64) -> u64 {
     CHAPTER_FIRST + sequence % CHAPTERS
 }
+
+/// How a chat message begins; presence, history and what the system says begin otherwise.
+pub const CHAT: &[u8] = b"{\"type\":\"chat\"";
 
 const CHAPTER_FIRST: u64 = 10_000;
 const CHAPTERS: u64 = 90_000;
@@ -167,6 +231,23 @@ mod tests {
         assert_eq!(message.framing(), Framing::Fixed(push.len()));
         assert!(message.is(123_456, push.as_bytes()));
         assert!(published(&message, 1).ends_with(b"..\r\n"));
+    }
+
+    /// Shows that what is said is known by its number and length, that other frames are passed over, and that a
+    /// frame in pieces waits for its end.
+    #[test]
+    fn what_is_said_is_checked() {
+        let message = Message::Chat { bytes: 20 };
+        let said = br#"{"type":"chat","id":9,"username":"u","content":"P000000000003......."}"#;
+        assert!(message.is(3, said));
+        assert!(!message.is(4, said) && !Message::Chat { bytes: 21 }.is(3, said));
+        let frame = [&[0x81, said.len() as u8], said.as_slice()].concat();
+        let cut = Cut { content: 2..frame.len(), end: frame.len(), counts: true };
+        assert_eq!(Framing::Frames.first(&frame).unwrap(), Some(cut));
+        assert_eq!(Framing::Frames.first(&frame[..frame.len() - 1]).unwrap(), None);
+        let other = Framing::Frames.first(b"\x81\x02{}").unwrap();
+        assert_eq!(other, Some(Cut { content: 2..4, end: 4, counts: false }));
+        assert_eq!(published(&message, 0).len(), published(&message, 500_000).len());
     }
 
     /// Shows that a broadcast is known by its chapter and by whether it was stored, and an error line is not one.

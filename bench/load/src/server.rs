@@ -106,6 +106,10 @@ pub struct MangaHub {
 pub struct Ports {
     http: Vec<SocketAddr>,
     tcp_v1: Vec<SocketAddr>,
+    /// Not every server has one.
+    #[serde(default)]
+    udp_v1: Vec<SocketAddr>,
+    internal: Vec<SocketAddr>,
 }
 
 impl MangaHub {
@@ -146,6 +150,16 @@ impl MangaHub {
     pub fn http(&self) -> Result<SocketAddr, LoadError> {
         self.ports.http.first().copied().ok_or_else(|| LoadError::Missing("no HTTP listener".to_owned()))
     }
+
+    /// Where v1 UDP clients register.
+    pub fn udp(&self) -> Result<SocketAddr, LoadError> {
+        self.ports.udp_v1.first().copied().ok_or_else(|| LoadError::Missing("no UDP listener".to_owned()))
+    }
+
+    /// Where programs beside the server tell it things.
+    pub fn internal(&self) -> Result<SocketAddr, LoadError> {
+        self.ports.internal.first().copied().ok_or_else(|| LoadError::Missing("no internal listener".to_owned()))
+    }
 }
 
 /// The bare loop.
@@ -169,6 +183,12 @@ impl Ceiling {
         let file = folder.path().join("response");
         std::fs::write(&file, response).doing("write a response")?;
         Self::serve(program, core, folder, &["http".as_ref(), "--response".as_ref(), file.as_os_str()])
+    }
+
+    /// Starts the bare loop of datagrams.
+    pub fn start_udp(program: &Path, core: Option<usize>) -> Result<Self, LoadError> {
+        let folder = tempfile::tempdir().doing("make a folder")?;
+        Self::serve(program, core, folder, &["udp".as_ref()])
     }
 
     fn serve(program: &Path, core: Option<usize>, folder: TempDir, mode: &[&OsStr]) -> Result<Self, LoadError> {

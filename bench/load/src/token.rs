@@ -50,6 +50,18 @@ pub fn forge_many(secret: &str, count: usize) -> Result<Vec<Identity>, LoadError
     (0..count).map(|index| forge(secret, &Uuid::new_v4().to_string(), &format!("reader-{index}"))).collect()
 }
 
+/// The tokens of `count` different users, forged.
+pub fn forge_tokens(secret: &str, count: usize) -> Result<Vec<String>, LoadError> {
+    Ok(forge_many(secret, count)?.into_iter().map(|identity| identity.token).collect())
+}
+
+/// The tokens of `count` different users, of whom only the last one exists in the store.
+pub fn forge_with_one_registered(secret: &str, http: SocketAddr, count: usize) -> Result<Vec<String>, LoadError> {
+    let mut tokens = forge_tokens(secret, count.saturating_sub(1))?;
+    tokens.extend(register(http, 1)?.into_iter().map(|identity| identity.token));
+    Ok(tokens)
+}
+
 /// Registers `count` users over HTTP, one after the other on one connection, and returns their tokens.
 pub fn register(http: SocketAddr, count: usize) -> Result<Vec<Identity>, LoadError> {
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();

@@ -13,8 +13,9 @@ use super::{Pace, STALL};
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
 use crate::login::log_in_all;
-use crate::message::{Framing, Message};
+use crate::message::{CHAT, Framing, Message};
 use crate::stats::{Latencies, Summary};
+use crate::websocket::{self, Counter};
 
 /// What a fan-out run showed.
 #[derive(Debug, Clone, Serialize)]
@@ -95,6 +96,8 @@ pub struct Loop {
     receivers: Vec<Receiver>,
     watch: Watch,
     outgoing: Vec<u8>,
+    /// Pings that arrived, and on which connection.
+    pings: Vec<(usize, Vec<u8>)>,
     /// The first thing that went wrong.
     failure: Option<LoadError>,
 }
@@ -109,8 +112,9 @@ impl Loop {
             watch: Watch { message: message.clone(), tail: Vec::new(), next: 0 },
             message,
             window: Window::new(receivers, in_flight),
-            receivers: vec![Receiver { framing, bytes: 0, messages: 0 }; receivers],
+            receivers: vec![Receiver::new(framing); receivers],
             outgoing: Vec::new(),
+            pings: Vec::new(),
             failure: None,
         }
     }
@@ -165,14 +169,16 @@ impl Loop {
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<bool, LoadError> {
-        let Self { swarm, window, receivers, watch, failure, .. } = self;
+        let Self { swarm, window, receivers, watch, pings, failure, .. } = self;
         let something = swarm.turn(Some(timeout), |index, arrival| {
             let result = match (arrival, receivers.get_mut(index)) {
                 (Arrival::Closed(_), _) => Err(LoadError::Closed(index)),
                 // A publisher that is no receiver: Redis tells it how many it reached.
                 (Arrival::Bytes(_), None) => Ok(()),
                 (Arrival::Bytes(bytes), Some(receiver)) => {
-                    let counted = window.receive(index, receiver.messages, receiver.count(bytes));
+                    let before = receiver.messages;
+                    let counted = receiver.count(bytes).and_then(|count| window.receive(index, before, count));
+                    pings.extend(receiver.frames.take_ping().map(|ping| (index, ping)));
                     counted.and_then(|()| if index == WATCHED { watch.look(bytes) } else { Ok(()) })
                 }
             };
@@ -180,7 +186,16 @@ impl Loop {
                 failure.get_or_insert(error);
             }
         })?;
+        self.answer_pings();
         self.failure.take().map_or(Ok(something), Err)
+    }
+
+    fn answer_pings(&mut self) {
+        for (index, ping) in self.pings.drain(..) {
+            self.outgoing.clear();
+            websocket::pong(&ping, &mut self.outgoing);
+            self.swarm.send(index, &self.outgoing);
+        }
     }
 
     /// Every client has every message and the same bytes. Returns the mean length of a message.
@@ -260,20 +275,30 @@ impl Window {
 #[derive(Clone)]
 struct Receiver {
     framing: Framing,
+    /// Where it is within a frame, if its messages are frames.
+    frames: Counter,
     bytes: u64,
     messages: u64,
 }
 
 impl Receiver {
+    fn new(framing: Framing) -> Self {
+        Self { framing, frames: Counter::default(), bytes: 0, messages: 0 }
+    }
+
     /// Counts the messages that `bytes` completes.
-    fn count(&mut self, bytes: &[u8]) -> u64 {
-        self.bytes += bytes.len() as u64;
+    fn count(&mut self, bytes: &[u8]) -> Result<u64, LoadError> {
         let before = self.messages;
+        self.bytes += bytes.len() as u64;
         self.messages = match self.framing {
             Framing::Lines => before + memchr::memchr_iter(b'\n', bytes).count() as u64,
             Framing::Fixed(length) => self.bytes / length as u64,
+            Framing::Frames => before + self.frames.feed(bytes, CHAT)?,
         };
-        self.messages - before
+        if self.framing == Framing::Frames {
+            self.bytes = self.frames.counted_bytes;
+        }
+        Ok(self.messages - before)
     }
 }
 
@@ -290,25 +315,17 @@ impl Watch {
     fn look(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
         self.tail.extend_from_slice(bytes);
         let mut from = 0;
-        while let Some((content, end)) = first_message(self.message.framing(), &self.tail[from..]) {
-            let received = &self.tail[from..from + content];
-            if !self.message.is(self.next, received) {
-                let shown = String::from_utf8_lossy(&received[..content.min(300)]).into_owned();
+        while let Some(cut) = self.message.framing().first(&self.tail[from..])? {
+            let received = &self.tail[from..][cut.content];
+            if cut.counts && !self.message.is(self.next, received) {
+                let shown = String::from_utf8_lossy(&received[..received.len().min(300)]).into_owned();
                 return Err(LoadError::Wrong(format!("message {} was expected, this came: {shown}", self.next)));
             }
-            self.next += 1;
-            from += end;
+            self.next += u64::from(cut.counts);
+            from += cut.end;
         }
         self.tail.drain(..from);
         Ok(())
-    }
-}
-
-/// Where the first message's content ends, and where the next message begins.
-fn first_message(framing: Framing, bytes: &[u8]) -> Option<(usize, usize)> {
-    match framing {
-        Framing::Lines => memchr::memchr(b'\n', bytes).map(|end| (end, end + 1)),
-        Framing::Fixed(length) => (bytes.len() >= length).then_some((length, length)),
     }
 }
 
@@ -321,6 +338,7 @@ const QUIET: Duration = Duration::from_millis(20);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::padded;
 
     /// Shows that a message is done only when the last client has it, and that the window then moves on.
     #[test]
@@ -347,10 +365,29 @@ mod tests {
         let stream = b"aaa\nbbb\nccc\n";
         for framing in [Framing::Lines, Framing::Fixed(4)] {
             for size in 1..=stream.len() {
-                let mut receiver = Receiver { framing, bytes: 0, messages: 0 };
-                let counted: u64 = stream.chunks(size).map(|chunk| receiver.count(chunk)).sum();
+                let mut receiver = Receiver::new(framing);
+                let counted: u64 = stream.chunks(size).map(|chunk| receiver.count(chunk).unwrap()).sum();
                 assert_eq!((counted, receiver.bytes), (3, 12), "{framing:?} in chunks of {size}");
             }
+        }
+    }
+
+    /// Shows that of WebSocket frames the chat's count, and their bytes alone, with a presence in between, and
+    /// that the watch sees the same messages.
+    #[test]
+    fn chat_is_counted_among_frames() {
+        let message = Message::Chat { bytes: 20 };
+        let frame = |payload: String| [&[0x81, payload.len() as u8], payload.as_bytes()].concat();
+        let said = |sequence: u64| frame(format!(r#"{{"type":"chat","content":"{}"}}"#, padded(sequence, 20)));
+        let presence = frame(r#"{"type":"presence","room":"general","online":2}"#.to_owned());
+        let stream = [said(0), presence.clone(), said(1), presence].concat();
+        for size in 1..=stream.len() {
+            let mut receiver = Receiver::new(Framing::Frames);
+            let mut watch = Watch { message: message.clone(), tail: Vec::new(), next: 0 };
+            let counted: u64 = stream.chunks(size).map(|chunk| receiver.count(chunk).unwrap()).sum();
+            stream.chunks(size).for_each(|chunk| watch.look(chunk).unwrap());
+            assert_eq!((counted, receiver.bytes), (2, 2 * said(0).len() as u64), "in chunks of {size}");
+            assert_eq!((watch.next, watch.tail.len()), (2, 0));
         }
     }
 

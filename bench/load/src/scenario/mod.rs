@@ -3,16 +3,20 @@
 //! A scenario takes addresses, tokens and a pace, returns numbers, and verifies what it received: a number
 //! whose messages were lost, doubled or swapped is an error, not a number.
 
+pub mod chat;
 pub mod connect;
 pub mod fanout;
 pub mod fanout_redis;
+pub mod greet;
 pub mod http;
 pub mod idle;
 pub mod ingest;
 pub mod logins;
+pub mod members;
 pub mod open_loop;
 pub mod probe;
 pub mod search;
+pub mod udp;
 
 use std::time::Duration;
 

@@ -1,0 +1,187 @@
+//! The claims about chat over WebSocket and notifications over UDP.
+//!
+//! The bare loops carry messages of the server's own length: what a room hears, and what an address is sent.
+
+use super::{Samples, Suite};
+use crate::error::LoadError;
+use crate::report::{Row, Verdict, count, ratio, verdict};
+use crate::scenario::{Pace, chat, fanout, greet, members, udp};
+use crate::server::{Ceiling, MangaHub};
+use crate::stats::median;
+use crate::token::{forge_tokens, forge_with_one_registered};
+
+impl Suite<'_> {
+    /// A room in which one speaks, and the bare loop with as many receivers of the same frames.
+    pub fn chat(&mut self) {
+        let members = self.scale.fan_out_clients;
+        let hub = self.start_server(&[]);
+        let prepared = hub.as_ref().map(|hub| prepare_room(hub, members));
+        let prepared = prepared.and_then(|prepared| self.keep(prepared, "a room"));
+        let bare = self.keep(Ceiling::start(&self.places.ceiling, self.core), "the bare loop");
+        let mut taken: Vec<[Samples; 2]> = CHATS.iter().map(|_| Default::default()).collect();
+        let (mut bytes, mut joined) = (0, None);
+        if let (Some(hub), Some(bare), Some(room)) = (&hub, &bare, &prepared) {
+            (bytes, joined) = (room.frame_bytes, Some(room.joined.clone()));
+            let pace = Pace::seconds(self.scale.seconds);
+            for _ in 0..self.scale.rounds {
+                for (in_flight, [of_bare, of_hub]) in CHATS.iter().zip(&mut taken) {
+                    let run = || fanout::run_raw(bare.address, bytes, members, *in_flight, pace);
+                    of_bare.take(|| run().map(|outcome| outcome.deliveries_per_second));
+                    let run = || chat::run(hub.http()?, &room.tokens, CONTENT_BYTES, *in_flight, pace);
+                    of_hub.take(|| run().map(|outcome| outcome.said.deliveries_per_second));
+                }
+            }
+        }
+        if let Some(joined) = joined {
+            self.note(format!("Chat, frames of {bytes} bytes: {} members {joined}.", count(members as f64)));
+        }
+        for (in_flight, samples) in CHATS.iter().zip(taken) {
+            let [bare, server] = samples.map(|samples| self.settle(samples));
+            let work = format!("a chat message to {} members, {in_flight} in flight", count(members as f64));
+            self.report.rows.push(ratio_row(work, server, bare, "deliveries/s", CHAT_FLOOR));
+        }
+    }
+
+    /// What an idle member of a room costs in memory. Something has been said there before, so that everyone who
+    /// joins is sent a history.
+    pub fn members(&mut self) {
+        let (from, to) = self.scale.members;
+        let hub = self.start_server(&[]);
+        let measured = hub.as_ref().map(|hub| {
+            prepare_room(hub, 2)?;
+            let tokens = forge_tokens(&hub.secret, to)?;
+            members::run(hub.http()?, hub.pid(), &tokens, from)
+        });
+        let measured = measured.and_then(|measured| self.keep(measured, "idle members of a room"));
+        if let Some(members) = &measured {
+            let more = count((to - from) as f64);
+            self.note(format!("{more} members more in one room: {}.", members.joined));
+        }
+        let bytes = measured.map(|members| members.idle.bytes_per_connection);
+        self.report.rows.push(Row {
+            work: format!(
+                "one more idle member of a room, {} to {}, a different user each",
+                count(from as f64),
+                count(to as f64)
+            ),
+            number: bytes.map_or("not measured".to_owned(), |bytes| format!("{bytes:.0} bytes")),
+            ratio: None,
+            floor: format!("at most {} bytes of user space", count(MEMBER_BYTES_MAX)),
+            verdict: bytes.map_or(Verdict::NotMeasured, |bytes| verdict(bytes <= MEMBER_BYTES_MAX)),
+        });
+    }
+
+    /// Newcomers at a fixed rate, until the room's first message.
+    pub fn greet(&mut self) {
+        let hub = self.start_server(&[]);
+        let (mut medians, mut p99s) = (Samples::default(), Vec::new());
+        if let Some(hub) = &hub {
+            let pace = Pace::seconds(self.scale.search_seconds);
+            for _ in 0..self.scale.rounds {
+                medians.take(|| {
+                    let tokens = forge_tokens(&hub.secret, greet::GUESTS)?;
+                    let wait = greet::run(hub.http()?, &tokens, GREETINGS_PER_SECOND, pace)?.wait;
+                    p99s.push(wait.p99_ms);
+                    Ok(wait.p50_ms)
+                });
+            }
+        }
+        let p50 = self.settle(medians);
+        let number = p50.zip(median(&p99s)).map(|(p50, p99)| format!("p50 {p50:.2} ms, p99 {p99:.2} ms"));
+        self.report.rows.push(Row {
+            work: format!("{GREETINGS_PER_SECOND} WebSocket handshakes a second, to the first message"),
+            number: number.unwrap_or("not measured".to_owned()),
+            ratio: None,
+            floor: format!("median under {GREETING_MS} ms"),
+            verdict: p50.map_or(Verdict::NotMeasured, |p50| verdict(p50 < GREETING_MS)),
+        });
+    }
+
+    /// Notifications to many addresses, and the bare loop of datagrams.
+    pub fn notify(&mut self) {
+        let addresses = self.scale.udp_addresses;
+        let hub = self.start_server(&[]);
+        let peer = hub.as_ref().map(|hub| udp::Hub::connect(hub.udp()?, hub.internal()?));
+        let mut peer = peer.and_then(|peer| self.keep(peer, "the internal listener"));
+        let bare = self.keep(Ceiling::start_udp(&self.places.ceiling, self.core), "the bare loop of datagrams");
+        let (mut of_hub, mut of_bare, mut bytes) = (Samples::default(), Samples::default(), None);
+        if let (Some(peer), Some(bare)) = (&mut peer, &bare) {
+            let pace = Pace::seconds(self.scale.seconds);
+            for _ in 0..self.scale.rounds {
+                of_hub.take(|| {
+                    let notified = udp::run(peer, addresses, pace)?;
+                    bytes = Some(notified.datagram_bytes.round() as usize);
+                    Ok(notified.datagrams_per_second)
+                });
+                // The length is known once the server has been measured.
+                let Some(bytes) = bytes else { break };
+                of_bare.take(|| {
+                    let notified = udp::run(&mut udp::Bare::connect(bare.address, bytes)?, addresses, pace)?;
+                    Ok(notified.datagrams_per_second)
+                });
+            }
+        }
+        let (server, bare) = (self.settle(of_hub), self.settle(of_bare));
+        let sent = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
+        let work = format!("a UDP notification{sent} to {} addresses", count(addresses as f64));
+        self.report.rows.push(ratio_row(work, server, bare, "datagrams/s", UDP_FLOOR));
+    }
+}
+
+/// Who is in a room, and what is heard there.
+struct Room {
+    tokens: Vec<String>,
+    /// The length of a frame.
+    frame_bytes: usize,
+    joined: crate::join::Joined,
+}
+
+/// Fills a room once: its length of a message is what the bare loop then carries.
+fn prepare_room(hub: &MangaHub, members: usize) -> Result<Room, LoadError> {
+    let tokens = forge_with_one_registered(&hub.secret, hub.http()?, members)?;
+    let outcome = chat::run(hub.http()?, &tokens, CONTENT_BYTES, 1, Pace::seconds(0.1))?;
+    Ok(Room { tokens, frame_bytes: outcome.said.message_bytes.round() as usize, joined: outcome.joined })
+}
+
+/// A claim about the server's share of what a bare loop does.
+fn ratio_row(work: String, server: Option<f64>, bare: Option<f64>, unit: &str, floor: f64) -> Row {
+    let ratio = ratio(server, bare);
+    let number = server.zip(bare).map(|(server, bare)| format!("{} {unit}, bare {}", count(server), count(bare)));
+    Row {
+        work,
+        number: number.unwrap_or("not measured".to_owned()),
+        ratio,
+        floor: format!("{floor} of the bare loop"),
+        verdict: ratio.map_or(Verdict::NotMeasured, |ratio| verdict(ratio >= floor)),
+    }
+}
+
+/// One message, which waits for its own commit, and some.
+const CHATS: &[usize] = &[1, 16];
+
+const CHAT_FLOOR: f64 = 0.85;
+
+/// A sentence.
+const CONTENT_BYTES: usize = 64;
+
+const MEMBER_BYTES_MAX: f64 = 1024.0;
+
+const GREETINGS_PER_SECOND: f64 = 100.0;
+const GREETING_MS: f64 = 2.0;
+
+const UDP_FLOOR: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a claim needs both peers, and is met by its share.
+    #[test]
+    fn a_share_needs_both_peers() {
+        let verdict = |server, bare| ratio_row("w".to_owned(), server, bare, "x/s", 0.8).verdict;
+        assert_eq!(verdict(Some(80.0), Some(100.0)), Verdict::Met);
+        assert_eq!(verdict(Some(79.0), Some(100.0)), Verdict::Missed);
+        assert_eq!(verdict(Some(80.0), None), Verdict::NotMeasured);
+        assert_eq!(ratio_row("w".to_owned(), None, Some(1.0), "x/s", 0.8).number, "not measured");
+    }
+}
