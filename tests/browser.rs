@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use common::TestServer;
+use serde_json::json;
 
 /// A script of `tests/clients`, run by the Python that `scripts/test` installs.
 fn script(name: &str) -> Command {
@@ -29,4 +31,19 @@ fn the_page_of_the_routes() {
     let server = TestServer::start();
     let origin = format!("http://{}", server.address("http"));
     succeeded(&script("docs_page.py").arg(origin).output().unwrap());
+}
+
+/// Two people chat in two tabs of the example's page; what they write is text; after a reload what was
+/// said is still there.
+#[test]
+fn two_tabs_chat() {
+    let mut tabs = script("chat_browser.py").stdin(Stdio::piped()).spawn().unwrap();
+    let mut origin = String::new();
+    let mut said = BufReader::new(tabs.stdout.take().unwrap());
+    said.read_line(&mut origin).unwrap();
+    let server = TestServer::with(|config| config.http.cors_origins.push(origin.trim().to_owned()));
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let told = json!({"server": server.address("http").to_string(), "ann": ann.token, "bob": bob.token});
+    writeln!(tabs.stdin.take().unwrap(), "{told}").unwrap();
+    succeeded(&tabs.wait_with_output().unwrap());
 }
