@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
+use crate::app::rpc::ask;
 use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
 use crate::handlers::catalogue::Catalogue;
 use crate::handlers::rate::Rate;
@@ -23,6 +24,8 @@ use crate::handlers::work::Work;
 use crate::handlers::{Settings, State};
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
+use crate::reactor::grpc::{self, RpcLimits};
+use crate::reactor::inbox::Door;
 use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
@@ -73,19 +76,23 @@ pub enum ServeError {
 pub fn serve(config: Config) -> Result<Running, ServeError> {
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
+    let (rpc_listeners, rpc_addresses) = bind_rpc(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
     let connections = connection_bound(config.limits.connections);
+    let workers = workers(open, &config);
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let (answers, outbox) = grpc::answers();
     let service = move || {
         let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
         state.revocations.merge(valid_from);
-        MangaHub::new(state, kinds, http_limits)
+        MangaHub::new(state, kinds, http_limits).answering(answers)
     };
+    let rpc = rpc_limits(&config);
     let plan = Plan {
         listeners,
         limits: limits(&config, connections),
@@ -95,11 +102,20 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
             slow: config.limits.slow_queue_jobs,
         },
         service: Box::new(service),
-        workers: workers(open, &config),
+        workers: Box::new(move |queues, door: Door<Work>| {
+            let mut threads = workers(queues, door.clone())?;
+            if !rpc_listeners.is_empty() {
+                threads.push(grpc::start(rpc_listeners, rpc, outbox, door, ask)?);
+            }
+            Ok(threads)
+        }),
     };
     let server = Server::new(plan)?;
     let addresses = server.addresses().to_vec();
-    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec()));
+    // Before the operator's, as in the documentation.
+    let mut services: Vec<_> = services.collect();
+    services.insert(services.len() - 1, (ServiceKind::Grpc.as_str(), rpc_addresses));
     Ok(Running { handle: server.start()?, services })
 }
 
@@ -299,6 +315,28 @@ fn bind(config: &Config) -> Result<Bound, ServeError> {
     Ok((listeners, kinds, services))
 }
 
+/// The sockets of gRPC's thread, and where they are.
+fn bind_rpc(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), ServeError> {
+    let bind = |address: &SocketAddr| {
+        let bound = grpc::bind(*address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        bound.map(|(address, listener)| (listener, address)).map_err(|why| ServeError::Listen {
+            service: ServiceKind::Grpc.as_str(),
+            key: "grpc.listen",
+            address: *address,
+            why,
+        })
+    };
+    config.grpc.listen.iter().map(bind).collect()
+}
+
+fn rpc_limits(config: &Config) -> RpcLimits {
+    RpcLimits {
+        connections_max: config.grpc.connections,
+        streams_max: config.grpc.streams_per_connection as u32,
+        calls_max: config.grpc.calls,
+    }
+}
+
 /// How many connections there may be: as configured, or all that the system's limit on descriptors
 /// allows, less a reserve for the store, the logs and those who are told that there is no room.
 fn connection_bound(configured: usize) -> usize {
@@ -360,6 +398,7 @@ pub fn settings(config: &Config) -> Settings {
             ConflictRule::Furthest => Behind::KeepPlace,
             ConflictRule::Ask => Behind::Refuse,
         },
+        rpc_unauthenticated: config.grpc.allow_unauthenticated,
     }
 }
 

@@ -107,10 +107,11 @@ fn a_taken_port_is_one_line() {
         ("http.listen", "http"),
         ("tcp.v1_listen", "tcp_v1"),
         ("tcp.v2_listen", "tcp_v2"),
+        ("grpc.listen", "grpc"),
         ("internal.listen", "internal"),
     ] {
         let mut arguments = vec!["--set".to_owned(), format!("{key}={address}")];
-        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "internal.listen"] {
+        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "grpc.listen", "internal.listen"] {
             if other != key {
                 arguments.extend(["--set".to_owned(), format!("{other}=127.0.0.1:0")]);
             }

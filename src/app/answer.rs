@@ -189,7 +189,7 @@ fn shape(outcome: Result<Reply, ApiError>, family: Family) -> Response {
     let response = match family {
         Family::Internal => internal::respond(outcome),
         Family::V2 => v2::show::respond(outcome),
-        Family::V1 | Family::Sync => v1::show::respond(outcome),
+        Family::V1 | Family::Sync | Family::Rpc(_) => v1::show::respond(outcome),
     };
     match retry_after_s {
         0 => response,

@@ -9,6 +9,7 @@ mod answer;
 mod http;
 mod inspect;
 mod line;
+pub mod rpc;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
 use crate::reactor;
+use crate::reactor::grpc::Answers;
 use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
@@ -39,6 +41,8 @@ pub struct MangaHub {
     listeners: Vec<ServiceKind>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
+    /// The way to those who call by gRPC, where that is served.
+    answers: Option<Answers>,
 }
 
 /// What is waited for, as the loop counts it (see [`Patience`]).
@@ -60,24 +64,31 @@ impl MangaHub {
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
         // Made now, so that its first reader does not make everybody wait.
         let _ = openapi::document();
-        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default() }
+        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default(), answers: None }
+    }
+
+    /// The same, with clients that call by gRPC.
+    pub fn answering(mut self, answers: Answers) -> Self {
+        self.answers = Some(answers);
+        self
     }
 
     /// The context of a call on behalf of a connection.
     fn context<'a>(&'a mut self, via: Via, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
-        let origin = Origin { via, conn: io.key, since_ms: io.now.mono_ms, user: None };
+        let origin = Origin { via, conn: io.key, since_ms: io.now.mono_ms, user: None, remote: None };
         self.context_of(origin, io)
     }
 
     /// The context of what follows from a call's job.
     fn context_of<'a>(&'a mut self, origin: Origin, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
         let state = &mut self.state;
-        Ctx { now: io.now, state, peer: io.peer, origin, device: None, caller: None, effects: io.effects }
+        let peer = origin.remote.as_ref().map_or(io.peer, |remote| remote.0.peer());
+        Ctx { now: io.now, state, peer, origin, device: None, caller: None, effects: io.effects }
     }
 
     /// Counts an answer, and writes its line in the log.
     fn record(&mut self, origin: &Origin, refused: Option<&ApiError>, session: &Session, now: Now) {
-        let Origin { via, conn, since_ms, user } = origin;
+        let Origin { via, conn, since_ms, user, .. } = origin;
         let latency_ms = now.mono_ms - since_ms;
         self.state.counts.answered.0 += 1;
         self.state.counts.answered.1 += latency_ms;
@@ -101,6 +112,30 @@ impl MangaHub {
                 tracing::info!(conn, service, user, operation, latency_ms, "done");
             }
             None => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
+        }
+    }
+
+    /// What follows from a job, for its connection or for nobody's.
+    fn finish_work(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
+        let origin = job.origin.clone();
+        let via = origin.via;
+        let mut nobody = match origin.remote {
+            Some(_) => Session::new(ServiceKind::Grpc),
+            None => Session::detached(),
+        };
+        let gone = session.is_none();
+        let session = session.unwrap_or(&mut nobody);
+        let mut ctx = self.context_of(origin, io);
+        if let Err(error) = job.finish(session, &mut ctx) {
+            let begins = session.service.is_sync() && session.member.is_none();
+            match begins && via == auth_route(session.service).0 {
+                true => line::refuse_session(error, &mut ctx),
+                false => ctx.refuse(error),
+            }
+        }
+        if let (true, Some(member)) = (gone, nobody.member) {
+            // A session that began for a connection that had already ended.
+            self.state.members.leave(member, io.now.mono_ms);
         }
     }
 
@@ -155,22 +190,20 @@ impl Service for MangaHub {
     }
 
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
-        let origin = job.origin.clone();
-        let via = origin.via;
-        let mut nobody = Session::detached();
-        let gone = session.is_none();
-        let session = session.unwrap_or(&mut nobody);
-        let mut ctx = self.context_of(origin, io);
-        if let Err(error) = job.finish(session, &mut ctx) {
-            let begins = session.service.is_sync() && session.member.is_none();
-            match begins && via == auth_route(session.service).0 {
-                true => line::refuse_session(error, &mut ctx),
-                false => ctx.refuse(error),
-            }
-        }
-        if let (true, Some(member)) = (gone, nobody.member) {
-            // A session that began for a connection that had already ended.
-            self.state.members.leave(member, io.now.mono_ms);
+        self.finish_work(job, session, io);
+    }
+
+    fn begin(&mut self, call: Work, io: &mut Io<'_, Self>) {
+        self.begin_rpc(call, io);
+    }
+
+    fn answer(&mut self, answer: Answer, now: Now) {
+        self.answer_rpc(answer, now);
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(answers) = &self.answers {
+            answers.hand_over();
         }
     }
 
@@ -221,11 +254,14 @@ impl Service for MangaHub {
 
     fn drain(&mut self) {
         self.state.draining = true;
+        if let Some(answers) = &self.answers {
+            answers.drain();
+        }
     }
 
     fn farewell(&mut self, session: &mut Session, idle: bool, io: &mut Io<'_, Self>) -> Farewell {
         match session.service {
-            ServiceKind::Internal => Farewell::Stay,
+            ServiceKind::Internal | ServiceKind::Grpc => Farewell::Stay,
             ServiceKind::Http if idle => Farewell::Close,
             ServiceKind::Http => Farewell::AfterReply,
             ServiceKind::SyncV1 | ServiceKind::SyncV2 => {
@@ -345,9 +381,12 @@ impl Service for MangaHub {
         sync::write_event(event, service, out);
     }
 
-    fn deliver(&mut self, to: Audience, _: &Event) {
-        // Leases and streams come with their protocols; until then nobody can be one.
-        debug_assert!(matches!(to, Audience::Conn(_)), "nobody of this kind can have joined: {to:?}");
+    fn deliver(&mut self, to: Audience, event: &Event) {
+        match to {
+            Audience::Stream(number) => self.tell_stream(number, event),
+            // Leases come with their protocol; until then nobody can be one.
+            other => debug_assert!(matches!(other, Audience::Conn(_)), "nobody of this kind can have joined"),
+        }
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {

@@ -175,6 +175,7 @@ impl Config {
             ("http.listen", &self.http.listen),
             ("tcp.v1_listen", &self.tcp.v1_listen),
             ("tcp.v2_listen", &self.tcp.v2_listen),
+            ("grpc.listen", &self.grpc.listen),
             ("internal.listen", &self.internal.listen),
         ];
         lists.into_iter().flat_map(|(key, list)| list.iter().map(move |address| (key, *address)))

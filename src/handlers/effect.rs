@@ -6,6 +6,8 @@
 
 use std::hash::Hash;
 
+use super::key::Subscriber;
+
 /// The clock, read once a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
@@ -39,6 +41,10 @@ pub enum Effect<V: Vocabulary> {
     Publish(V::Topic, V::Event),
     /// Join the session's topics once everything queued before has been written.
     Join,
+    /// Make somebody who is no connection a member of this topic, at once.
+    Enlist(V::Topic, Subscriber),
+    /// Take them out of it again.
+    Dismiss(V::Topic, Subscriber),
     /// End every connection that belongs to this topic, joined already or about to.
     Evict(V::Topic, CloseReason),
     /// Answer from what the reactor knows about itself.

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod api;
 pub mod auth;
+pub mod behalf;
 pub mod calendar;
 pub mod catalogue;
 pub mod conflict;
@@ -35,12 +36,14 @@ pub mod progress;
 pub mod rate;
 pub mod recommend;
 pub mod refresh;
+pub mod remote;
 pub mod scope;
 pub mod session;
 pub mod stats;
 pub mod sync_auth;
 pub mod text;
 pub mod token;
+pub mod watch;
 pub mod work;
 
 use std::net::{IpAddr, SocketAddr};
@@ -130,6 +133,8 @@ pub struct State {
     pub writer_works: bool,
     /// What is left of users who were deleted.
     pub erasing: account::Erasing,
+    /// Streams that are told what happens.
+    pub streams: watch::Streams,
     /// What was counted by name.
     pub counts: monitor::Counts,
     /// Who likes what together.
@@ -190,6 +195,8 @@ pub struct Settings {
     pub v2_coalesce: bool,
     /// What becomes of a change of progress that is behind what is stored.
     pub behind: Behind,
+    /// Whoever speaks gRPC may change anybody's progress without a token.
+    pub rpc_unauthenticated: bool,
 }
 
 impl State {
@@ -211,6 +218,7 @@ impl State {
             data_version: 0,
             writer_works: true,
             erasing: account::Erasing::default(),
+            streams: watch::Streams::default(),
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
             draining: false,
@@ -318,6 +326,7 @@ impl Ctx<'_> {
         self.state.revocations.revoke(user.clone(), valid_from);
         if let Some(member) = self.state.members.find(user) {
             self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
+            watch::evict(member, self);
         }
     }
 

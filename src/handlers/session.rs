@@ -49,6 +49,8 @@ pub enum ServiceKind {
     SyncV2,
     /// Metrics and monitoring.
     Internal,
+    /// Calls from the thread of gRPC: no listener of the loop.
+    Grpc,
 }
 
 impl ServiceKind {
@@ -59,6 +61,7 @@ impl ServiceKind {
             Self::SyncV1 => "tcp_v1",
             Self::SyncV2 => "tcp_v2",
             Self::Internal => "internal",
+            Self::Grpc => "grpc",
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod buffer;
 mod facts;
+pub mod grpc;
 pub mod http1;
 pub mod http_date;
 pub mod internal;

@@ -19,6 +19,7 @@ mod deadlines;
 mod drain;
 mod effects;
 mod flush;
+pub mod grpc;
 pub mod inbox;
 pub mod limits;
 pub mod listener;
@@ -80,6 +81,8 @@ pub struct Reactor<N: Net, S: Service> {
     doomed: Vec<ConnKey>,
     /// Jobs that came back and have not been finished.
     finished: VecDeque<Ticket<JobOf<S>>>,
+    /// Calls from other threads that have not been begun.
+    calls: VecDeque<JobOf<S>>,
     /// Jobs that found no room in their lane and are answered when those before them are.
     refused: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
@@ -156,6 +159,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             dirty: Vec::new(),
             doomed: Vec::new(),
             finished: VecDeque::new(),
+            calls: VecDeque::new(),
             tellings: VecDeque::new(),
             untold: Vec::new(),
             refused: VecDeque::new(),
@@ -231,6 +235,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.publish();
         clock.lap(&mut self.stats, 3);
         self.flush();
+        self.service.hand_over();
         clock.lap(&mut self.stats, 4);
         self.reap();
         clock.lap(&mut self.stats, 5);
@@ -255,7 +260,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn timeout(&self) -> Option<Duration> {
         let leftover = !(self.run_queue.is_empty() && self.dirty.is_empty() && self.finished.is_empty());
-        if leftover || self.inbox.has_mail() {
+        if leftover || !self.calls.is_empty() || self.inbox.has_mail() {
             return Some(Duration::ZERO);
         }
         let accept =

@@ -193,6 +193,7 @@ fn serve(folder: &Path, change: impl FnOnce(&mut Config)) -> Running {
     config.http.listen = any();
     config.tcp.v1_listen = any();
     config.tcp.v2_listen = any();
+    config.grpc.listen = any();
     config.internal.listen = any();
     config.server.data_dir = folder.to_owned();
     config.store.url = format!("sqlite:{}/mangahub.db", folder.display());
@@ -298,6 +299,7 @@ const FREE_PORTS: [&str; 10] = [
     "--set",
     "tcp.v2_listen=127.0.0.1:0",
     "--set",
+    "grpc.listen=127.0.0.1:0",
     "internal.listen=127.0.0.1:0",
     "--set",
     "auth.bcrypt_cost=4",

