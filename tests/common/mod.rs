@@ -291,7 +291,7 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Every listener on a port of its own, and the cheapest password hash.
-const FREE_PORTS: [&str; 10] = [
+const FREE_PORTS: [&str; 12] = [
     "--set",
     "http.listen=127.0.0.1:0",
     "--set",
@@ -300,6 +300,7 @@ const FREE_PORTS: [&str; 10] = [
     "tcp.v2_listen=127.0.0.1:0",
     "--set",
     "grpc.listen=127.0.0.1:0",
+    "--set",
     "internal.listen=127.0.0.1:0",
     "--set",
     "auth.bcrypt_cost=4",
