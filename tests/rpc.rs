@@ -6,6 +6,14 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mangahub::handlers::api::{ApiError, Origin, Reply, Via};
+use mangahub::handlers::key::ConnKey;
+use mangahub::handlers::remote::{Remote, Waiting};
+use mangahub::handlers::work::Work;
+use mangahub::store::{Store, StoreOptions, open};
 
 use common::{Account, COMPLETED, DEADLINE, ONGOING, TestServer};
 use serde_json::{Value, json};
@@ -205,6 +213,71 @@ fn an_update_reaches_everybody() {
     assert_eq!(client.ask(json!({"do": "next", "stream": "all"}))["code"], "CANCELLED");
 }
 
+/// A call that its client gives up makes room at once, and one beyond the bound is told so.
+#[test]
+fn a_call_that_is_given_up_leaves_nothing() {
+    let server = TestServer::with(|config| config.grpc.calls = 2);
+    let alice = server.register("alice");
+    let mut client = Client::of(&server);
+    let watch = "mangahub.v1.ProgressService/WatchProgress";
+    for _ in 0..5 {
+        for stream in ["one", "two"] {
+            client.ask(json!({"do": "open", "stream": stream, "method": watch, "token": alice.token}));
+        }
+        let third = client.refused("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), None);
+        assert_eq!(third, "RESOURCE_EXHAUSTED");
+        for stream in ["one", "two"] {
+            client.ask(json!({"do": "cancel", "stream": stream}));
+            assert_eq!(client.ask(json!({"do": "next", "stream": stream}))["code"], "CANCELLED");
+        }
+        client.good("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), None);
+    }
+}
+
+/// Somebody who has given up.
+struct Gone;
+
+impl Waiting for Gone {
+    fn peer(&self) -> SocketAddr {
+        ([127, 0, 0, 1], 1).into()
+    }
+
+    fn has_left(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, _: Result<Reply, ApiError>) {
+        panic!("nobody hears this");
+    }
+
+    fn tell(&self, _: Vec<u8>) -> bool {
+        false
+    }
+}
+
+/// A job that waits in its lane while its caller gives up is not run.
+#[test]
+fn work_for_nobody_is_not_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/hub.db", folder.path().display());
+    let mut store = open(&StoreOptions { url, readers: 1, full_sync: false }).unwrap();
+    let ran = Arc::new(AtomicBool::new(false));
+    let mut job = |remote| {
+        let conn = ConnKey { index: 0, generation: 0 };
+        let origin = Origin { via: Via(0), conn, since_ms: 0, user: None, remote };
+        let note = ran.clone();
+        let work = move |_: &mut dyn Store| {
+            note.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        let mut job = Work::new(origin, work, |_, _, _| Ok(()));
+        store.writer.run(&mut [&mut job]);
+        ran.swap(false, Ordering::Relaxed)
+    };
+    assert!(job(None));
+    assert!(!job(Some(Remote(Arc::new(Gone)))));
+}
+
 /// A library, its progress, history and ratings, all by this server's own services.
 #[test]
 fn a_reader_lives_on_grpc() {
@@ -321,6 +394,10 @@ fn attacks_end_their_connection() {
     assert_eq!(attacked(address, "no_grpc"), "415");
     assert_eq!(attacked(address, "bad_lengths"), "200 8");
     assert_eq!(attacked(address, "get"), "200");
+    assert_eq!(attacked(address, "unknown_method"), "200 12");
+    assert_eq!(attacked(address, "unknown_encoding"), "200 12");
+    assert_eq!(attacked(address, "half_a_message"), "200 3");
+    assert_eq!(attacked(address, "two_messages"), "200 3");
     let mut client = Client::of(&server);
     client.good("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), None);
 }

@@ -28,10 +28,11 @@ pub struct Service {
 }
 
 /// Every service with what it serves, in the order of the table.
-pub const SERVICES: [(&str, &str); 4] = [
+pub const SERVICES: [(&str, &str); 5] = [
     ("http", "the web API: /api/v1, /api, and a page to try it, /docs"),
     ("tcp_v1", "sync, one JSON object per line (auth, progress, ping)"),
     ("tcp_v2", "sync, second dialect (auth, progress_update, heartbeat)"),
+    ("grpc", "MangaService of both families, mangahub.v1, health, reflection"),
     ("internal", "for operators: /metrics, /varz, /connz, /readyz"),
 ];
 

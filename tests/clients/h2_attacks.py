@@ -73,38 +73,52 @@ def rapid_reset(peer):
     return "it took everything"
 
 
-def long_head(peer):
+def one(peer, fields, body=None):
+    """The answer to one request."""
     conn = h2.connection.H2Connection()
     conn.initiate_connection()
-    conn.send_headers(1, CALL + [(f"x-{number}", "y" * 1000) for number in range(40)], end_stream=True)
+    conn.send_headers(1, fields, end_stream=body is None)
+    if body is not None:
+        conn.send_data(1, body, end_stream=True)
     peer.sendall(conn.data_to_send())
     return answered(peer, conn)
+
+
+def message(length, body=b""):
+    return b"\x00" + struct.pack(">I", length) + body
+
+
+def long_head(peer):
+    return one(peer, CALL + [(f"x-{number}", "y" * 1000) for number in range(40)])
 
 
 def no_grpc(peer):
-    conn = h2.connection.H2Connection()
-    conn.initiate_connection()
-    conn.send_headers(1, CALL[:4] + [("content-type", "application/json")], end_stream=True)
-    peer.sendall(conn.data_to_send())
-    return answered(peer, conn)
+    return one(peer, CALL[:4] + [("content-type", "application/json")])
 
 
 def bad_lengths(peer):
     """A message that claims to be longer than four megabytes."""
-    conn = h2.connection.H2Connection()
-    conn.initiate_connection()
-    conn.send_headers(1, CALL)
-    conn.send_data(1, b"\x00" + struct.pack(">I", (4 << 20) + 1) + b"x" * 100, end_stream=True)
-    peer.sendall(conn.data_to_send())
-    return answered(peer, conn)
+    return one(peer, CALL, message((4 << 20) + 1, b"x" * 100))
+
+
+def half_a_message(peer):
+    return one(peer, CALL, message(5, b"abc"))
+
+
+def two_messages(peer):
+    return one(peer, CALL, message(0) * 2)
+
+
+def unknown_method(peer):
+    return one(peer, [(name, "/manga.MangaService/Burn" if name == ":path" else value) for name, value in CALL])
+
+
+def unknown_encoding(peer):
+    return one(peer, CALL + [("grpc-encoding", "br")], message(0))
 
 
 def get(peer):
-    conn = h2.connection.H2Connection()
-    conn.initiate_connection()
-    conn.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "x")], end_stream=True)
-    peer.sendall(conn.data_to_send())
-    return answered(peer, conn)
+    return one(peer, [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "x")])
 
 
 def answered(peer, conn):
