@@ -57,6 +57,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
         count("messages_received", "Messages decoded", stats.messages_in),
         count("events_published", "Events told to topics", stats.events),
         count("deliveries", "Copies of events queued to connections", stats.deliveries),
+        gauge("streams", "gRPC streams that are told what happens", state.streams.len()),
         gauge("events_waiting", "Events that wait to be told", view.events_waiting),
         gauge("receive_buffer_bytes", "Bytes held in receive buffers", view.held.0),
         gauge("send_queue_bytes", "Bytes owed to connections", view.held.1),

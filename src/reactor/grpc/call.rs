@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +181,8 @@ async fn feed(via: Via, head: &Head, messages: &mut Messages, mut respond: SendR
     }
     // Whether it was refused is known once the loop has looked at it; the headers need not wait for that.
     let Ok(mut stream) = respond.send_response(accepted(head), false) else { return };
+    let mut drained = pin!(shared.outbox.reached(Life::Draining));
+    let mut over = pin!(tokio::time::sleep_until(head.deadline));
     loop {
         let message = tokio::select! {
             biased;
@@ -188,11 +191,11 @@ async fn feed(via: Via, head: &Head, messages: &mut Messages, mut respond: SendR
                 let status = ended.map_or(Some(left), |outcome| outcome.err().map(|error| Status::from(&error)));
                 return finish(&mut stream, status.as_ref());
             }
-            () = shared.outbox.reached(Life::Draining) => {
+            () = &mut drained => {
                 return finish(&mut stream, Some(&Status::new(Code::Unavailable, "The server is shutting down")));
             }
             _ = poll_fn(|cx| stream.poll_reset(cx)) => return,
-            () = tokio::time::sleep_until(head.deadline) => return finish(&mut stream, Some(&too_late())),
+            () = &mut over => return finish(&mut stream, Some(&too_late())),
             message = feed.next() => message,
         };
         // One that reads nothing is ended from behind, however long this would take.

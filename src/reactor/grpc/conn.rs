@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,10 +26,11 @@ use crate::proto::grpc::flood::Gauge;
 /// Accepts until the server drains.
 pub async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut pause = PAUSE_MIN;
+    let mut drained = pin!(shared.outbox.reached(Life::Draining));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shared.outbox.reached(Life::Draining) => return,
+            () = &mut drained => return,
         };
         match accepted {
             Ok((socket, peer)) => {
@@ -102,7 +103,8 @@ async fn streams(socket: Watched, peer: SocketAddr, shared: &Arc<Shared>) -> Res
     let mut conn = handshake?;
     let Some(mut pings) = conn.ping_pong() else { return Ok(()) };
     let (mut asked, mut draining) = (false, false);
-    let mut due = Instant::now() + KEEPALIVE;
+    let mut drained = pin!(shared.outbox.reached(Life::Draining));
+    let mut due = pin!(sleep(KEEPALIVE));
     loop {
         tokio::select! {
             accepted = conn.accept() => match accepted {
@@ -114,16 +116,18 @@ async fn streams(socket: Watched, peer: SocketAddr, shared: &Arc<Shared>) -> Res
             },
             pong = poll_fn(|cx| pings.poll_pong(cx)), if asked => {
                 pong?;
-                (asked, due) = (false, Instant::now() + KEEPALIVE);
+                asked = false;
+                due.as_mut().reset(Instant::now() + KEEPALIVE);
             }
-            () = tokio::time::sleep_until(due) => {
+            () = &mut due => {
                 if asked {
                     return Ok(());
                 }
                 pings.send_ping(Ping::opaque())?;
-                (asked, due) = (true, Instant::now() + PONG);
+                asked = true;
+                due.as_mut().reset(Instant::now() + PONG);
             }
-            () = shared.outbox.reached(Life::Draining), if !draining => {
+            () = &mut drained, if !draining => {
                 draining = true;
                 conn.graceful_shutdown();
             }
