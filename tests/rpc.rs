@@ -9,13 +9,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jsonwebtoken::{EncodingKey, Header};
 use mangahub::handlers::api::{ApiError, Origin, Reply, Via};
 use mangahub::handlers::key::ConnKey;
 use mangahub::handlers::remote::{Remote, Waiting};
 use mangahub::handlers::work::Work;
 use mangahub::store::{Store, StoreOptions, open};
 
-use common::{Account, COMPLETED, DEADLINE, ONGOING, TestServer};
+use common::{Account, COMPLETED, DEADLINE, ONGOING, SECRET, TestServer};
 use serde_json::{Value, json};
 
 /// A client process that does one command a line.
@@ -327,6 +328,38 @@ fn an_isolated_network_needs_no_token() {
     assert_eq!(stored["progress"]["user_id"], json!(alice.id));
     assert_eq!(client.refused("manga.MangaService/UpdateProgress", update("nobody"), None), "NOT_FOUND");
     assert_eq!(client.refused("manga.MangaService/UpdateProgress", update(""), None), "UNAUTHENTICATED");
+}
+
+/// An administrator's token with these scopes, or with all that the role has.
+fn admin(server: &TestServer, name: &str, scopes: Option<&[&str]>) -> Account {
+    let mut boss = server.register(name);
+    let now = jiff::Timestamp::now().as_second();
+    let mut claims =
+        json!({"user_id": boss.id, "username": boss.username, "role": "admin", "iat": now, "exp": now + 3600});
+    if let Some(scopes) = scopes {
+        claims["scopes"] = json!(scopes);
+    }
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    boss.token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
+    boss
+}
+
+/// An administrator changes another reader's progress, unless the token's own scopes say less; everybody
+/// hears of it under that reader's name.
+#[test]
+fn administrators_act_for_others() {
+    let server = TestServer::start();
+    let (alice, boss) = (server.register("alice"), admin(&server, "boss", None));
+    let narrow = admin(&server, "narrow", Some(&["read:*"]));
+    let mut session = server.session_v1(&alice);
+    let mut client = Client::of(&server);
+    let update = json!({"user_id": alice.id, "manga_id": ONGOING, "chapter": 8});
+    assert_eq!(client.refused("manga.MangaService/UpdateProgress", update.clone(), Some(&narrow)), "PERMISSION_DENIED");
+    let stored = client.good("manga.MangaService/UpdateProgress", update, Some(&boss));
+    assert_eq!(stored["progress"]["user_id"], json!(alice.id));
+    assert_eq!(session.expect("broadcast")["data"]["username"], "alice");
+    let nobody = json!({"user_id": "nobody", "manga_id": ONGOING, "chapter": 8});
+    assert_eq!(client.refused("manga.MangaService/UpdateProgress", nobody, Some(&boss)), "NOT_FOUND");
 }
 
 /// Compressed calls are answered compressed, a long answer arrives whole, and time that is over is over.
