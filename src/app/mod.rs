@@ -4,6 +4,7 @@
 //! carried out by the loop. Nothing is decided here that a handler or a family's shape could
 //! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
+//! `rpc` begins and answers the calls that come from the thread of gRPC.
 
 mod answer;
 mod http;

@@ -11,6 +11,8 @@
 //!
 //! Suggested reading: `service` (the seam), `conn` (one connection), this file, the phases in their
 //! order, then what they stand on: `net`, `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
+//!
+//! `grpc` is the one other thread with sockets: HTTP/2 by a library, whose calls come in by the inbox.
 
 mod accept;
 pub mod conn;
