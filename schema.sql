@@ -182,8 +182,10 @@ CREATE TABLE progress (
     manga_id INTEGER NOT NULL REFERENCES manga (id),
     -- Reading something does not put it into the library.
     in_library INTEGER NOT NULL CHECK (in_library IN (0, 1)),
+    -- Compared one by one: SQLite builds a table in memory for each look at a list of words.
     status TEXT NOT NULL
-        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+        CHECK (status = 'reading' OR status = 'completed' OR status = 'plan_to_read'
+               OR status = 'on_hold' OR status = 'dropped' OR status = 're_reading'),
     -- The last chapter read; 0 when none.
     chapter_thousandths INTEGER NOT NULL CHECK (chapter_thousandths >= 0),
     volume INTEGER,
@@ -337,7 +339,8 @@ CREATE TABLE history (
     volume INTEGER,
     page INTEGER,
     status TEXT NOT NULL
-        CHECK (status IN ('reading', 'completed', 'plan_to_read', 'on_hold', 'dropped', 're_reading')),
+        CHECK (status = 'reading' OR status = 'completed' OR status = 'plan_to_read'
+               OR status = 'on_hold' OR status = 'dropped' OR status = 're_reading'),
     device TEXT,
     -- When the reader says it was read; it orders nothing.
     read_at INTEGER,
@@ -406,4 +409,134 @@ CREATE TABLE goals (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (user_id, period)
+) STRICT, WITHOUT ROWID;
+
+-- Addresses that are told over HTTP what happens, by users who want a program of theirs to know.
+CREATE TABLE webhooks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    -- A JSON array of words.
+    events TEXT NOT NULL,
+    -- 'all' counts only as long as the user is an administrator.
+    scope TEXT NOT NULL CHECK (scope IN ('library', 'all')),
+    -- What deliveries are signed with: it can't be a hash, since a signature is made anew each time.
+    secret TEXT NOT NULL,
+    -- Why nothing is sent; NULL while something is.
+    disabled TEXT,
+    -- Deliveries in a row that were given up: too many disable the webhook.
+    dead_in_row INTEGER NOT NULL,
+    -- Events that found no room.
+    missed INTEGER NOT NULL,
+    -- When its oldest pending delivery is due; NULL when there is none, or the webhook is disabled.
+    due_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhooks_by_user ON webhooks (user_id);
+CREATE INDEX webhooks_due ON webhooks (due_at) WHERE due_at IS NOT NULL;
+
+-- What happened, once for all webhooks that are told. Written together with what it tells about.
+CREATE TABLE webhook_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    -- The JSON that is sent.
+    body TEXT NOT NULL,
+    -- Whom it concerns: the readers of this series, this user, or without either everyone.
+    manga_id INTEGER,
+    user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- The last webhook that was looked at; NULL when all were.
+    spread_to INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhook_events_by_user ON webhook_events (user_id);
+CREATE INDEX webhook_events_unspread ON webhook_events (id) WHERE spread_to IS NOT NULL;
+
+-- An event on its way to a webhook. Those of a webhook are sent in the order of their keys, one at a time.
+CREATE TABLE webhook_deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook_id INTEGER NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    event_id INTEGER NOT NULL REFERENCES webhook_events (id) ON DELETE CASCADE,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+    -- Since it was made or replayed.
+    attempts INTEGER NOT NULL,
+    -- NULL when it has ended.
+    next_attempt_at INTEGER,
+    -- What the receiver last answered, if it did.
+    status INTEGER,
+    -- What last went wrong.
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT;
+
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id);
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id);
+
+-- What readers are told: one row each, however many hear of it, written in the transaction of what it
+-- tells about. A row goes when it is older than the operator keeps them.
+CREATE TABLE notifications (
+    -- AUTOINCREMENT, so that a key is never given twice: cursors and marks point to it.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('NEW_MANGA', 'NEW_CHAPTER', 'MANGA_UPDATE', 'ANNOUNCEMENT', 'TEST')),
+    -- Every user registered by then, those who had the series in their library by then, or one user.
+    audience TEXT NOT NULL CHECK (audience IN ('everyone', 'readers', 'user')),
+    user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+    -- No reference: whoever tells of a series may know one that the catalogue doesn't have.
+    manga_id INTEGER,
+    chapter_thousandths INTEGER,
+    old_chapter_thousandths INTEGER,
+    chapter_title TEXT,
+    -- As whoever told of it wrote the date.
+    release_date TEXT,
+    created_at INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    message TEXT NOT NULL,
+    -- A JSON array of {"field", "old_value", "new_value"}.
+    changes TEXT NOT NULL CHECK (json_type(changes) = 'array'),
+    CHECK ((audience = 'user') = (user_id IS NOT NULL)),
+    CHECK (audience <> 'readers' OR manga_id IS NOT NULL)
+) STRICT;
+
+-- For the deletion of a user.
+CREATE INDEX notifications_by_user ON notifications (user_id);
+
+-- Whether a chapter has been told of already.
+CREATE INDEX notifications_by_chapter ON notifications (manga_id, kind, chapter_thousandths);
+
+-- Which notifications a user has read, one by one. What lies at or below `read_to` needs no mark.
+CREATE TABLE notification_reads (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    notification_id INTEGER NOT NULL REFERENCES notifications (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, notification_id)
+) STRICT, WITHOUT ROWID;
+
+-- For the end of a notification: its marks go before it.
+CREATE INDEX notification_reads_by_notification ON notification_reads (notification_id);
+
+-- How far a user has come, and what they want to hear. Without a row: nowhere, and everything.
+CREATE TABLE notification_settings (
+    user_id TEXT NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    -- Everything up to this notification is read.
+    read_to INTEGER NOT NULL DEFAULT 0,
+    -- Everything up to this notification was sent to the user's own address; what is missed is above.
+    delivered_to INTEGER NOT NULL DEFAULT 0,
+    -- Which kinds, then by which ways.
+    new_manga INTEGER NOT NULL DEFAULT 1 CHECK (new_manga IN (0, 1)),
+    new_chapter INTEGER NOT NULL DEFAULT 1 CHECK (new_chapter IN (0, 1)),
+    manga_update INTEGER NOT NULL DEFAULT 1 CHECK (manga_update IN (0, 1)),
+    udp INTEGER NOT NULL DEFAULT 1 CHECK (udp IN (0, 1)),
+    websocket INTEGER NOT NULL DEFAULT 1 CHECK (websocket IN (0, 1)),
+    tcp INTEGER NOT NULL DEFAULT 1 CHECK (tcp IN (0, 1)),
+    webhook INTEGER NOT NULL DEFAULT 1 CHECK (webhook IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- Series that a user wants to hear nothing about, though they may stand in the library.
+CREATE TABLE notification_mutes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    manga_id INTEGER NOT NULL REFERENCES manga (id),
+    PRIMARY KEY (user_id, manga_id)
 ) STRICT, WITHOUT ROWID;

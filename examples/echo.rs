@@ -1,5 +1,5 @@
-//! A tutorial: your own protocol on the reactor, in one file. It serves two, an echo of raw TCP
-//! bytes and an echo of HTTP bodies. Try it:
+//! A tutorial: your own protocol on the reactor, in one file. It serves three, an echo of raw TCP
+//! bytes, an echo of HTTP bodies, and at `/ws` an echo of WebSocket messages. Try it:
 //!
 //! ```text
 //! cargo run --example echo -- --tcp 127.0.0.1:7007 --http 127.0.0.1:7008
@@ -22,11 +22,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Parser;
-use mangahub::cli::serve::stop_on_signals;
+use mangahub::cli::serve::on_signals;
 use mangahub::handlers::effect::{CloseReason, Effect, Vocabulary};
 use mangahub::proto::http_date::HttpDate;
 use mangahub::proto::http1::{Http1, HttpLimits, Response};
-use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
+use mangahub::proto::{Incoming, Phase, ProtoError, Wire, handshake, websocket};
 use mangahub::reactor::net::{ListenOptions, MioListener};
 use mangahub::reactor::pool::LaneBounds;
 use mangahub::reactor::service::{Flow, Io, Now, Patience, Service, Written};
@@ -49,7 +49,7 @@ struct Options {
     /// Close a connection after this long without a byte from it; 0 never does.
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     idle_ms: u32,
-    /// The largest HTTP body; and of raw bytes, how many may be owed before no more are read.
+    /// The largest HTTP body and WebSocket message; and of raw bytes, how many may be owed before no more are read.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
     max_message: usize,
 }
@@ -69,7 +69,10 @@ impl Vocabulary for Words {
 
 enum Answer {
     Bytes(Vec<u8>),
+    Text(String),
     Http(Response),
+    /// What used to speak HTTP speaks WebSocket from here on.
+    Upgrade(String),
 }
 
 /// Step 2, the service: one value, on the loop's own thread, so its state needs no lock.
@@ -103,9 +106,15 @@ impl Service for Echo {
     fn handle(&mut self, message: Incoming<'_>, _: &mut (), io: &mut Io<'_, Self>) -> Flow {
         let answer = match message {
             Incoming::Bytes(bytes) => Answer::Bytes(bytes.to_vec()),
+            Incoming::Request(request) if request.path == "/ws" => match handshake::accept(&request) {
+                Ok(accept) => Answer::Upgrade(accept),
+                Err(error) => Answer::Http(Response::text(error.kind.codes().0, error.message.into_owned())),
+            },
             Incoming::Request(request) => {
                 Answer::Http(Response::new(200, "application/octet-stream", request.body.to_vec()))
             }
+            Incoming::Text(text) => Answer::Text(text.to_owned()),
+            Incoming::Binary(bytes) => Answer::Bytes(bytes.to_vec()),
             // Only `Wire::Line` has lines.
             Incoming::Line(_) | Incoming::LineTooLong => return Flow::Handled,
         };
@@ -128,13 +137,25 @@ impl Service for Echo {
                 let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
                 return if codec.encode(&response, date, out) { Written::Open } else { Written::Last };
             }
+            (Answer::Upgrade(accept), Wire::Http(codec)) => {
+                let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
+                codec.encode(&handshake::switch(accept), date, out);
+                return Written::Upgrade(Wire::Ws(Box::default()));
+            }
+            (Answer::Text(text), _) => websocket::push_text(text.as_bytes(), out),
+            (Answer::Bytes(bytes), Wire::Ws(_)) => websocket::push_binary(&bytes, out),
             (Answer::Bytes(bytes), _) => out.extend_from_slice(&bytes),
-            (Answer::Http(_), _) => {}
+            (Answer::Http(_) | Answer::Upgrade(_), _) => {}
         }
         Written::Open
     }
 
-    // The rest of `Service` has defaults; these two are worth replacing.
+    // The rest of `Service` has defaults; these three are worth replacing.
+
+    /// The longest WebSocket message.
+    fn message_bytes_max(&self, _: &()) -> usize {
+        self.http_limits.body_bytes_max
+    }
 
     /// How long to wait for the peer's next step. You number the kinds of waits from 1.
     fn patience(&self, _: &Wire, _: Phase, _: &()) -> Patience {
@@ -146,7 +167,8 @@ impl Service for Echo {
 
     /// Those bytes were no HTTP, or too many of them (413): say so before the connection closes.
     fn broken(&mut self, error: &ProtoError, _: &mut (), io: &mut Io<'_, Self>) {
-        let ProtoError::Http(error) = error;
+        // A WebSocket's close frame says what was wrong; the codec writes it.
+        let ProtoError::Http(error) = error else { return };
         if !error.truncated {
             io.effects.push(Effect::Reply(Answer::Http(Response::text(error.status, error.what).closing())));
         }
@@ -174,9 +196,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     // backpressure. Memory stays bounded, and a slow reader gets every byte in the end.
     let limits = ReactorLimits { send_bytes_max: options.max_message * PAUSE_SHARE, ..ReactorLimits::default() };
     let workers = Box::new(|_, _| Ok(Vec::new())); // no jobs, no threads to run them
-    let plan = Plan { listeners, limits, lanes: LaneBounds::SMALL, service: Box::new(|| echo), workers };
+    let plan = Plan {
+        listeners,
+        datagrams: Vec::new(),
+        limits,
+        lanes: LaneBounds::SMALL,
+        service: Box::new(|| echo),
+        workers,
+    };
     let server = Server::new(plan)?.start()?;
-    stop_on_signals(server.remote())?; // SIGTERM and SIGINT: accept nobody, finish, end
+    on_signals(server.remote(), || {})?; // SIGTERM and SIGINT: accept nobody, finish, end
     for (name, address) in names.iter().zip(server.addresses()) {
         println!("{name} {address}");
     }

@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod handlers;
 pub mod logs;
+mod outbound;
 pub mod proto;
 pub mod reactor;
 pub mod serve;

@@ -24,8 +24,9 @@ use tracing_subscriber::{
         FmtContext, FormatEvent, FormatFields, MakeWriter,
         format::{self, DefaultFields, JsonFields, Writer},
     },
-    layer::SubscriberExt,
+    layer::{Filter, SubscriberExt},
     registry::LookupSpan,
+    reload,
     util::{SubscriberInitExt, TryInitError},
 };
 
@@ -91,8 +92,29 @@ impl<T> fmt::Display for Redacted<T> {
 /// Keeps the log's thread running. What still waits is written when it is dropped, for up to a second.
 #[must_use]
 pub struct Logs {
+    level: Level,
     dropped: ErrorCounter,
     _writer: WorkerGuard,
+}
+
+impl Logs {
+    /// What changes the level, for another thread.
+    pub fn level(&self) -> Level {
+        self.level.clone()
+    }
+}
+
+/// Changes what is logged while the process runs.
+#[derive(Clone)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs by this filter from now on.
+    pub fn set(&self, level: &str) -> Result<(), FilterError> {
+        let filter = filter(level)?;
+        // It can only fail once nothing is logged any more.
+        self.0.reload(filter).map_err(|_| FilterError)
+    }
 }
 
 impl Drop for Logs {
@@ -113,14 +135,16 @@ pub fn init(log: &Log) -> Result<Logs, TryInitError> {
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(io::stderr());
     let dropped = writer.error_counter();
+    let (filter, level) = reload::Layer::new(filter);
     make_subscriber(writer, format, filter).try_init()?;
-    Ok(Logs { dropped, _writer: guard })
+    Ok(Logs { level: Level(level), dropped, _writer: guard })
 }
 
 /// The subscriber behind [`init`], for any writer.
-pub fn make_subscriber<W>(writer: W, format: Format, filter: EnvFilter) -> impl Subscriber + Send + Sync
+pub fn make_subscriber<W, F>(writer: W, format: Format, filter: F) -> impl Subscriber + Send + Sync
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    F: Filter<Registry> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {

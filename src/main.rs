@@ -10,6 +10,7 @@ use mangahub::{
     cli::{
         self, Arguments, Command, Exit, Failure, Global,
         admin::{self, AdminCommand},
+        reload::Reload,
     },
     logs,
 };
@@ -38,9 +39,10 @@ fn run(Arguments { global, command }: Arguments) -> Result<(), Failure> {
 
 fn serve(global: &Global) -> Result<(), Failure> {
     let config = global.load(cli::environment())?;
-    let _logs = logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let logs = logs::init(&config.log).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let mut reload = Reload::new(global.clone(), config.clone(), logs.level());
     let running = mangahub::serve(config)?;
-    cli::serve::stop_on_signals(running.handle().remote())?;
+    cli::serve::on_signals(running.handle().remote(), move || reload.run())?;
     let services = cli::serve::describe(running.addresses());
     if let Some(file) = &global.ports_file {
         cli::serve::write_ports_file(file, &services)

@@ -15,15 +15,19 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
 use crate::app::rpc::ask;
-use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous};
+use crate::config::files::SECRET_FILE;
+use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous, Udp};
 use crate::handlers::catalogue::Catalogue;
+use crate::handlers::leases::{self, Dialect};
 use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
 use crate::handlers::token::Keys;
 use crate::handlers::work::Work;
-use crate::handlers::{Settings, State};
+use crate::handlers::{Settings, State, webhooks};
+use crate::outbound::Outbound;
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
+use crate::reactor::datagrams::MioDatagrams;
 use crate::reactor::grpc::{self, RpcLimits};
 use crate::reactor::inbox::Door;
 use crate::reactor::net::{ListenOptions, MioListener};
@@ -67,6 +71,14 @@ pub enum ServeError {
         /// What the system said.
         why: io::Error,
     },
+    /// Without these there would be no room for a connection.
+    #[error("RLIMIT_NOFILE is {allowed}, and a start needs {wanted} descriptors: raise it (`ulimit -Hn {wanted}`)")]
+    Descriptors {
+        /// How many the process may open.
+        allowed: usize,
+        /// How many it needs at least.
+        wanted: usize,
+    },
     /// The system refuses threads or polls.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -74,14 +86,16 @@ pub enum ServeError {
 
 /// Starts every service there is.
 pub fn serve(config: Config) -> Result<Running, ServeError> {
+    let descriptors = descriptors(&config)?;
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
     let (rpc_listeners, rpc_addresses) = bind_rpc(&config)?;
+    let (datagrams, dialects, datagram_services) = bind_datagrams(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
-    let connections = connection_bound(config.limits.connections);
+    let connections = connection_bound(config.limits.connections, descriptors);
     let workers = workers(open, &config);
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
@@ -90,16 +104,19 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let service = move || {
         let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
         state.revocations.merge(valid_from);
-        MangaHub::new(state, kinds, http_limits).answering(answers)
+        MangaHub::new(state, kinds, http_limits).with_datagrams(dialects).answering(answers)
     };
     let rpc = rpc_limits(&config);
     let plan = Plan {
         listeners,
+        datagrams,
         limits: limits(&config, connections),
         lanes: LaneBounds {
             read: config.limits.read_queue_jobs,
             write: config.limits.write_queue_jobs,
             slow: config.limits.slow_queue_jobs,
+            // A delivery is only sent when a thread is free.
+            outbound: config.webhooks.calls,
         },
         service: Box::new(service),
         workers: Box::new(move |queues, door: Door<Work>| {
@@ -112,10 +129,12 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     };
     let server = Server::new(plan)?;
     let addresses = server.addresses().to_vec();
-    let services = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec()));
-    // Before the operator's, as in the documentation.
-    let mut services: Vec<_> = services.collect();
-    services.insert(services.len() - 1, (ServiceKind::Grpc.as_str(), rpc_addresses));
+    let datagram_addresses = server.datagram_addresses().to_vec();
+    let mut services: Vec<_> = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
+    let internal = services.pop();
+    services.extend(datagram_services.into_iter().map(|(name, range)| (name, datagram_addresses[range].to_vec())));
+    services.push((ServiceKind::Grpc.as_str(), rpc_addresses));
+    services.extend(internal);
     Ok(Running { handle: server.start()?, services })
 }
 
@@ -229,9 +248,11 @@ pub fn at_once<T: Send>(
 
 // ---- threads
 
-/// Starts the writer, the readers and the slow workers.
+/// Starts the writer, the readers, the slow workers and those that send webhooks.
 fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
     let (group_max, read_workers) = (config.store.group_jobs, config.server.read_workers);
+    let (calls, allow_private) = (config.webhooks.calls, config.webhooks.allow_private);
+    let timeout = Duration::from_millis(config.webhooks.timeout_ms);
     Box::new(move |queues, door| {
         let OpenStore { writer, readers } = open;
         let mut writer = LastCheckpoint(writer);
@@ -250,6 +271,14 @@ fn workers(open: OpenStore, config: &Config) -> StartWorkers<Work> {
             let options = WorkerOptions { name, nice: 10 };
             let read = move |job: &mut Work| run_reader(job, &mut *reader);
             threads.push(pool::worker(options, queue.clone(), door.clone(), read)?);
+        }
+        for _ in 0..calls {
+            let mut courier = Outbound::new(timeout, allow_private);
+            let options = WorkerOptions { name: "outbound", nice: 10 };
+            let carry = move |job: &mut Work| job.carry(&mut courier);
+            // Not among those that the end waits for: a delivery that nobody hears of any more is made
+            // again after the next start.
+            pool::worker(options, queues.outbound.clone(), door.clone(), carry)?;
         }
         Ok(threads)
     })
@@ -337,27 +366,61 @@ fn rpc_limits(config: &Config) -> RpcLimits {
     }
 }
 
-/// How many connections there may be: as configured, or all that the system's limit on descriptors
-/// allows, less a reserve for the store, the logs and those who are told that there is no room.
-fn connection_bound(configured: usize) -> usize {
+/// The sockets of datagrams with what is spoken on each, and which of them belong to each service.
+type BoundDatagrams = (Vec<MioDatagrams>, Vec<Dialect>, Vec<(&'static str, std::ops::Range<usize>)>);
+
+fn bind_datagrams(config: &Config) -> Result<BoundDatagrams, ServeError> {
+    let plans: [(&'static str, Dialect, &'static str, &[SocketAddr]); 2] =
+        [("udp_v1", Dialect::V1, "udp.v1", &config.udp.v1), ("udp_v2", Dialect::V2, "udp.v2", &config.udp.v2)];
+    let (mut sockets, mut dialects, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for (service, dialect, key, addresses) in plans {
+        let first = sockets.len();
+        for address in addresses {
+            let failed = |why| ServeError::Listen { service, key, address: *address, why };
+            sockets.push(MioDatagrams::bind(*address).map_err(failed)?);
+            dialects.push(dialect);
+        }
+        services.push((service, first..sockets.len()));
+    }
+    Ok((sockets, dialects, services))
+}
+
+/// How many descriptors this process may open: as many as the system lets it ask for.
+fn descriptors(config: &Config) -> Result<usize, ServeError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // The soft limit is a courtesy to programs that use select; this one doesn't.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let descriptors = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
-    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(16);
-    match configured {
-        0 => most,
-        configured => {
-            if configured > most {
-                tracing::warn!(configured, most, "limits.connections is more than the limit on descriptors allows");
-            }
-            configured.min(most)
-        }
+    let allowed = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
+    // A database connection has its file, its log and, now and then, a journal.
+    let wanted = DESCRIPTORS_MIN + config.listeners().count() + 3 * (store_options(config).readers + 1);
+    if allowed < wanted { Err(ServeError::Descriptors { allowed, wanted }) } else { Ok(allowed) }
+}
+
+/// How many connections there may be: as configured, or all that the system's limit on descriptors
+/// allows, less a reserve for the store, the logs and those who are told that there is no room.
+fn connection_bound(configured: usize, descriptors: usize) -> usize {
+    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(CONNECTIONS_MIN);
+    if configured > most {
+        let wanted = configured + DESCRIPTOR_RESERVE;
+        tracing::warn!(
+            configured,
+            most,
+            allowed = descriptors,
+            wanted,
+            "limits.connections needs a higher RLIMIT_NOFILE"
+        );
     }
+    if configured == 0 { most } else { configured.min(most) }
 }
 
 // ---- the operator's choices, as each part needs them
+
+/// The listeners through which people may chat without a token: HTTP's are bound before all others.
+fn anonymous_listeners(config: &Config) -> Vec<u8> {
+    let ports = config.http.listen.iter().map(|address| address.port());
+    (0..).zip(ports).filter(|(_, port)| config.http.anonymous_chat.contains(port)).map(|(index, _)| index).collect()
+}
 
 /// What handlers need to know of the configuration.
 pub fn settings(config: &Config) -> Settings {
@@ -381,8 +444,13 @@ pub fn settings(config: &Config) -> Settings {
         hosts: config.http.hosts.clone(),
         cors_origins: config.http.cors_origins.clone(),
         internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
+        notices_keep_ms: i64::from(config.notifications.keep_days) * 86_400_000,
         recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
+        webhooks: webhook_settings(config),
         reconnect_after_ms: RECONNECT_AFTER_MS,
+        anonymous_chat: anonymous_listeners(config),
+        ws_timeouts_ms: (ms(config.websocket.ping_seconds * 1000), ms(config.websocket.pong_seconds * 1000)),
+        ws_message_bytes_max: (config.websocket.message_bytes, config.websocket.anonymous_message_bytes),
         line_bytes_max: config.tcp.line_bytes,
         first_line_bytes_max: config.tcp.line_bytes_before_auth,
         auth_timeout_ms: (ms(config.tcp.v1_auth_timeout_ms), ms(config.tcp.v2_auth_timeout_ms)),
@@ -393,12 +461,42 @@ pub fn settings(config: &Config) -> Settings {
             ms(config.http.body_timeout_ms),
         ),
         v2_coalesce: config.tcp.v2_coalesce,
+        leases: lease_wishes(&config.udp),
         behind: match config.sync.conflict {
             ConflictRule::LastWriteWins => Behind::Store,
             ConflictRule::Furthest => Behind::KeepPlace,
             ConflictRule::Ask => Behind::Refuse,
         },
         rpc_unauthenticated: config.grpc.allow_unauthenticated,
+    }
+}
+
+fn webhook_settings(config: &Config) -> webhooks::Settings {
+    let hooks = &config.webhooks;
+    webhooks::Settings {
+        allow_private: hooks.allow_private,
+        per_user: hooks.per_user as u32,
+        // A user whose receivers are slow leaves room for others.
+        calls: (hooks.calls, (hooks.calls / 4).max(1)),
+        backoff_ms: hooks.backoff_ms,
+        attempts: hooks.attempts,
+        disable_after: hooks.disable_after,
+        keep_ms: i64::from(hooks.keep_days) * 86_400_000,
+    }
+}
+
+/// What the operator wants of leases.
+fn lease_wishes(udp: &Udp) -> leases::Wishes {
+    leases::Wishes {
+        bounds: leases::Bounds {
+            lease_ms: udp.lease_seconds * 1000,
+            silent_lease_ms: udp.silent_lease_seconds * 1000,
+            leases_max: udp.leases,
+            leases_per_user: udp.leases_per_user,
+            rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
+        },
+        resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },
+        believe_claims: udp.allow_unverified_replay,
     }
 }
 
@@ -430,6 +528,7 @@ fn limits(config: &Config, connections_max: usize) -> ReactorLimits {
         calls_per_turn: limits.calls_per_turn,
         accepts_per_turn: limits.accepts_per_turn,
         completions_per_turn: limits.completions_per_turn,
+        datagrams_queued: config.udp.queue,
         drain_ms: config.server.drain_seconds * 1000,
         ..ReactorLimits::default()
     }
@@ -504,14 +603,18 @@ const CATALOGUE: &str = include_str!("../data/manga.json");
 /// How many series are read or written at a time.
 const SLICE: usize = 500;
 
-/// The file in the data folder that holds the secret.
-const SECRET_FILE: &str = "secret";
-
 /// As many bytes as the hash that signs tokens has.
 const SECRET_BYTES: usize = 32;
 
 /// Descriptors that connections leave for everything else.
 const DESCRIPTOR_RESERVE: usize = 512;
+
+/// As few connections as make sense: who has so few descriptors has no room for the whole reserve.
+const CONNECTIONS_MIN: usize = 16;
+
+/// What a start takes beside sockets to listen on and the store: [`CONNECTIONS_MIN`], standard streams,
+/// the poll, and some room.
+const DESCRIPTORS_MIN: usize = 48;
 
 /// How long clients should wait before they come back after a shutdown: a restart takes less.
 const RECONNECT_AFTER_MS: u64 = 5000;

@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use common::http::{HttpClient, request};
 use common::line::LineClient;
@@ -103,15 +103,20 @@ fn a_taken_port_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
+    let _taken_too = UdpSocket::bind(address).unwrap();
     for (key, service) in [
         ("http.listen", "http"),
         ("tcp.v1_listen", "tcp_v1"),
         ("tcp.v2_listen", "tcp_v2"),
         ("grpc.listen", "grpc"),
+        ("udp.v1", "udp_v1"),
+        ("udp.v2", "udp_v2"),
         ("internal.listen", "internal"),
     ] {
         let mut arguments = vec!["--set".to_owned(), format!("{key}={address}")];
-        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "grpc.listen", "internal.listen"] {
+        for other in
+            ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "udp.v1", "udp.v2", "grpc.listen", "internal.listen"]
+        {
             if other != key {
                 arguments.extend(["--set".to_owned(), format!("{other}=127.0.0.1:0")]);
             }
@@ -120,6 +125,28 @@ fn a_taken_port_is_one_line() {
         let (code, line) = refusal(&run(folder.path(), &arguments, ""));
         assert!(code == 6 && line.contains(service) && line.contains(&address.to_string()), "{code}: {line}");
     }
+}
+
+/// A check looks at the files that the configuration names, and says which key names a missing one.
+#[test]
+fn a_check_looks_at_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["config", "check", "--set", "store.catalogue=nowhere.json"];
+    let (code, line) = refusal(&run(folder.path(), &arguments, ""));
+    assert!(code == 2 && line.contains("store.catalogue") && line.contains("nowhere.json"), "{code}: {line}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a check makes nothing");
+}
+
+/// Where there is no room for the descriptors of a start, one line names the limit and what is wanted.
+#[test]
+fn too_few_descriptors_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "ulimit -n 20; exec \"$0\"";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_mangahub")];
+    let output = Command::new("sh").args(arguments).current_dir(folder.path()).output().unwrap();
+    let (code, line) = refusal(&output);
+    assert!(code == 1 && line.contains("RLIMIT_NOFILE is 20, and a start needs "), "{code}: {line}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// Asking for help or the version is no start.
@@ -216,6 +243,36 @@ fn logs_hold_no_secrets() {
     for line in log.lines() {
         assert!(serde_json::from_str::<Value>(line).is_ok(), "not a terminal, so JSON: {line}");
     }
+}
+
+/// SIGHUP reads the configuration again: the log's level changes, other keys wait for a restart, a
+/// mistake changes nothing, and clients notice none of it.
+#[test]
+fn sighup_reads_the_configuration_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.toml");
+    let logged = |wanted: &str| {
+        await_true(wanted, || {
+            let log = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap();
+            log.contains(wanted).then_some(())
+        });
+    };
+    std::fs::write(&file, "[log]\nlevel = \"error\"\n").unwrap();
+    let mut program = Program::start(folder.path(), &["--config", file.to_str().unwrap()]);
+    let alice = register(program.address("http"), "alice");
+    let mut client = session(&program, "tcp_v1", &alice);
+    std::fs::write(&file, "[log]\nlevel = \"loud\"\n").unwrap();
+    program.signal("HUP");
+    logged("SIGHUP: nothing has changed");
+    std::fs::write(&file, "[log]\nlevel = \"debug\"\n[limits]\nconnections = 50\n").unwrap();
+    program.signal("HUP");
+    logged("\"log_level\":\"debug\"");
+    logged("\"key\":\"limits.connections\"");
+    client.say("ping", json!({}));
+    client.expect("pong");
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    logged("draining");
 }
 
 // ---- the end

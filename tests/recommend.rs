@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{Account, TestServer, await_true};
 use mangahub::serve::at_once;
-use mangahub::store::model::{Behind, Needs, ProgressChange, ReadingStatus, Role, User, UserId};
+use mangahub::store::model::{ProgressChange, ReadingStatus, Role, User, UserId};
 use mangahub::store::{self, Store, StoreOptions};
 use serde_json::{Value, json};
 
@@ -135,22 +135,7 @@ fn fill(folder: &Path, readers: &[(String, &[i64])]) {
 
 /// Somebody finishes a series.
 fn read(user: &UserId, manga_id: i64) -> ProgressChange {
-    ProgressChange {
-        user_id: user.clone(),
-        manga_id,
-        chapter: None,
-        status: Some(ReadingStatus::Completed),
-        volume: None,
-        page: None,
-        rating: None,
-        private: None,
-        note: None,
-        device: None,
-        read_at: None,
-        received_at: 1,
-        needs: Needs::Nothing,
-        behind: Behind::Store,
-    }
+    ProgressChange { status: Some(ReadingStatus::Completed), ..ProgressChange::nothing(user.clone(), manga_id, 1) }
 }
 
 /// What can't be a limit is refused, and nobody is served without a token.

@@ -54,6 +54,29 @@ fn joining_waits_for_nothing_else() {
     assert_eq!(desk.lines(reader), ["welcome", "and more", "now"]);
 }
 
+/// A living connection changes its topics in the order in which things happen: what was published
+/// before it entered is not for it, what was published before it left still is.
+#[test]
+fn entering_and_leaving_keep_their_place() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "enter a");
+    desk.send(teller, "tell a 1");
+    desk.send(reader, "tell b unheard;say between;enter b;tell b 2;leave a;tell a unheard");
+    desk.send(teller, "tell a unheard;tell b 3");
+    assert_eq!(desk.lines(reader), ["1", "between", "2", "3"]);
+    desk.shut_until_ms.set(desk.net.mono_ms() + 500);
+    desk.send(teller, "tell b 4");
+    desk.send(reader, "leave b;enter c");
+    desk.send(teller, "tell b unheard;tell c 5");
+    desk.pass(500);
+    assert_eq!(desk.lines(reader), ["4", "5"]);
+    desk.send(reader, "bye");
+    desk.net.half_close(reader);
+    desk.pass(LINGER_MS);
+    assert_eq!(desk.reactor.topics(), 0);
+}
+
 /// While a topic may not be told, its events wait with all behind them, and come in order as soon
 /// as it may, without anything else having to happen.
 #[test]
@@ -331,6 +354,59 @@ fn who_waits_outside_is_accepted_between_the_served() {
     assert_eq!(served(&desk), 136, "nobody waits outside, so everybody is served");
     desk.send(latecomer, "say me too");
     assert_eq!(desk.lines(latecomer), ["me too"]);
+}
+
+/// Datagrams go out in their order, however little the kernel takes at a time; when too many wait, the
+/// newest are dropped and counted, and what comes after there is room again goes out.
+#[test]
+fn a_full_queue_drops_the_newest_datagrams() {
+    let limits = ReactorLimits { datagrams_queued: 10, datagrams_per_turn: 3, ..ReactorLimits::default() };
+    let mut desk = Desk::new(limits, LaneBounds::SMALL);
+    desk.net.set_faults(|faults| faults.send_bytes_max = 600);
+    desk.post(7, "count 25");
+    let numbers = |posted: Vec<(u16, String)>| posted.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    assert_eq!(numbers(desk.posted()), (1..=10).map(|number| number.to_string()).collect::<Vec<_>>());
+    let stats = desk.reactor.stats();
+    assert_eq!((stats.datagrams, stats.datagrams_dropped), ((1, 10), 15));
+    desk.post(8, "count 2");
+    assert_eq!(desk.posted(), [(8, "1".to_owned()), (8, "2".to_owned())]);
+}
+
+/// Many datagrams that arrive at once are all handled, within the budget of each turn; one that makes a
+/// handler panic is nobody else's concern; one that is too long has been cut.
+#[test]
+fn datagrams_are_handled_within_a_budget() {
+    let limits = ReactorLimits { datagrams_per_turn: 64, ..ReactorLimits::default() };
+    let mut desk = Desk::new(limits, LaneBounds::SMALL);
+    for port in 1..=1000 {
+        let from = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        desk.net.send_datagram(0, from, if port == 500 { b"panic" } else { b"count 1" });
+    }
+    desk.reactor.turn().unwrap();
+    assert_eq!(desk.reactor.stats().datagrams, (64, 64));
+    desk.settle();
+    assert_eq!(desk.posted().len(), 999);
+    assert_eq!(desk.reactor.stats().panics, 1);
+    desk.post(7, &format!("long {}", "x".repeat(10_000)));
+    assert_eq!(desk.posted(), [(7, "4097".to_owned())]);
+}
+
+/// An address that registered hears a topic's events in their order beside the connections that do, and
+/// the server ends without waiting for it.
+#[test]
+fn addresses_hear_what_connections_hear() {
+    let mut desk = desk();
+    let (reader, teller) = (desk.client(), desk.client());
+    desk.send(reader, "join a");
+    (7..=8).for_each(|port| desk.post(port, "hear a"));
+    desk.send(teller, "tell a 1;tell a 2");
+    assert_eq!(desk.lines(reader), ["1", "2"]);
+    let each = |text: &str| [(7, text.to_owned()), (8, text.to_owned())];
+    assert_eq!(desk.posted(), [each("1"), each("2")].concat());
+    desk.door.send(Wakeup::Drain);
+    desk.settle();
+    desk.pass(LINGER_MS);
+    assert!(desk.reactor.is_stopped());
 }
 
 /// Whatever the kernel, the workers and the clients do: every honest client is answered, in order

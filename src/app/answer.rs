@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::MangaHub;
-use crate::handlers::api::{Answer, ApiError, Origin, Packed, Reply, Via};
+use crate::handlers::api::{Answer, ApiError, ErrorKind, Origin, Packed, Reply, Via};
 use crate::handlers::encoded::{self, Encoded};
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
@@ -186,10 +186,15 @@ fn made(outcome: &Result<Reply, ApiError>) -> Option<Arc<Encoded>> {
 
 fn shape(outcome: Result<Reply, ApiError>, family: Family) -> Response {
     let retry_after_s = outcome.as_ref().err().map_or(0, |error| error.retry_after_s);
+    let outdated = matches!(&outcome, Err(error) if error.kind == ErrorKind::UpgradeRequired);
     let response = match family {
         Family::Internal => internal::respond(outcome),
         Family::V2 => v2::show::respond(outcome),
         Family::V1 | Family::Sync | Family::Rpc(_) => v1::show::respond(outcome),
+    };
+    let response = match outdated {
+        true => response.with_header("Upgrade", "websocket").with_header("Sec-WebSocket-Version", "13"),
+        false => response,
     };
     match retry_after_s {
         0 => response,

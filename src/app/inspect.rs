@@ -15,18 +15,27 @@ pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
         Inquiry::Varz(origin) => (origin, varz(state, view)),
         Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
         Inquiry::Sync(origin) => {
-            let (clients, users) = state.members.counts();
+            let (clients, users) = sync_counts(state);
             (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
         }
     };
     Answer { origin, outcome: Ok(reply) }
 }
 
+/// Sync connections that have authenticated, and the distinct users who are here in any way.
+fn sync_counts(state: &State) -> (usize, usize) {
+    let (all, users) = state.members.counts();
+    (all.saturating_sub(state.counts.websockets.0), users)
+}
+
 fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
     let stats = view.stats;
     let count = |name, help, value: u64| Metric::one(name, help, true, value as f64);
     let gauge = |name, help, value: usize| Metric::one(name, help, false, value as f64);
-    let (clients, users) = state.members.counts();
+    let (clients, users) = sync_counts(state);
+    let (verified, anonymous) = state.counts.websockets;
+    let leases = &state.leases.registry;
+    let (proven, claimed) = leases.counts();
     let calls = internal::call_counts(&state.counts.calls);
     let sampled = |us: &u64| *us as f64 * Stats::SAMPLE as f64 / 1e6;
     vec![
@@ -50,13 +59,40 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             stats.closes().map(|(reason, count)| (reason.as_str().to_owned(), count as f64)),
         ),
         gauge("sync_clients", "Authenticated sync connections", clients),
-        gauge("sync_users", "Users with an authenticated sync connection", users),
+        gauge("sync_users", "Users with an authenticated connection", users),
+        Metric::each(
+            "websockets",
+            "Open WebSockets, by whether somebody vouches for who it is",
+            false,
+            "who",
+            [("verified".to_owned(), verified as f64), ("anonymous".to_owned(), anonymous as f64)].into_iter(),
+        ),
         gauge("topics", "Topics with members", view.topics),
         count("received_bytes", "Bytes read from connections", stats.bytes_in),
         count("sent_bytes", "Bytes written to connections", stats.bytes_out),
         count("messages_received", "Messages decoded", stats.messages_in),
         count("events_published", "Events told to topics", stats.events),
         count("deliveries", "Copies of events queued to connections", stats.deliveries),
+        count("datagrams_received", "Datagrams received", stats.datagrams.0),
+        count("datagrams_sent", "Datagrams sent", stats.datagrams.1),
+        count("datagrams_received_bytes", "Bytes of datagrams received", stats.datagram_bytes.0),
+        count("datagrams_sent_bytes", "Bytes of datagrams sent", stats.datagram_bytes.1),
+        count(
+            "datagrams_dropped",
+            "Datagrams dropped because too many were waiting to be sent",
+            stats.datagrams_dropped,
+        ),
+        count("datagram_errors", "Datagrams that the system would not send or receive", stats.datagram_errors),
+        count("datagrams_ignored", "Datagrams of addresses that send too many", leases.ignored),
+        count("datagrams_held_back", "Datagrams not sent to addresses that have sent too little", leases.held_back),
+        gauge("datagrams_waiting", "Datagrams waiting to be sent", view.datagrams_waiting),
+        Metric::each(
+            "leases",
+            "Addresses registered for notifications",
+            false,
+            "verified",
+            [("true".to_owned(), proven as f64), ("false".to_owned(), claimed as f64)].into_iter(),
+        ),
         gauge("streams", "gRPC streams that are told what happens", state.streams.len()),
         gauge("events_waiting", "Events that wait to be told", view.events_waiting),
         gauge("receive_buffer_bytes", "Bytes held in receive buffers", view.held.0),
@@ -114,7 +150,8 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
 
 fn varz(state: &State, view: &View<'_>) -> Reply {
     let stats = view.stats;
-    let (clients, users) = state.members.counts();
+    let (clients, users) = sync_counts(state);
+    let (verified, unverified) = state.leases.registry.counts();
     let closes: serde_json::Map<_, _> = stats
         .closes()
         .filter(|(_, count)| *count > 0)
@@ -134,10 +171,15 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
         "closed": closes,
         "sync_clients": clients,
         "sync_users": users,
+        "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,
         "in_msgs": stats.messages_in,
+        "datagrams": {"received": stats.datagrams.0, "sent": stats.datagrams.1, "dropped": stats.datagrams_dropped,
+            "errors": stats.datagram_errors, "waiting": view.datagrams_waiting,
+            "ignored": state.leases.registry.ignored, "held_back": state.leases.registry.held_back},
+        "leases": {"verified": verified, "unverified": unverified},
         "events": stats.events,
         "deliveries": stats.deliveries,
         "events_waiting": view.events_waiting,

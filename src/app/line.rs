@@ -8,19 +8,19 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Caller, Ctx, sync_auth, text};
+use crate::handlers::{Access, Caller, Ctx, sync_auth, text};
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
 use crate::reactor::service::{Flow, Io};
 
 impl MangaHub {
-    /// Handles a line; `None` is one that was too long.
+    /// Handles a line, or a WebSocket's text; `None` is a line that was too long.
     pub(super) fn line(&mut self, line: Option<&[u8]>, session: &mut Session, io: &mut Io<'_, Self>) -> Flow {
         let message = match line {
             Some(line) => Message::parse(line, session.service),
             None => Err(ApiError::new(ErrorKind::TooLarge, "The line is too long; it was skipped")),
         };
-        if session.member.is_none() {
+        if session.member.is_none() && session.service.is_sync() {
             return self.first_line(message, session, io);
         }
         let found = message.and_then(|message| Ok((find(&message, session.service)?, message)));
@@ -97,6 +97,9 @@ fn run(
     ctx.state.counts.call(usize::from(via.0));
     let member = session.member.and_then(|member| ctx.state.members.get(member));
     ctx.set_caller(member.map(Caller::from));
+    if ctx.caller.is_none() && !matches!(route.access, Access::Public | Access::Guest) {
+        return Err(ApiError::new(ErrorKind::Unauthorized, "Log in to do this"));
+    }
     route.prepare(&Input::Line(&message.data))?(session, ctx)
 }
 

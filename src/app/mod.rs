@@ -2,11 +2,13 @@
 //!
 //! A message is looked up, its access is checked, its call is run, and what the call leaves is
 //! carried out by the loop. Nothing is decided here that a handler or a family's shape could
-//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`.
+//! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`, for
+//! datagrams in `datagram`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
 //! `rpc` begins and answers the calls that come from the thread of gRPC.
 
 mod answer;
+mod datagram;
 mod http;
 mod inspect;
 mod line;
@@ -19,19 +21,21 @@ use smallvec::SmallVec;
 use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
-use crate::handlers::effect::{CloseReason, Effect, Lane};
+use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane};
 use crate::handlers::key::Audience;
+use crate::handlers::leases::Dialect;
+use crate::handlers::notices::subscribe;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
-use crate::handlers::{Ctx, State, monitor};
+use crate::handlers::{Ctx, State, greet, monitor};
 use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
-use crate::proto::{Incoming, Phase, ProtoError, Wire, openapi, sync, v2};
+use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
 use crate::reactor;
 use crate::reactor::grpc::Answers;
-use crate::reactor::service::{Farewell, Flow, Io, Now, Patience, Service, Written};
+use crate::reactor::service::{Expired, Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
 
@@ -40,10 +44,22 @@ pub struct MangaHub {
     state: State,
     /// What each listener is for, by its index.
     listeners: Vec<ServiceKind>,
+    /// What is spoken on each socket of datagrams, by its index.
+    dialects: Vec<Dialect>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
     /// The way to those who call by gRPC, where that is served.
     answers: Option<Answers>,
+}
+
+/// The encodings of an event: one for all its readers of a kind.
+mod kind {
+    /// The first family's lines.
+    pub const SYNC_V1: usize = 0;
+    /// The second family's lines.
+    pub const SYNC_V2: usize = 1;
+    /// Text frames.
+    pub const WEBSOCKET: usize = 2;
 }
 
 /// What is waited for, as the loop counts it (see [`Patience`]).
@@ -58,6 +74,12 @@ mod step {
     pub const HEAD: u8 = 4;
     /// The rest of a body.
     pub const BODY: u8 = 5;
+    /// Any sign of life on a WebSocket; without one it is asked for.
+    pub const PING: u8 = 6;
+    /// The answer to that.
+    pub const PONG: u8 = 7;
+    /// The rest of a frame.
+    pub const FRAME: u8 = 8;
 }
 
 impl MangaHub {
@@ -65,7 +87,13 @@ impl MangaHub {
     pub fn new(state: State, listeners: Vec<ServiceKind>, http_limits: HttpLimits) -> Self {
         // Made now, so that its first reader does not make everybody wait.
         let _ = openapi::document();
-        Self { state, listeners, http_limits: Arc::new(http_limits), date: HttpDate::default(), answers: None }
+        let (dialects, http_limits) = (Vec::new(), Arc::new(http_limits));
+        Self { state, listeners, dialects, http_limits, date: HttpDate::default(), answers: None }
+    }
+
+    /// The same with sockets of datagrams. `dialects` says what is spoken on each one.
+    pub fn with_datagrams(self, dialects: Vec<Dialect>) -> Self {
+        Self { dialects, ..self }
     }
 
     /// The same, with clients that call by gRPC.
@@ -94,13 +122,14 @@ impl MangaHub {
         self.state.counts.answered.0 += 1;
         self.state.counts.answered.1 += latency_ms;
         let route = ROUTES.get(usize::from(via.0));
+        let messages = session.service.is_sync() || session.service == ServiceKind::Ws;
         let operation = route.map_or("-", |route| route.name);
         let (conn, service, user) = (conn.pack(), session.service.as_str(), user.as_deref().unwrap_or("-"));
         let changes = route.is_some_and(|route| matches!(route.lane, Lane::Write | Lane::Slow));
         match refused {
             Some(error) => {
                 let (status, code, sync_code) = error.kind.codes();
-                let code = if session.service.is_sync() { sync_code } else { code };
+                let code = if messages { sync_code } else { code };
                 self.state.counts.refuse(Some(usize::from(via.0)), code);
                 if status >= 500 {
                     tracing::warn!(conn, service, user, operation, latency_ms, code, "{error}");
@@ -108,8 +137,8 @@ impl MangaHub {
                     tracing::debug!(conn, service, user, operation, latency_ms, code, "{error}");
                 }
             }
-            // What somebody changed over HTTP is worth a line; looking and syncing are too frequent.
-            None if changes && !session.service.is_sync() => {
+            // What somebody changed over HTTP is worth a line; looking, syncing and talking are too frequent.
+            None if changes && !messages => {
                 tracing::info!(conn, service, user, operation, latency_ms, "done");
             }
             None => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
@@ -161,6 +190,7 @@ impl Service for MangaHub {
             false => Wire::Http(Box::new(Http1::new(self.http_limits.clone()))),
         };
         let mut session = Session::new(service);
+        session.anonymous_chat = self.state.settings.anonymous_chat.contains(&io.listener);
         let most = self.state.settings.connections_per_address;
         // The operator gets in when everybody else is kept out.
         let outsider = service != ServiceKind::Internal;
@@ -185,13 +215,23 @@ impl Service for MangaHub {
             Incoming::Request(request) => self.request(&request, session, io),
             Incoming::Line(line) => self.line(Some(line), session, io),
             Incoming::LineTooLong => self.line(None, session, io),
+            Incoming::Text(text) => self.line(Some(text.as_bytes()), session, io),
+            Incoming::Binary(_) => {
+                io.effects.push(Effect::Close(CloseReason::Unsupported));
+                Flow::Handled
+            }
             // No listener of the product speaks raw bytes.
             Incoming::Bytes(_) => Flow::Handled,
         }
     }
 
+    fn upgraded(&mut self, session: &mut Session, io: &mut Io<'_, Self>) {
+        greet::opened(session, &mut self.context(Via::NONE, io));
+    }
+
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         self.finish_work(job, session, io);
+        self.post_letters(io);
     }
 
     fn begin(&mut self, call: Work, io: &mut Io<'_, Self>) {
@@ -214,7 +254,8 @@ impl Service for MangaHub {
     }
 
     fn broken(&mut self, error: &ProtoError, session: &mut Session, io: &mut Io<'_, Self>) {
-        let ProtoError::Http(error) = error;
+        // A WebSocket's goodbye says by its code what was wrong.
+        let ProtoError::Http(error) = error else { return };
         if error.truncated {
             return;
         }
@@ -233,24 +274,29 @@ impl Service for MangaHub {
         }
     }
 
-    fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> CloseReason {
+    fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> Expired {
         let (error, reason) = match kind {
             step::AUTH => {
                 let error = ApiError::new(ErrorKind::Timeout, "Authentication was not received in time");
                 // An error line of its own for both dialects, beside the refusals of a bad token.
                 self.context(Via::NONE, io).refuse(error);
-                return CloseReason::AuthTimeout;
+                return Expired::Close(CloseReason::AuthTimeout);
             }
-            step::IDLE | step::KEEP_ALIVE => return CloseReason::IdleTimeout,
+            step::PING => {
+                self.context(Via::NONE, io).reply(Reply::Ping);
+                return Expired::GoOn;
+            }
+            step::IDLE | step::KEEP_ALIVE | step::PONG => return Expired::Close(CloseReason::IdleTimeout),
+            step::FRAME => return Expired::Close(CloseReason::ReadTimeout),
             step::HEAD | step::BODY => {
                 (ApiError::new(ErrorKind::Timeout, "The request did not arrive in time"), CloseReason::ReadTimeout)
             }
             reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
-            _ => return CloseReason::Internal,
+            _ => return Expired::Close(CloseReason::Internal),
         };
         session.cors = Session::ENDING;
         self.apologise(error, session, io);
-        reason
+        Expired::Close(reason)
     }
 
     fn drain(&mut self) {
@@ -265,7 +311,7 @@ impl Service for MangaHub {
             ServiceKind::Internal | ServiceKind::Grpc => Farewell::Stay,
             ServiceKind::Http if idle => Farewell::Close,
             ServiceKind::Http => Farewell::AfterReply,
-            ServiceKind::SyncV1 | ServiceKind::SyncV2 => {
+            ServiceKind::SyncV1 | ServiceKind::SyncV2 | ServiceKind::Ws => {
                 let reconnect_after_ms = self.state.settings.reconnect_after_ms;
                 let message = "Server is shutting down.";
                 self.context(Via::NONE, io).reply(Reply::Notice { message, reconnect_after_ms });
@@ -278,13 +324,20 @@ impl Service for MangaHub {
         if session.counted {
             self.state.addresses.leave(io.peer.ip());
         }
-        if let (true, Some(member)) = (session.service.is_sync(), session.member.take()) {
+        if session.service == ServiceKind::Ws {
+            let (verified, anonymous) = &mut self.state.counts.websockets;
+            let counted = if session.member.is_some() { verified } else { anonymous };
+            *counted = counted.saturating_sub(1);
+        }
+        subscribe::forget(session, &mut self.state);
+        if let Some(member) = session.member.take() {
             self.state.members.leave(member, io.now.mono_ms);
         }
     }
 
     fn tick(&mut self, io: &mut Io<'_, Self>) {
         monitor::tick(&mut self.context(Via::NONE, io));
+        self.post_letters(io);
     }
 
     fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
@@ -299,6 +352,14 @@ impl Service for MangaHub {
                     Phase::Body => wait(step::BODY, body_ms, false),
                 }
             }
+            (Wire::Ws(codec), ..) => {
+                let (ping_ms, pong_ms) = settings.ws_timeouts_ms;
+                match phase {
+                    Phase::Idle if codec.awaits_pong() => wait(step::PONG, pong_ms.saturating_sub(ping_ms), true),
+                    Phase::Idle => wait(step::PING, ping_ms, true),
+                    Phase::Head | Phase::Body => wait(step::FRAME, settings.http_timeouts_ms.2, false),
+                }
+            }
             (_, ServiceKind::SyncV2, None) => wait(step::AUTH, settings.auth_timeout_ms.1, false),
             (_, _, None) => wait(step::AUTH, settings.auth_timeout_ms.0, false),
             (_, ServiceKind::SyncV2, Some(_)) => wait(step::IDLE, settings.v2_idle_ms, true),
@@ -309,6 +370,8 @@ impl Service for MangaHub {
 
     fn message_bytes_max(&self, session: &Session) -> usize {
         match session.member {
+            None if session.service == ServiceKind::Ws => self.state.settings.ws_message_bytes_max.1,
+            Some(_) if session.service == ServiceKind::Ws => self.state.settings.ws_message_bytes_max.0,
             None => self.state.settings.first_line_bytes_max,
             Some(_) => self.state.settings.line_bytes_max,
         }
@@ -321,6 +384,12 @@ impl Service for MangaHub {
                 topics.push(Topic::Everyone);
             }
             topics.push(Topic::Member(member));
+        }
+        if let (ServiceKind::Ws, Some(member)) = (session.service, session.member) {
+            topics.push(Topic::Member(member));
+        }
+        if let Some(extra) = &session.extra {
+            topics.extend(extra.heard.topics(session.member, self.state.settings.broadcast_all));
         }
         topics
     }
@@ -344,8 +413,22 @@ impl Service for MangaHub {
         out: &mut Vec<u8>,
     ) -> Written<Work> {
         let (origin, refused) = (answer.origin.clone(), answer.outcome.as_ref().err().cloned());
-        let written = match wire {
-            Wire::Http(codec) => {
+        let written = match (wire, answer.outcome) {
+            (Wire::Ws(codec), Ok(Reply::Ping)) => {
+                codec.ping(out);
+                return Written::Open;
+            }
+            (Wire::Ws(_), outcome) => {
+                websocket::write_text(out, |out| ws_text::write_reply(outcome, now.unix_ms, out));
+                Written::Open
+            }
+            (Wire::Http(codec), Ok(Reply::Upgrade(accept))) => {
+                let date = self.date.at(now.unix_ms.max(0) as u64 / 1000);
+                codec.encode(&handshake::switch(accept), date, out);
+                Written::Upgrade(Wire::Ws(Box::default()))
+            }
+            (Wire::Http(codec), outcome) => {
+                let answer = Answer { origin: answer.origin, outcome };
                 let mut response = match self.dress(answer, codec.asked(), session) {
                     Dressed::Ready(response) => response,
                     Dressed::Later(work) => return Written::Later(Lane::Slow, work),
@@ -356,9 +439,9 @@ impl Service for MangaHub {
                 // Whoever ends a session closes it, and knows the reason better.
                 if stays_open || session.is_ending() { Written::Open } else { Written::Last }
             }
-            Wire::Line(_) | Wire::Raw => {
+            (Wire::Line(_) | Wire::Raw, outcome) => {
                 let begins = origin.via == auth_route(session.service).0;
-                sync::write_reply(answer.outcome, session.service, begins, now.unix_ms, out);
+                sync::write_reply(outcome, session.service, begins, now.unix_ms, out);
                 Written::Open
             }
         };
@@ -368,26 +451,46 @@ impl Service for MangaHub {
 
     fn kind(&self, session: &Session) -> usize {
         match session.service {
-            ServiceKind::SyncV2 => 1,
-            _ => 0,
+            ServiceKind::SyncV2 => kind::SYNC_V2,
+            ServiceKind::Ws => kind::WEBSOCKET,
+            _ => kind::SYNC_V1,
         }
     }
 
     fn joins(&self, kind: usize) -> bool {
-        kind == 0 || self.state.settings.v2_coalesce
+        kind != kind::SYNC_V2 || self.state.settings.v2_coalesce
     }
 
     fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
-        let service = if kind == 1 { ServiceKind::SyncV2 } else { ServiceKind::SyncV1 };
-        sync::write_event(event, service, out);
+        match kind {
+            kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
+            kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
+            // One text frame for all its readers.
+            _ => websocket::write_text(out, |out| ws_text::write_event(event, out)),
+        }
     }
 
-    fn deliver(&mut self, to: Audience, event: &Event) {
-        match to {
-            Audience::Stream(number) => self.tell_stream(number, event),
-            // Leases come with their protocol; until then nobody can be one.
-            other => debug_assert!(matches!(other, Audience::Conn(_)), "nobody of this kind can have joined"),
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
+        let streams = &self.state.streams;
+        let mut leases: Vec<Audience> = Vec::new();
+        for member in to {
+            match member {
+                Audience::Stream(number) => rpc::tell(streams, number, event),
+                other => leases.push(other),
+            }
         }
+        self.tell_leases(&mut leases.into_iter(), event, now, post);
+    }
+
+    fn is_member(&self, member: Audience) -> bool {
+        match member {
+            Audience::Lease(key) => self.state.leases.registry.get(key).is_some(),
+            _ => true,
+        }
+    }
+
+    fn datagram(&mut self, socket: ListenerIndex, bytes: &[u8], io: &mut Io<'_, Self>) {
+        self.hear(socket, bytes, io);
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {

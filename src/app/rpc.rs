@@ -9,6 +9,7 @@ use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Origin};
 use crate::handlers::key::ConnKey;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
+use crate::handlers::watch::Streams;
 use crate::handlers::work::Work;
 use crate::handlers::{Access, Caller, Ctx, auth, text};
 use crate::proto::grpc::own;
@@ -91,6 +92,7 @@ impl MangaHub {
         call.origin.since_ms = io.now.mono_ms;
         self.state.counts.call(usize::from(call.origin.via.0));
         self.finish_work(call, None, io);
+        self.post_letters(io);
     }
 
     /// Hands an answer to whoever waits for it on another thread.
@@ -100,12 +102,12 @@ impl MangaHub {
         self.record(&origin, outcome.as_ref().err(), &Session::new(ServiceKind::Grpc), now);
         remote.0.answer(outcome);
     }
+}
 
-    /// Tells a stream what happened.
-    pub(super) fn tell_stream(&self, number: u32, event: &Event) {
-        let Some(stream) = self.state.streams.get(number).filter(|stream| stream.hears(event)) else { return };
-        if let Some(message) = own::event(event) {
-            stream.remote.0.tell(message);
-        }
+/// Tells a stream what happened.
+pub(super) fn tell(streams: &Streams, number: u32, event: &Event) {
+    let Some(stream) = streams.get(number).filter(|stream| stream.hears(event)) else { return };
+    if let Some(message) = own::event(event) {
+        stream.remote.0.tell(message);
     }
 }

@@ -1,6 +1,6 @@
 //! `mangahub config`: check the configuration, show it, print the default file.
 //!
-//! It judges exactly what the server would start with, environment and flags included.
+//! It judges exactly what the server would start with, environment, flags and files included.
 
 use std::io::Write;
 
@@ -31,7 +31,11 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check => check(global, &global.load(env)?, out),
+        ConfigCommand::Check => {
+            let config = global.load(env)?;
+            config.check_files()?;
+            check(global, &config, out)
+        }
         ConfigCommand::Show => show(&global.load(env)?, global.output, out),
         ConfigCommand::Default => Ok(out.write_all(default_file().as_bytes())?),
     }

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod reload;
 pub mod serve;
 
 use std::{env, io, path::PathBuf, process::ExitCode};

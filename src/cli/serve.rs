@@ -11,7 +11,7 @@ use std::{
 };
 
 use comfy_table::{ContentArrangement, Table, presets};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::reactor::start::Remote;
@@ -19,7 +19,7 @@ use crate::reactor::start::Remote;
 /// One service that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its name in the ports file: `http`, `tcp_v1`, `tcp_v2`, `internal`.
+    /// Its name in the ports file: `http`, `tcp_v1`, `tcp_v2`, `udp_v1`, `udp_v2`, `internal`.
     pub name: &'static str,
     /// Where it listens, ports filled in.
     pub addresses: Vec<SocketAddr>,
@@ -28,10 +28,12 @@ pub struct Service {
 }
 
 /// Every service with what it serves, in the order of the table.
-pub const SERVICES: [(&str, &str); 5] = [
+pub const SERVICES: [(&str, &str); 7] = [
     ("http", "the web API: /api/v1, /api, and a page to try it, /docs"),
     ("tcp_v1", "sync, one JSON object per line (auth, progress, ping)"),
     ("tcp_v2", "sync, second dialect (auth, progress_update, heartbeat)"),
+    ("udp_v1", "notifications, one JSON object per datagram (register, ping)"),
+    ("udp_v2", "notifications, second dialect (SUBSCRIBE, PING)"),
     ("grpc", "MangaService of both families, mangahub.v1, health, reflection"),
     ("internal", "for operators: /metrics, /varz, /connz, /readyz"),
 ];
@@ -75,17 +77,21 @@ pub fn write_ports_file(file: &Path, services: &[Service]) -> io::Result<()> {
 }
 
 /// SIGTERM and SIGINT drain the server; a second one ends the process at once, with the status that
-/// a shell expects of a signal.
-pub fn stop_on_signals(remote: Remote) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// a shell expects of a signal. SIGHUP ends nothing: it runs `reload`, each time it comes.
+pub fn on_signals(remote: Remote, mut reload: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let listen = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            tracing::info!("draining; a second signal ends at once");
-            remote.drain();
-        }
-        if let Some(signal) = signals.next() {
-            std::process::exit(128 + signal);
+        let mut draining = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => reload(),
+                signal if draining => std::process::exit(128 + signal),
+                _ => {
+                    draining = true;
+                    tracing::info!("draining; a second signal ends at once");
+                    remote.drain();
+                }
+            }
         }
     };
     thread::Builder::new().name("signals".into()).spawn(listen).map(drop)

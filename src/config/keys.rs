@@ -10,7 +10,7 @@ use super::{
     Origin,
     kinds::{
         Addresses, BroadcastScope, Bytes, ConflictRule, CorsOrigins, Count, FilePath, Flag, HostNames, Kind, LogFilter,
-        LogFormat, Maybe, Millis, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
+        LogFormat, Maybe, Millis, Ports, Rate, Raw, Registration, Seconds, SigningSecret, StoreUrl, Synchronous, Token,
     },
 };
 
@@ -141,6 +141,8 @@ declare! {
         hosts: HostNames = Vec::new();
         /// Web pages whose scripts may call us. "*" (everyone) must be written out, sends no credentials, never opens /ws.
         cors_origins: CorsOrigins = vec!["http://localhost:3000".to_owned(), "http://localhost:8080".to_owned()];
+        /// Ports of listen, as written there (0 as well), where people without a token may chat under a name that nobody vouches for.
+        anonymous_chat: Ports = vec![9093];
         /// A request's head must be complete this long after its first byte, else 408 and close.
         head_timeout_ms: Millis<100, HOUR_MS> = 10_000;
         /// A request's body must be complete this long after its head, else 408 and close.
@@ -155,6 +157,18 @@ declare! {
         line_bytes: Bytes<256, MIB> = 8 * 1024;
         /// A body held in memory; beyond it 413 and close.
         body_bytes: Bytes<1024, GIB> = 1024 * 1024;
+    }
+
+    /// WebSocket: chat and news at /ws of every HTTP listener.
+    [websocket] Websocket {
+        /// A client silent for this long is sent a ping: proxies forget connections that are silent for a minute.
+        ping_seconds: Seconds<1, 3600> = 54;
+        /// A client silent for this long, pings unanswered, is closed. More than ping_seconds.
+        pong_seconds: Seconds<2, 7200> = 60;
+        /// A message of a user; beyond it the connection is closed with 1009.
+        message_bytes: Bytes<256, MIB> = 16 * 1024;
+        /// A message of somebody without a token; beyond it the connection is closed with 1009. At most message_bytes.
+        anonymous_message_bytes: Bytes<64, MIB> = 512;
     }
 
     /// TCP sync: one JSON object per line, in the two dialects of the existing clients.
@@ -182,6 +196,34 @@ declare! {
         line_bytes: Bytes<1024, GIB> = 1024 * 1024;
         /// A line before authentication, when we hold memory for a stranger; a longer one closes. At most line_bytes.
         line_bytes_before_auth: Bytes<1024, MIB> = 8 * 1024;
+    }
+
+    /// Notifications by UDP, one JSON object per datagram, in the two dialects of the existing clients.
+    [udp] Udp {
+        /// Where the v1 dialect is served (messages `register`, `ping`). An empty list switches it off.
+        v1: Addresses = loopback(&[9091]);
+        /// Where the v2 dialect is served (messages `SUBSCRIBE`, `PING`). An empty list switches it off.
+        v2: Addresses = loopback(&[8082]);
+        /// How long an address stays registered after its last datagram. Clients ping every 30 seconds.
+        lease_seconds: Seconds<1, 86_400> = 300;
+        /// The same for a v1 client that never pings, on loopback and private addresses: the existing one only listens.
+        silent_lease_seconds: Seconds<1, 31_536_000> = 86_400;
+        /// Registered addresses, some 200 bytes each. When all are taken, one with a token displaces one without, or is refused.
+        leases: Count<1, MILLION> = 50_000;
+        /// Addresses of one user with a token; one more displaces the one that was silent for longest.
+        leases_per_user: Count<1, 1000> = 8;
+        /// Datagrams a second that an address may send, twice as many at once; more are ignored. 0: no limit.
+        /// On loopback and private networks each port counts for itself.
+        datagrams_per_second: Rate = 20;
+        /// Datagrams waiting to be sent by each listener; beyond it the newest is dropped. Room for one to every lease.
+        queue: Count<64, MILLION> = 65_536;
+        /// How long an acknowledgement is waited for before the notification is sent again; each further wait is twice as long.
+        resend_ms: Millis<100, MINUTE_MS> = 1000;
+        /// How often a notification is sent at most while nobody acknowledges it.
+        resend_attempts: Count<1, 16> = 6;
+        /// Believe an address that names a user without a token, and tell it what is stored for that user. Anybody can then
+        /// read along: only for isolated networks whose clients can't send tokens.
+        allow_unverified_replay: Flag = false;
     }
 
     /// gRPC: HTTP/2 without TLS, for the services of both families, `mangahub.v1`, health and reflection.
@@ -276,7 +318,8 @@ declare! {
         write_budget_bytes: Bytes<4096, GIB> = 64 * 1024;
         /// Messages of one connection handled in a turn; the rest waits for the next. 32 measured 15 % slower under load.
         calls_per_turn: Count<1, MILLION> = 256;
-        /// New connections accepted in a turn, so that a storm can't stop service. With 64, 3 of 14 storms of 19,000 clients beside a busy disk overflowed the kernel's queue.
+        /// New connections accepted in a turn, so that a storm can't stop service. With 64, 3 of 14 storms of 19,000
+        /// clients beside a busy disk overflowed the kernel's queue.
         accepts_per_turn: Count<1, 65_536> = 1024;
         /// Finished jobs taken up in a turn; the rest waits for the next.
         completions_per_turn: Count<1, MILLION> = 256;
@@ -288,6 +331,32 @@ declare! {
         interval_minutes: Count<0, 10_080> = 60;
     }
 
+    /// Webhooks: users' own programs, told over HTTP what happens.
+    [webhooks] Webhooks {
+        /// Whether they may point to this machine and its networks. Off, so that nobody reaches what only the server can.
+        allow_private: Flag = false;
+        /// Webhooks of one user; beyond it a new one is refused with 409.
+        per_user: Count<0, 1000> = 20;
+        /// Deliveries on their way at a time, each on a thread of its own; a quarter of them for one user. The rest waits.
+        calls: Count<1, 64> = 8;
+        /// A receiver must have answered after this long, name and connection included; then it has failed.
+        timeout_ms: Millis<10, 60_000> = 10_000;
+        /// The pause after a first failure. Each further one is twice as long, a quarter more or less by chance.
+        backoff_ms: Millis<1, HOUR_MS> = 20_000;
+        /// Attempts after which a delivery is given up and kept as a dead letter. 13 take almost a day.
+        attempts: Rate<1, 100> = 13;
+        /// Deliveries in a row that were given up, after which a webhook is disabled until its owner says otherwise.
+        disable_after: Rate<1, 1000> = 10;
+        /// Deliveries are forgotten after this long, whatever became of them, and beyond the last 500 of a webhook.
+        keep_days: Rate<1, 3650> = 30;
+    }
+
+    /// Notifications: what readers are told about the catalogue.
+    [notifications] Notifications {
+        /// Days that a notification is kept, so that whoever was away finds it. 0: for ever, and the table grows.
+        keep_days: Rate<0, 3650> = 90;
+    }
+
     /// The process.
     [server] Server {
         /// Where the database, the signing secret and all else is kept (folder 0700, files 0600). Made on first start.
@@ -296,7 +365,8 @@ declare! {
         drain_seconds: Seconds<0, 3600> = 10;
         /// Threads that query the store. Each takes one of store.readers.
         read_workers: Count<1, 64> = 2;
-        /// Threads for password checks and other slow work, at low priority; 0 is one fewer than there are cores, at least one. As many as cores, and a ping waits 4 ms for its turn instead of 0.5.
+        /// Threads for password checks and other slow work, at low priority; 0 is one fewer than there are cores, at
+        /// least one. As many as cores, and a ping waits 4 ms for its turn instead of 0.5.
         slow_workers: Count<0, 64> = 0;
     }
 
@@ -319,5 +389,6 @@ const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 /// Above what one process can have open; the kernel's own limit comes first.
 const MILLION: u64 = 1_000_000;
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;

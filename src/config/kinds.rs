@@ -177,6 +177,23 @@ impl Kind for Addresses {
     }
 }
 
+/// Ports of listeners.
+pub struct Ports;
+
+impl Kind for Ports {
+    type Field = Vec<u16>;
+
+    fn read(raw: &Raw) -> Result<Vec<u16>, String> {
+        let expected = "expected a list of ports, such as [9093]";
+        let port = |item: &str| item.trim().parse().map_err(|_| expected.to_owned());
+        raw.items().into_iter().map(port).collect()
+    }
+
+    fn value(field: &Vec<u16>) -> Value {
+        json!(field)
+    }
+}
+
 /// Host names without scheme and port, in lower case.
 pub struct HostNames;
 

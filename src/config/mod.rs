@@ -3,11 +3,12 @@
 //! [`mod@keys`] declares every key; everything else here is made from that table, so adding a key is
 //! adding a row. [`kinds`] says how each kind of value is read and shown, `layers` where values
 //! come from: defaults < file < environment < flags. Reading the file is the only side effect;
-//! the environment is handed in. Nothing is re-read while the server runs.
+//! the environment is handed in. [`mod@files`] looks whether what they name is there.
 //!
 //! What must hold: a [`Config`] that [`Config::load`] returned has passed every check, and knows
 //! for each value where it came from. Secrets never leave it by way of `Debug`, an error or a table.
 
+pub mod files;
 pub mod keys;
 pub mod kinds;
 mod layers;
@@ -18,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use keys::{Auth, Config, Http, Internal, Limits, Log, Server, Store, Tcp};
+pub use keys::{Auth, Config, Http, Internal, Limits, Log, Server, Store, Tcp, Udp};
 use keys::{SECTIONS, keys};
 pub use kinds::{BroadcastScope, ConflictRule, LogFormat, Registration, Synchronous};
 use layers::Setting;
@@ -175,6 +176,8 @@ impl Config {
             ("http.listen", &self.http.listen),
             ("tcp.v1_listen", &self.tcp.v1_listen),
             ("tcp.v2_listen", &self.tcp.v2_listen),
+            ("udp.v1", &self.udp.v1),
+            ("udp.v2", &self.udp.v2),
             ("grpc.listen", &self.grpc.listen),
             ("internal.listen", &self.internal.listen),
         ];
@@ -227,8 +230,11 @@ impl Config {
 
     fn check_addresses_differ(&self) -> Result<(), ConfigError> {
         let taken: Vec<_> = self.listeners().filter(|(_, address)| address.port() != 0).collect();
+        // A datagram and a connection never meet, whatever their ports.
+        let alike = |one: &str, other: &str| one.starts_with("udp.") == other.starts_with("udp.");
         for (index, (key, address)) in taken.iter().enumerate() {
-            if let Some((first, _)) = taken[..index].iter().find(|(_, other)| other == address) {
+            let same = |(first, other): &&(&str, SocketAddr)| other == address && alike(first, key);
+            if let Some((first, _)) = taken[..index].iter().find(same) {
                 let reason = format!("{address} is in {first} already: every listener needs an address of its own");
                 return Err(self.refused(key, &reason));
             }
@@ -239,6 +245,12 @@ impl Config {
     fn check_order(&self) -> Result<(), ConfigError> {
         let at_most = [
             ("http.line_bytes", self.http.line_bytes, "http.head_bytes", self.http.head_bytes),
+            (
+                "websocket.anonymous_message_bytes",
+                self.websocket.anonymous_message_bytes,
+                "websocket.message_bytes",
+                self.websocket.message_bytes,
+            ),
             ("tcp.line_bytes_before_auth", self.tcp.line_bytes_before_auth, "tcp.line_bytes", self.tcp.line_bytes),
             (
                 "limits.send_bytes_per_connection",
@@ -251,6 +263,11 @@ impl Config {
             if value > most {
                 return Err(self.refused(key, &format!("expected at most {bound}, which is {}", kinds::size(most))));
             }
+        }
+        let ping_seconds = self.websocket.ping_seconds;
+        if self.websocket.pong_seconds <= ping_seconds {
+            let reason = format!("expected more than websocket.ping_seconds, which is {ping_seconds}");
+            return Err(self.refused("websocket.pong_seconds", &reason));
         }
         Ok(())
     }

@@ -17,11 +17,11 @@ use super::recommend::Recommendation;
 use super::remote::Remote;
 use super::session::MemberId;
 use super::work::Work;
-use super::{friends, goals, lists, manga, opinions, progress, refresh, stats};
+use super::{friends, goals, lists, manga, notices, opinions, progress, refresh, stats, webhooks};
 use crate::store::StoreError;
 use crate::store::model::{
-    Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, ReadingStatus, Role, UnixMillis, User, UserId,
-    Window,
+    Chapter, HistoryEntry, Manga, MangaId, Notification, Page, Progress, Protocols, Publication, ReadingStatus, Role,
+    UnixMillis, User, UserId, Window,
 };
 
 /// The product's nouns for the reactor.
@@ -89,6 +89,13 @@ pub enum Reply {
     Registered(Box<User>, String),
     /// A token for a user.
     LoggedIn(Box<User>, String),
+    /// A token for registering datagram addresses, and its life in seconds.
+    DatagramToken {
+        /// The token.
+        token: String,
+        /// How long it lives.
+        expires_in_s: i64,
+    },
     /// A user's own account.
     Account(Box<User>),
     /// What the second family's logins answer.
@@ -123,6 +130,10 @@ pub enum Reply {
     Stats(stats::Reply),
     /// About goals.
     Goals(goals::Reply),
+    /// About webhooks.
+    Webhooks(webhooks::Reply),
+    /// About notifications.
+    Notices(notices::Reply),
     /// What to read next.
     Recommendations(Vec<Recommendation>),
     /// A session has begun.
@@ -167,6 +178,10 @@ pub enum Reply {
         /// In milliseconds.
         reconnect_after_ms: u64,
     },
+    /// A WebSocket from here on; this proves that its request was understood.
+    Upgrade(String),
+    /// Asks a silent client whether it is still there.
+    Ping,
     /// Nothing to say: the client hears of it as everybody does.
     Silence,
     /// The methods that a path takes: the answer to OPTIONS.
@@ -207,6 +222,8 @@ pub struct Packed {
 pub enum Event {
     /// Somebody read on.
     Progress(Box<ProgressEvent>),
+    /// Something about the catalogue that readers want to know, and the ways by which these do.
+    Notification(Arc<Notification>, Protocols),
 }
 
 /// A reader's progress, as others hear of it.
@@ -289,6 +306,12 @@ pub enum Topic {
     Everyone,
     /// One user's connections.
     Member(MemberId),
+    /// Those whom nobody vouches for: they hear what is public, as it happens, whoever it is for.
+    Announced,
+    /// Users who asked for notifications: they hear what is for everyone.
+    News,
+    /// Where one user asked for notifications: they hear what is for this user.
+    Notices(MemberId),
 }
 
 /// A question about the server itself.
@@ -389,6 +412,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The host asked for is not this server's.
     Misdirected,
+    /// Another version of the protocol was asked for than is spoken here.
+    UpgradeRequired,
     /// The request did not arrive in time.
     Timeout,
     /// The body is not marked as what the path takes.
@@ -417,6 +442,7 @@ impl ErrorKind {
             Self::TooLarge => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),
             Self::RateLimited => (429, "RATE_LIMITED", "RATE_LIMITED"),
             Self::Misdirected => (421, "MISDIRECTED_REQUEST", "FORBIDDEN"),
+            Self::UpgradeRequired => (426, "UPGRADE_REQUIRED", "INVALID_MESSAGE"),
             Self::Timeout => (408, "REQUEST_TIMEOUT", "AUTH_TIMEOUT"),
             Self::MediaType => (415, "UNSUPPORTED_MEDIA_TYPE", "INVALID_MESSAGE"),
             Self::Framing(413) => (413, "PAYLOAD_TOO_LARGE", "MESSAGE_TOO_LARGE"),

@@ -178,6 +178,15 @@ pub fn check_token(token: &str, ctx: &Ctx<'_>) -> Result<Claims, ApiError> {
     }
 }
 
+/// Whose a token for datagrams is, if it counts now.
+pub fn check_datagram_token(token: &str, ctx: &Ctx<'_>) -> Result<Caller, ApiError> {
+    let claims = ctx.state.keys.check_for_datagrams(token, ctx.now_s()).map_err(|_| bad_token())?;
+    match ctx.state.revocations.allow(&claims.user_id, claims.issued_at) {
+        true => Ok(Caller { id: claims.user_id, username: claims.username.into(), role: claims.role }),
+        false => Err(bad_token()),
+    }
+}
+
 /// Goes on for the user of a token that doesn't say when it was issued: some tool made it, so it proves who
 /// it is for and nothing else it says. It counts if that user exists and nobody has voided their tokens
 /// ever, before they are read or meanwhile; else it is `refused`.

@@ -1,15 +1,17 @@
 //! The catalogue, as administrators change it.
 //!
-//! A change is stored with the event that tells of it; when that is committed, the catalogue in memory
-//! follows, in the same turn in which the answer goes out. So whoever has the answer finds the change.
+//! A change is stored with the event that tells of it, and with the notification for its readers; when
+//! that is committed, the catalogue in memory follows, in the same turn in which the answer goes out. So
+//! whoever has the answer finds the change.
 
 use super::api::{self, ApiError, ErrorKind};
 use super::catalogue::{MangaRef, Shape};
 use super::effect::Lane;
 use super::manga::{Reply, known, or_not_found};
+use super::notices::tell;
 use super::session::Session;
 use super::{Access, Call, Ctx};
-use crate::store::model::{Fact, Manga, MangaFacts, slugify};
+use crate::store::model::{Fact, Manga, MangaFacts, UnixMillis, slugify};
 use crate::store::{Store, StoreError};
 
 /// Adds a series.
@@ -44,8 +46,8 @@ pub struct Change {
 
 /// What a job that writes a series comes to.
 enum Written {
-    /// It is stored.
-    Manga(Box<Manga>),
+    /// It is stored, and so is what readers are told of it.
+    Manga(Box<Manga>, tell::Stored),
     /// Nothing is: there is no genre of this key.
     NoGenre(i64),
 }
@@ -63,7 +65,7 @@ fn create(draft: Draft, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
                 Err(unknown) => return Ok(Written::NoGenre(unknown)),
             };
             changes.into_iter().for_each(|fact| facts.set(fact));
-            store.create_manga(&facts, now).map(|manga| Written::Manga(Box::new(manga)))
+            write(store, now, |store| store.create_manga(&facts, now))
         },
         |written, _, ctx| finish(written.map_err(slug_is_taken)?, Reply::Made, ctx),
     );
@@ -76,7 +78,7 @@ fn change(args: Change, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     ctx.run(
         Lane::Write,
         move |store| match with_genres(draft, store)? {
-            Ok(changes) => store.change_manga(id, &changes, now).map(|manga| Written::Manga(Box::new(manga))),
+            Ok(changes) => write(store, now, |store| store.change_manga(id, &changes, now)),
             Err(unknown) => Ok(Written::NoGenre(unknown)),
         },
         move |written, _, ctx| {
@@ -90,13 +92,26 @@ fn change(args: Change, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     Ok(())
 }
 
+/// Within a job: writes a series, and what readers are told of it.
+fn write(
+    store: &mut dyn Store,
+    now: UnixMillis,
+    write: impl FnOnce(&mut dyn Store) -> Result<Manga, StoreError>,
+) -> Result<Written, StoreError> {
+    let before = store.last_manga_event()?;
+    let manga = write(store)?;
+    let told = tell::store_events(&manga, before, store, now)?;
+    Ok(Written::Manga(Box::new(manga), told))
+}
+
 /// The catalogue in memory follows what was committed.
 fn finish(written: Written, reply: fn(Box<Manga>) -> Reply, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     match written {
         Written::NoGenre(id) => Err(ApiError::invalid(format!("genre_ids: there is no genre {id}"))),
-        Written::Manga(manga) => {
+        Written::Manga(manga, told) => {
             ctx.state.catalogue.put(&manga);
             ctx.reply(api::Reply::Catalogue(reply(manga)));
+            tell::publish(told, ctx);
             Ok(())
         }
     }

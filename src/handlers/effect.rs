@@ -5,6 +5,8 @@
 //! `examples/echo.rs` fill in their own replies, events and jobs, and the reactor serves both.
 
 use std::hash::Hash;
+use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::key::Subscriber;
 
@@ -41,16 +43,37 @@ pub enum Effect<V: Vocabulary> {
     Publish(V::Topic, V::Event),
     /// Join the session's topics once everything queued before has been written.
     Join,
-    /// Make somebody who is no connection a member of this topic, at once.
-    Enlist(V::Topic, Subscriber),
-    /// Take them out of it again.
-    Dismiss(V::Topic, Subscriber),
+    /// Become a member of one more topic here, in its place among what is told: of that, it hears
+    /// what comes later. The session's topics must name it from now on, and must not have before.
+    Enter(V::Topic),
+    /// Stop being a member of a topic that was entered, in its place among what is told. The
+    /// session's topics must not name it any more.
+    Leave(V::Topic),
     /// End every connection that belongs to this topic, joined already or about to.
     Evict(V::Topic, CloseReason),
+    /// Send a datagram. Dropped when too many wait in its socket.
+    Datagram(Datagram),
+    /// Make a member of the topic of somebody who is no connection. They join it once.
+    Enlist(V::Topic, Subscriber),
+    /// Somebody who is no connection, and was a member of this topic, has ended.
+    Delist(V::Topic),
+    /// Take somebody who is no connection out of this topic, at once: their number may be used again.
+    Dismiss(V::Topic, Subscriber),
     /// Answer from what the reactor knows about itself.
     Inspect(V::Question),
     /// End this connection after everything queued before has been written.
     Close(CloseReason),
+}
+
+/// One datagram to be sent. Whoever is told the same shares its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// The socket that it leaves by: its place in the list the reactor was given.
+    pub socket: u8,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// What it says.
+    pub bytes: Rc<[u8]>,
 }
 
 /// Which thread a call's work runs on.
@@ -64,6 +87,8 @@ pub enum Lane {
     Write,
     /// Work that takes long by nature: password hashes, large bodies.
     Slow,
+    /// Requests to other people's servers, which take as long as those like.
+    Outbound,
 }
 
 macro_rules! reasons {
@@ -96,6 +121,8 @@ reasons! {
     Finished = "finished",
     /// The bytes were not the protocol.
     ProtocolError = "protocol_error",
+    /// A message was of a kind that has no meaning here.
+    Unsupported = "unsupported",
     /// The credentials were not accepted.
     AuthFailed = "auth_failed",
     /// No credentials in time.

@@ -32,6 +32,15 @@ impl ConnKey {
     }
 }
 
+/// A registered datagram address: a place among the leases, and which use of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeaseKey {
+    /// The slot.
+    pub index: u32,
+    /// Which use of the slot, from 1 to [`ConnKey::GENERATION_MAX`].
+    pub generation: u32,
+}
+
 /// Who can be a member of a topic, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subscriber {
@@ -45,7 +54,7 @@ pub enum Audience {
     /// A connection of the reactor.
     Conn(ConnKey),
     /// A datagram address that registered: the service knows where it is.
-    Lease(u32),
+    Lease(LeaseKey),
     /// A stream or queue that another thread reads: the service knows its end.
     Stream(u32),
 }
@@ -55,7 +64,7 @@ impl Subscriber {
     pub const fn new(audience: Audience) -> Self {
         let (index, kind, generation) = match audience {
             Audience::Conn(key) => (key.index, 0, key.generation),
-            Audience::Lease(index) => (index, 1, 0),
+            Audience::Lease(key) => (key.index, 1, key.generation),
             Audience::Stream(index) => (index, 2, 0),
         };
         Self { index, kind_and_generation: kind << 30 | generation }
@@ -63,14 +72,18 @@ impl Subscriber {
 
     /// Who it is.
     pub const fn audience(self) -> Audience {
+        let (index, generation) = (self.index, self.kind_and_generation & ConnKey::GENERATION_MAX);
         match self.kind_and_generation >> 30 {
-            0 => Audience::Conn(ConnKey {
-                index: self.index,
-                generation: self.kind_and_generation & ConnKey::GENERATION_MAX,
-            }),
-            1 => Audience::Lease(self.index),
-            _ => Audience::Stream(self.index),
+            0 => Audience::Conn(ConnKey { index, generation }),
+            1 => Audience::Lease(LeaseKey { index, generation }),
+            _ => Audience::Stream(index),
         }
+    }
+}
+
+impl From<LeaseKey> for Subscriber {
+    fn from(key: LeaseKey) -> Self {
+        Self::new(Audience::Lease(key))
     }
 }
 
@@ -97,7 +110,8 @@ mod tests {
     fn subscribers_are_eight_bytes_and_keep_their_kind() {
         assert_eq!(size_of::<Subscriber>(), 8);
         let key = ConnKey { index: 7, generation: ConnKey::GENERATION_MAX };
-        for audience in [Audience::Conn(key), Audience::Lease(7), Audience::Stream(7)] {
+        let lease = LeaseKey { index: 7, generation: ConnKey::GENERATION_MAX };
+        for audience in [Audience::Conn(key), Audience::Lease(lease), Audience::Stream(7)] {
             assert_eq!(Subscriber::new(audience).audience(), audience);
         }
     }

@@ -12,7 +12,7 @@ use super::progress::{Changed, List, check_chapter, known};
 use super::session::Session;
 use super::{Access, Call, Ctx};
 use crate::store::StoreError;
-use crate::store::model::{Chapter, Needs, ProgressChange, ReadingStatus};
+use crate::store::model::{Chapter, ProgressChange, ReadingStatus};
 
 /// Puts a series on the shelf.
 pub const ADD: Call<Add> = Call { name: "library.add", access: Access::User, lane: Lane::Write, run: add };
@@ -41,20 +41,12 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     let (caller, series) = (ctx.caller()?, known(&args.manga, ctx)?);
     check_chapter(Some(args.chapter), &series)?;
     let change = ProgressChange {
-        user_id: caller.id,
-        manga_id: series.id,
         chapter: Some(args.chapter),
         status: args.status,
-        volume: None,
-        page: None,
-        rating: None,
         private: args.private,
-        note: None,
         device: ctx.device.take().or_else(|| session.device_name()),
-        read_at: None,
-        received_at: ctx.now.unix_ms,
-        needs: Needs::Nothing,
         behind: policy(ctx.state.settings.behind, args.force),
+        ..ProgressChange::nothing(caller.id, series.id, ctx.now.unix_ms)
     };
     ctx.run(
         Lane::Write,

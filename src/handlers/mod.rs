@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `friends`, `lists`, `stats`, `recommend`, `monitor`.
+//! `friends`, `lists`, `stats`, `recommend`, `notices`, `leases`, `webhooks`, `monitor`.
 
 pub mod account;
 pub mod api;
@@ -23,13 +23,16 @@ pub mod encoded;
 pub mod export;
 pub mod friends;
 pub mod goals;
+pub mod greet;
 pub mod hub;
 pub mod key;
+pub mod leases;
 pub mod library;
 pub mod lists;
 pub mod manga;
 pub mod monitor;
 pub mod neighbours;
+pub mod notices;
 pub mod opinions;
 pub mod password;
 pub mod progress;
@@ -44,6 +47,7 @@ pub mod sync_auth;
 pub mod text;
 pub mod token;
 pub mod watch;
+pub mod webhooks;
 pub mod work;
 
 use std::net::{IpAddr, SocketAddr};
@@ -139,6 +143,12 @@ pub struct State {
     pub counts: monitor::Counts,
     /// Who likes what together.
     pub recommend: recommend::Board,
+    /// What is on its way to webhooks.
+    pub webhooks: webhooks::Board,
+    /// Notifications on their way to those who listen.
+    pub notices: notices::Board,
+    /// Datagram addresses that want to hear of things.
+    pub leases: leases::Leases,
     /// The server is on its way out.
     pub draining: bool,
     /// When the server started, in Unix milliseconds.
@@ -177,8 +187,12 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// The token that the internal listener demands, if any.
     pub internal_token: Option<String>,
+    /// How long notifications are kept, in milliseconds; 0 for ever.
+    pub notices_keep_ms: i64,
     /// How often it is worked out what readers like together; 0 for never.
     pub recommend_interval_ms: u64,
+    /// About webhooks.
+    pub webhooks: webhooks::Settings,
     /// How long a client should wait before it comes back after a shutdown.
     pub reconnect_after_ms: u64,
     /// The longest line from a client that has authenticated.
@@ -191,8 +205,16 @@ pub struct Settings {
     pub v2_idle_ms: u32,
     /// How long an HTTP connection may be idle, take for a head, take for a body.
     pub http_timeouts_ms: (u32, u32, u32),
+    /// The listeners through which people may chat under names that nobody vouches for.
+    pub anonymous_chat: Vec<u8>,
+    /// How long a WebSocket may be silent until it is asked, and until it is closed.
+    pub ws_timeouts_ms: (u32, u32),
+    /// The longest WebSocket message of a user, and of somebody without a token.
+    pub ws_message_bytes_max: (usize, usize),
     /// v2 messages may share a write.
     pub v2_coalesce: bool,
+    /// What datagram addresses may do.
+    pub leases: leases::Wishes,
     /// What becomes of a change of progress that is behind what is stored.
     pub behind: Behind,
     /// Whoever speaks gRPC may change anybody's progress without a token.
@@ -221,6 +243,9 @@ impl State {
             streams: watch::Streams::default(),
             counts: monitor::Counts::default(),
             recommend: recommend::Board::default(),
+            webhooks: webhooks::Board::default(),
+            notices: notices::Board::default(),
+            leases: leases::Leases::default(),
             draining: false,
             started_ms,
             random,
@@ -328,6 +353,7 @@ impl Ctx<'_> {
             self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
             watch::evict(member, self);
         }
+        leases::revoke(user, self);
     }
 
     /// The turn's time in Unix seconds.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, account, auth, recommend, watch};
+use super::{Access, Call, Ctx, account, auth, leases, notices, recommend, watch, webhooks};
 use crate::store::StoreError;
 
 /// Whether the server is well.
@@ -83,6 +83,8 @@ pub struct Counts {
     pub answered: (u64, u64),
     /// Refusals by their code.
     pub refusals: HashMap<&'static str, u64>,
+    /// Open WebSockets of users, and of people without a token.
+    pub websockets: (usize, usize),
 }
 
 impl Counts {
@@ -181,6 +183,9 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     watch::sweep(ctx);
     account::erase_if_due(ctx);
     recommend::tick(ctx);
+    webhooks::tick(ctx);
+    notices::tick(ctx);
+    leases::tick(ctx);
     let oldest_s = ctx.now_s() - ctx.state.settings.token_s_max;
     ctx.state.revocations.sweep(oldest_s);
     let known = ctx.state.data_version;
@@ -217,5 +222,6 @@ fn take_over(revoked: Vec<(crate::store::model::UserId, i64)>, ctx: &mut Ctx<'_>
             ctx.effects.push(Effect::Evict(topic, super::effect::CloseReason::Revoked));
             watch::evict(member, ctx);
         }
+        leases::revoke(&user, ctx);
     }
 }

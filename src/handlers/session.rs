@@ -12,6 +12,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::greet::Greeting;
+use super::notices::subscribe::Heard;
 use super::rate::{Bucket, Rate};
 use crate::store::model::{Role, UserId};
 
@@ -28,15 +30,24 @@ pub struct Session {
     pub cors: u8,
     /// A line's job is outstanding in a lane without an order: no answer may overtake it.
     pub reads: bool,
+    /// Whoever comes to chat through its listener may do so under a name that nobody vouches for.
+    pub anonymous_chat: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
-    /// The device that it runs on. Behind a pointer: few say, and everyone pays for the room.
-    pub device: Option<Box<Device>>,
+    /// What few connections have. Behind a pointer, because every one pays for the room.
+    pub extra: Option<Box<Extra>>,
 }
 
-/// A device, as it named itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device(pub String);
+/// What few connections have: [`Session::extra_mut`] makes room for it.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// The device that it runs on, as it named itself.
+    pub device: Option<Box<str>>,
+    /// How whoever came to chat introduced themselves.
+    pub greeting: Option<Greeting>,
+    /// What it asked to hear.
+    pub heard: Heard,
+}
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +58,8 @@ pub enum ServiceKind {
     SyncV1,
     /// Sync as the clients on port 8081 speak it.
     SyncV2,
+    /// Chat and news over a WebSocket: what an HTTP connection becomes.
+    Ws,
     /// Metrics and monitoring.
     Internal,
     /// Calls from the thread of gRPC: no listener of the loop.
@@ -60,6 +73,7 @@ impl ServiceKind {
             Self::Http => "http",
             Self::SyncV1 => "tcp_v1",
             Self::SyncV2 => "tcp_v2",
+            Self::Ws => "ws",
             Self::Internal => "internal",
             Self::Grpc => "grpc",
         }
@@ -82,12 +96,22 @@ impl Session {
 
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, reads: false, member: None, device: None }
+        Self { service, counted: false, cors: 0, reads: false, anonymous_chat: false, member: None, extra: None }
+    }
+
+    /// What few connections have, to be written to.
+    pub fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// The name of its device.
     pub fn device_name(&self) -> Option<String> {
-        self.device.as_ref().map(|device| device.0.clone())
+        self.extra.as_ref()?.device.as_deref().map(str::to_owned)
+    }
+
+    /// How it introduced itself, if it came to chat.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.extra.as_ref()?.greeting.as_ref()
     }
 
     /// Stands in for a connection that has ended while its job ran.
@@ -117,7 +141,23 @@ pub struct Member {
     pub role: Role,
     generation: NonZeroU32,
     connections: u32,
+    /// Datagram addresses that are known to be theirs.
+    leases: u32,
     bucket: Bucket,
+}
+
+impl Member {
+    /// Nothing of theirs is here any more.
+    fn is_gone(&self) -> bool {
+        self.connections == 0 && self.leases == 0
+    }
+
+    fn rename(&mut self, username: &str, role: Role) {
+        if *self.username != *username {
+            self.username = username.into();
+        }
+        self.role = role;
+    }
 }
 
 /// The users that are connected. They are looked up by id in a table of slot numbers: the id itself
@@ -134,18 +174,24 @@ pub struct Members {
 impl Members {
     /// Adds a connection of a user. `None` when the user has `most` already (0: no bound).
     pub fn enter(&mut self, id: &UserId, username: &str, role: Role, most: u32) -> Option<MemberId> {
-        let Some(known) = self.known(id) else { return Some(self.add(id, username, role)) };
+        let known = self.known(id).unwrap_or_else(|| self.add(id, username, role));
         let member = &mut self.slots[known.slot as usize];
         if most != 0 && member.connections >= most {
             return None;
         }
-        if *member.username != *username {
-            member.username = username.into();
-        }
-        member.role = role;
+        member.rename(username, role);
         member.connections += 1;
         self.connections += 1;
         Some(known)
+    }
+
+    /// Adds a datagram address of a user, which counts as no connection.
+    pub fn hold(&mut self, id: &UserId, username: &str, role: Role) -> MemberId {
+        let known = self.known(id).unwrap_or_else(|| self.add(id, username, role));
+        let member = &mut self.slots[known.slot as usize];
+        member.rename(username, role);
+        member.leases += 1;
+        known
     }
 
     fn add(&mut self, id: &UserId, username: &str, role: Role) -> MemberId {
@@ -153,10 +199,10 @@ impl Members {
         let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
         let (id, username, bucket) = (id.clone(), username.into(), Bucket::default());
         let hash = self.hasher.hash_one(&id);
-        let slot = self.slots.insert(Member { id, username, role, generation, connections: 1, bucket }) as u32;
+        let slot =
+            self.slots.insert(Member { id, username, role, generation, connections: 0, leases: 0, bucket }) as u32;
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_user.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot as usize].id));
-        self.connections += 1;
         MemberId { slot, generation }
     }
 
@@ -179,9 +225,18 @@ impl Members {
     pub fn leave(&mut self, member: MemberId, now_ms: u64) {
         let Some(found) = self.get_mut(member) else { return };
         found.connections = found.connections.saturating_sub(1);
-        let forget = found.connections == 0 && found.bucket.is_full(now_ms);
+        let forget = found.is_gone() && found.bucket.is_full(now_ms);
         self.connections -= 1;
         if forget {
+            self.remove(member.slot);
+        }
+    }
+
+    /// Takes a datagram address away.
+    pub fn release(&mut self, member: MemberId, now_ms: u64) {
+        let Some(found) = self.get_mut(member) else { return };
+        found.leases = found.leases.saturating_sub(1);
+        if found.is_gone() && found.bucket.is_full(now_ms) {
             self.remove(member.slot);
         }
     }
@@ -189,7 +244,7 @@ impl Members {
     /// Forgets users who have gone and whose buckets are full by now.
     pub fn sweep(&mut self, now_ms: u64) {
         let gone = |(slot, member): (usize, &Member)| {
-            (member.connections == 0 && member.bucket.is_full(now_ms)).then_some(slot as u32)
+            (member.is_gone() && member.bucket.is_full(now_ms)).then_some(slot as u32)
         };
         let gone: Vec<u32> = self.slots.iter().filter_map(gone).collect();
         gone.into_iter().for_each(|slot| self.remove(slot));
@@ -208,10 +263,10 @@ impl Members {
         self.slots.get_mut(member.slot as usize).filter(|found| found.generation == member.generation)
     }
 
-    /// The member that a user is, if connected.
+    /// The member that a user is, if they can be told something.
     pub fn find(&self, user: &UserId) -> Option<MemberId> {
         let member = self.known(user)?;
-        (self.get(member)?.connections > 0).then_some(member)
+        (!self.get(member)?.is_gone()).then_some(member)
     }
 
     /// Takes a token from a user's bucket, or says in how many milliseconds there is one.
@@ -278,6 +333,19 @@ mod tests {
         members.leave(first, 0);
         assert_eq!(members.find(&user("a")), None);
         assert!(members.get(first).is_none());
+    }
+
+    /// An address that datagrams go to keeps a user known, and counts as no connection.
+    #[test]
+    fn an_address_is_no_connection() {
+        let mut members = Members::default();
+        let held = members.hold(&user("a"), "alice", Role::User);
+        assert_eq!((members.counts(), members.find(&user("a"))), ((0, 0), Some(held)));
+        assert_eq!(members.enter(&user("a"), "alice", Role::User, 1), Some(held));
+        members.leave(held, 0);
+        assert_eq!(members.find(&user("a")), Some(held));
+        members.release(held, 0);
+        assert!(members.get(held).is_none());
     }
 
     /// The next user in a slot is not the one before: what was meant for that one finds nobody.

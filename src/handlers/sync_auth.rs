@@ -5,7 +5,7 @@
 use super::api::{ApiError, ErrorKind, Reply};
 use super::auth::{self, bad_token, check_token};
 use super::effect::{CloseReason, Lane};
-use super::session::{Device, Session};
+use super::session::Session;
 use super::token::Claims;
 use super::{Access, Call, Ctx};
 
@@ -41,7 +41,9 @@ fn welcome(claims: &Claims, device: Option<String>, session: &mut Session, ctx: 
         ));
     };
     session.member = Some(member);
-    session.device = device.map(|name| Box::new(Device(name)));
+    if let Some(name) = device {
+        session.extra_mut().device = Some(name.into());
+    }
     let session_id = ctx.state.fresh_id();
     let username =
         ctx.state.members.get(member).map_or_else(|| claims.username.as_str().into(), |m| m.username.clone());

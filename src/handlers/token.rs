@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::scope;
 use super::text::is_unsafe;
+use super::{Caller, scope};
 use crate::store::model::{Role, User, UserId};
 
 /// The claims of a token that was checked.
@@ -80,9 +80,27 @@ impl Keys {
         Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret), validation }
     }
 
+    /// A token for registering datagram addresses of a user, and for nothing else: it has an issuer of its
+    /// own, and no other check takes that one.
+    pub fn issue_for_datagrams(&self, caller: &Caller, now_s: i64, life_s: i64, id: uuid::Uuid) -> String {
+        self.sign(&Issued {
+            user_id: caller.id.as_str(),
+            username: &caller.username,
+            email: "",
+            role: caller.role,
+            scopes: &[],
+            iss: DATAGRAM_ISSUER,
+            sub: caller.id.as_str(),
+            iat: now_s,
+            nbf: now_s,
+            exp: now_s + life_s,
+            jti: id,
+        })
+    }
+
     /// A token for a user, good from `now_s` for `life_s` seconds. `id` makes it unlike any other.
     pub fn issue(&self, user: &User, now_s: i64, life_s: i64, id: uuid::Uuid) -> String {
-        let issued = Issued {
+        self.sign(&Issued {
             user_id: user.id.as_str(),
             username: &user.username,
             email: &user.email,
@@ -94,13 +112,25 @@ impl Keys {
             nbf: now_s,
             exp: now_s + life_s,
             jti: id,
-        };
-        // Signing with a fixed algorithm and plain claims has nothing that could fail.
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &issued, &self.signing).unwrap_or_default()
+        })
+    }
+
+    /// Signing with a fixed algorithm and plain claims has nothing that could fail.
+    fn sign(&self, issued: &Issued<'_>) -> String {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), issued, &self.signing).unwrap_or_default()
     }
 
     /// Checks signature, issuer and times. `now_s` is in Unix seconds.
     pub fn check(&self, token: &str, now_s: i64) -> Result<Claims, BadToken> {
+        self.check_from(token, now_s, |issuer| issuer.is_none_or(|issuer| issuer == ISSUER))
+    }
+
+    /// The same for a token that was made for datagrams.
+    pub fn check_for_datagrams(&self, token: &str, now_s: i64) -> Result<Claims, BadToken> {
+        self.check_from(token, now_s, |issuer| issuer == Some(DATAGRAM_ISSUER))
+    }
+
+    fn check_from(&self, token: &str, now_s: i64, is_ours: fn(Option<&str>) -> bool) -> Result<Claims, BadToken> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken);
         }
@@ -116,7 +146,7 @@ impl Keys {
         let in_time = presented.exp > now && presented.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_S);
         // One from the future would outlive every revocation until then.
         let issued = presented.iat.is_none_or(|iat| iat <= now + LEEWAY_S);
-        let ours = presented.iss.is_none_or(|iss| iss == ISSUER);
+        let ours = is_ours(presented.iss.as_deref());
         let subject = presented.sub.is_none_or(|sub| sub == presented.user_id);
         if !(in_time && issued && ours && subject)
             || presented.username.is_empty()
@@ -179,6 +209,9 @@ impl Revocations {
 
 /// Who issues our tokens.
 const ISSUER: &str = "mangahub";
+
+/// Who issues those for datagrams.
+const DATAGRAM_ISSUER: &str = "mangahub-udp";
 
 /// A clock may be this much ahead of ours when it stamps `nbf`.
 const LEEWAY_S: f64 = 5.0;
@@ -262,6 +295,20 @@ mod tests {
             assert_eq!(keys().check(&signed(plain.clone(), claims(name)), NOW), Err(BadToken), "{name:?}");
         }
         assert!(keys().check(&signed(plain, claims("Åsa Öberg")), NOW).is_ok());
+    }
+
+    /// A token for datagrams is good for those, and no other token is.
+    #[test]
+    fn each_token_has_its_use() {
+        let caller = Caller { id: user().id, username: "alice".into(), role: Role::User };
+        let token = keys().issue_for_datagrams(&caller, NOW, 600, uuid::Uuid::nil());
+        assert_eq!(keys().check(&token, NOW), Err(BadToken));
+        assert_eq!(keys().check_for_datagrams(&token, NOW + 599).unwrap().user_id, user().id);
+        assert_eq!(keys().check_for_datagrams(&token, NOW + 600), Err(BadToken));
+        let login = keys().issue(&user(), NOW, 600, uuid::Uuid::nil());
+        assert_eq!(keys().check_for_datagrams(&login, NOW), Err(BadToken));
+        let bare = serde_json::json!({"user_id": "user-alice", "username": "alice", "exp": NOW + 60});
+        assert_eq!(keys().check_for_datagrams(&signed(Header::new(Algorithm::HS256), bare), NOW), Err(BadToken));
     }
 
     /// A revocation voids older tokens and those that don't say when they were issued.

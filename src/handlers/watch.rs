@@ -65,6 +65,7 @@ impl Stream {
     pub fn hears(&self, event: &Event) -> bool {
         match event {
             Event::Progress(event) => self.only.as_ref().is_none_or(|only| *only == event.user_id),
+            Event::Notification(..) => false,
         }
     }
 }

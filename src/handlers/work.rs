@@ -1,6 +1,6 @@
 //! A job and what to do with its result, in one allocation that travels to a worker and back.
 //!
-//! `work` runs on the worker against the store; `then` runs on the loop with the result. Until the
+//! `work` runs on the worker against the store, or is a [`Post`] that the worker sends; `then` runs on the loop with the result. Until the
 //! worker hands the job back its result can be voided, because a transaction can still fail.
 
 use super::Ctx;
@@ -15,8 +15,38 @@ pub struct Work {
     task: Box<dyn Task>,
 }
 
+/// A request to be sent to somebody else's server: JSON by POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Where to.
+    pub url: String,
+    /// Header fields beside those that any request has.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// What came of a [`Post`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Posted {
+    /// The status of the answer. Nobody reads its body.
+    Status(u16),
+    /// There was none, and why.
+    Failed(String),
+}
+
+/// What sends a [`Post`]: the worker of [`Lane::Outbound`](super::effect::Lane::Outbound) has one.
+pub trait Courier: Send {
+    /// Sends it and waits for the answer, for a bounded time.
+    fn post(&mut self, post: &Post) -> Posted;
+}
+
+/// Of `run` and `carry` a task does the one that its lane is for.
 trait Task: Send {
-    fn run(&mut self, store: &mut dyn Store) -> bool;
+    fn run(&mut self, _: &mut dyn Store) -> bool {
+        false
+    }
+    fn carry(&mut self, _: &mut dyn Courier) {}
     fn void(&mut self, error: StoreError);
     fn finish(self: Box<Self>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError>;
 }
@@ -49,7 +79,45 @@ where
     }
 }
 
+struct Errand<F> {
+    post: Post,
+    result: Result<Posted, StoreError>,
+    then: F,
+}
+
+impl<F> Task for Errand<F>
+where
+    F: FnOnce(Result<Posted, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send,
+{
+    fn carry(&mut self, courier: &mut dyn Courier) {
+        self.result = Ok(courier.post(&self.post));
+    }
+
+    fn void(&mut self, error: StoreError) {
+        self.result = Err(error);
+    }
+
+    fn finish(self: Box<Self>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+        (self.then)(self.result, session, ctx)
+    }
+}
+
 impl Work {
+    /// Something to send for the outbound lane, and what follows from the answer; an error when it was
+    /// never tried.
+    pub fn post(
+        origin: Origin,
+        post: Post,
+        then: impl FnOnce(Result<Posted, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+    ) -> Self {
+        Self { origin, task: Box::new(Errand { post, result: Err(StoreError::Unavailable), then }) }
+    }
+
+    /// Has what is to be sent sent.
+    pub fn carry(&mut self, courier: &mut dyn Courier) {
+        self.task.carry(courier);
+    }
+
     /// Work, and what follows from it.
     pub fn new<T: Send + 'static>(
         origin: Origin,

@@ -25,6 +25,11 @@ impl RecvBuf {
         &self.bytes[self.start..]
     }
 
+    /// The unconsumed bytes, to be changed where they lie.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
     /// How many bytes are unconsumed.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.start

@@ -14,18 +14,21 @@ use serde_json::{Value, json};
 use super::http1::{Method, Response, weight};
 use super::routes::{Family, HttpInput, ROUTES, Route};
 use super::time::rfc3339;
+use super::triggers;
 use crate::handlers::api::{ApiError, ConnzQuery, ErrorKind, MetricsFormat, Reply};
 use crate::handlers::monitor;
 
 /// The routes of the internal listener.
 pub fn routes() -> Vec<Route> {
     use Method::Get;
-    vec![
+    let mut routes = vec![
         Route::http(Family::Internal, Get, "/metrics", monitor::METRICS, |input| Ok(metrics_format(input))),
         Route::http(Family::Internal, Get, "/varz", monitor::VARZ, |_| Ok(())),
         Route::http(Family::Internal, Get, "/connz", monitor::CONNZ, read_connz),
         Route::http(Family::Internal, Get, "/readyz", monitor::READY, |_| Ok(())),
-    ]
+    ];
+    routes.extend(triggers::routes());
+    routes
 }
 
 /// OpenMetrics for whoever asks for it by name and not rather for text.
@@ -67,6 +70,7 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> Response {
     match outcome {
         Ok(Reply::Page(content_type, body)) => Response::new(200, content_type, body),
         Ok(Reply::Health { .. }) => Response::text(200, "ready\n"),
+        Ok(Reply::Notices(_)) => Response::empty(202),
         Ok(Reply::Allowed(methods)) => Response::empty(204).with_header("Allow", methods),
         Ok(_) => Response::empty(204),
         Err(error) => refuse(&error),

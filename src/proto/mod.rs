@@ -4,23 +4,32 @@
 //! between two reads; what a message means is decided further down, by the tables of routes.
 
 pub mod buffer;
+pub mod datagram;
 mod facts;
 pub mod grpc;
+pub mod handshake;
 pub mod http1;
 pub mod http_date;
 pub mod internal;
 pub mod json;
 pub mod line_json;
+pub mod notices;
 pub mod openapi;
 pub mod routes;
 pub mod sync;
 pub mod time;
+mod triggers;
 pub mod v1;
 pub mod v2;
+pub mod websocket;
+pub mod ws_text;
 
 use buffer::RecvBuf;
 use http1::{Http1, HttpError, Request};
 use line_json::{Line, LineCodec};
+use websocket::WebSocket;
+
+use crate::handlers::effect::CloseReason;
 
 /// What a connection speaks. Swapped in place when it upgrades.
 pub enum Wire {
@@ -28,6 +37,8 @@ pub enum Wire {
     Line(LineCodec),
     /// HTTP/1.1. Boxed: most connections of a large server are lines.
     Http(Box<Http1>),
+    /// WebSocket messages. Boxed as well.
+    Ws(Box<WebSocket>),
     /// Bytes as they come.
     Raw,
 }
@@ -38,10 +49,12 @@ pub enum Decoded<'a> {
     NeedMore,
     /// A message. It is shown again until it is consumed.
     Message(Incoming<'a>),
-    /// The peer waits for these bytes before it goes on.
-    Interim(&'static [u8]),
+    /// These bytes are owed to the peer at once: it waits for them, or asked whether we are there.
+    Interim(&'a [u8]),
     /// The peer has closed its side, and nothing is left.
     Closed,
+    /// The peer has said goodbye, by the rules of its protocol.
+    Goodbye,
 }
 
 /// A message, borrowed from the buffer it arrived in.
@@ -52,6 +65,10 @@ pub enum Incoming<'a> {
     LineTooLong,
     /// A request with its whole body.
     Request(Request<'a>),
+    /// A text message, without the frames around it.
+    Text(&'a str),
+    /// A binary message, without the frames around it.
+    Binary(&'a [u8]),
     /// Whatever arrived.
     Bytes(&'a [u8]),
 }
@@ -73,11 +90,14 @@ pub enum ProtoError {
     /// Not HTTP/1.1, or beyond its limits.
     #[error("{0}")]
     Http(#[from] HttpError),
+    /// Not WebSocket, or beyond its limits.
+    #[error("{0}")]
+    WebSocket(#[from] websocket::Fault),
 }
 
 impl Wire {
     /// Shows the next message. `eof` says that no byte will follow those in the buffer;
-    /// `bytes_max` bounds a line.
+    /// `bytes_max` bounds a line or a WebSocket's message.
     pub fn decode<'a>(
         &'a mut self,
         rx: &'a mut RecvBuf,
@@ -97,6 +117,13 @@ impl Wire {
                 http1::Decoded::Request(request) => Decoded::Message(Incoming::Request(request)),
                 http1::Decoded::Closed => Decoded::Closed,
             },
+            Wire::Ws(codec) => match codec.decode(rx, bytes_max)? {
+                websocket::Decoded::NeedMore => ended,
+                websocket::Decoded::Text(text) => Decoded::Message(Incoming::Text(text)),
+                websocket::Decoded::Binary(bytes) => Decoded::Message(Incoming::Binary(bytes)),
+                websocket::Decoded::Pong(frame) => Decoded::Interim(frame),
+                websocket::Decoded::Ended => Decoded::Goodbye,
+            },
             Wire::Raw if rx.is_empty() => ended,
             Wire::Raw => Decoded::Message(Incoming::Bytes(rx.data())),
         })
@@ -107,6 +134,7 @@ impl Wire {
         match self {
             Wire::Line(codec) => codec.consume(rx),
             Wire::Http(codec) => codec.finish(rx),
+            Wire::Ws(codec) => codec.consume(rx),
             Wire::Raw => rx.consume(rx.len()),
         }
     }
@@ -115,6 +143,8 @@ impl Wire {
     pub fn phase(&self, rx: &RecvBuf) -> Phase {
         match self {
             Wire::Http(codec) => codec.phase(rx),
+            Wire::Ws(codec) if codec.is_idle(rx) => Phase::Idle,
+            Wire::Ws(_) => Phase::Head,
             Wire::Line(_) | Wire::Raw if rx.is_empty() => Phase::Idle,
             Wire::Line(_) | Wire::Raw => Phase::Head,
         }
@@ -123,7 +153,30 @@ impl Wire {
     /// How many jobs a connection may have outstanding: HTTP answers one request at a time, a line
     /// connection may run ahead within the writer's lane.
     pub const fn pipelines(&self) -> bool {
-        matches!(self, Wire::Line(_))
+        matches!(self, Wire::Line(_) | Wire::Ws(_))
+    }
+
+    /// Appends the last that is said before the connection ends, where its protocol has such a thing
+    /// and it has not been said yet.
+    pub fn last_word(&mut self, reason: CloseReason, out: &mut Vec<u8>) {
+        if let Wire::Ws(codec) = self {
+            codec.last_word(reason, out);
+        }
+    }
+
+    /// Notes why the bytes were not the protocol: the last word may say so.
+    pub fn fail(&mut self, error: &ProtoError) {
+        if let (Wire::Ws(codec), ProtoError::WebSocket(fault)) = (self, error) {
+            codec.end_with(*fault);
+        }
+    }
+
+    /// How many messages may be owed to a peer that takes none.
+    pub const fn messages_owed_max(&self) -> usize {
+        match self {
+            Wire::Ws(_) => WebSocket::MESSAGES_OWED_MAX,
+            Wire::Line(_) | Wire::Http(_) | Wire::Raw => usize::MAX,
+        }
     }
 }
 

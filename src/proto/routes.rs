@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{grpc, internal, openapi, sync, v1, v2};
+use super::{grpc, handshake, internal, openapi, sync, v1, v2, ws_text};
 use crate::handlers::api::{ApiError, ErrorKind, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
@@ -43,7 +43,7 @@ pub struct Route {
 pub enum On {
     /// A method and a path, whose `{…}` segments stand for any one.
     Http(Method, &'static str),
-    /// A message type on a sync service.
+    /// A message type on a sync service or a WebSocket.
     Line(ServiceKind, &'static str),
     /// The path of a gRPC method.
     Rpc(&'static str),
@@ -110,6 +110,8 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes.extend(openapi::routes());
     routes.extend(internal::routes());
     routes.extend(sync::routes());
+    routes.extend(handshake::routes());
+    routes.extend(ws_text::routes());
     routes.extend(grpc::routes());
     routes
 });

@@ -14,15 +14,17 @@ use serde_json::value::RawValue;
 use super::json::{Object, missing};
 use super::routes::Route;
 use super::time::rfc3339;
-use super::{v1, v2};
+use super::{notices, v1, v2};
+use crate::handlers;
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::monitor;
+use crate::handlers::notices::subscribe::{SUBSCRIBE, UNSUBSCRIBE};
 use crate::handlers::progress::{self, List, Unknown, Update};
 use crate::handlers::session::ServiceKind;
 use crate::handlers::sync_auth::{self, Authenticate};
 use crate::handlers::text;
-use crate::store::model::{Chapter, UnixMillis, Window};
+use crate::store::model::{Chapter, Protocol, UnixMillis, Window};
 
 /// The routes of both dialects.
 pub fn routes() -> Vec<Route> {
@@ -42,6 +44,8 @@ pub fn routes() -> Vec<Route> {
             Route::line(service, "get_progress", progress::GET, read_manga),
             Route::line(service, "get_user_progress", progress::LIST, read_list),
             Route::line(service, "delete_progress", progress::DELETE, read_manga),
+            Route::line(service, "subscribe", SUBSCRIBE, notices::read_subjects),
+            Route::line(service, "unsubscribe", UNSUBSCRIBE, notices::read_subjects),
         ]);
     }
     routes
@@ -51,7 +55,7 @@ pub fn routes() -> Vec<Route> {
 pub struct Message<'a> {
     /// Its type.
     pub kind: Cow<'a, str>,
-    /// Its `data`; empty when there is none.
+    /// Its `data`; empty when there is none. On a WebSocket, all of it.
     pub data: Object<'a>,
 }
 
@@ -73,6 +77,10 @@ impl<'a> Message<'a> {
                 let data = top.object("data")?;
                 if data.raw("token").is_some() { data } else { top }
             }
+            // Everything stands side by side there.
+            ServiceKind::Ws => top,
+            // In either place, in both dialects: it is one message on every wire.
+            _ if matches!(&*kind, "subscribe" | "unsubscribe") && top.raw("topics").is_some() => top,
             _ => top.object("data")?,
         };
         Ok(Self { kind, data })
@@ -89,7 +97,7 @@ fn read_auth(data: &Object<'_>) -> Result<Authenticate, ApiError> {
 }
 
 /// The client's own time comes back as it was written, whatever its type, but not at any length.
-fn read_ping(data: &Object<'_>) -> Result<Option<Box<RawValue>>, ApiError> {
+pub(super) fn read_ping(data: &Object<'_>) -> Result<Option<Box<RawValue>>, ApiError> {
     match data.raw("client_time") {
         Some(time) if time.get().len() > CLIENT_TIME_BYTES_MAX => {
             Err(ApiError::invalid(format!("client_time: at most {CLIENT_TIME_BYTES_MAX} bytes")))
@@ -220,6 +228,9 @@ fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
         Reply::ProgressDeleted(series) => {
             write_line("progress_deleted", at, json!({"manga_id": series.slug, "manga_key": series.id}), out);
         }
+        Reply::Notices(handlers::notices::Reply::Subscribed(subjects)) => {
+            write_line("subscribed", at, json!({"topics": notices::names(&subjects)}), out);
+        }
         Reply::Notice { message, reconnect_after_ms } => {
             #[derive(Serialize)]
             struct Notice<'a> {
@@ -262,22 +273,45 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
 
 /// Puts an event on a line.
 pub fn write_event(event: &Event, service: ServiceKind, out: &mut Vec<u8>) {
-    let Event::Progress(event) = event;
+    match event {
+        Event::Progress(event) => write_progress(event, service, out),
+        Event::Notification(notification, protocols) if protocols.has(Protocol::Tcp) => {
+            match service {
+                ServiceKind::SyncV2 => notices::write_sync_v2(notification, out),
+                _ => notices::write_v1(notification, out),
+            }
+            out.push(b'\n');
+        }
+        Event::Notification(..) => {}
+    }
+}
+
+fn write_progress(event: &ProgressEvent, service: ServiceKind, out: &mut Vec<u8>) {
     let at = rfc3339(event.at);
-    let (key, slug, title) = match &event.series {
+    match service {
+        ServiceKind::SyncV2 => write_line("progress_broadcast", &at, progress_v2(event, &at), out),
+        _ => write_line("broadcast", &at, progress_v1(event, &at), out),
+    }
+}
+
+/// Somebody's progress in the first family's words.
+pub(super) fn progress_v1<'a>(event: &'a ProgressEvent, at: &'a str) -> impl Serialize + 'a {
+    let (_, slug, title) = named(event);
+    broadcast(event, PlaceV1 { manga_id: slug, manga_title: title, current_chapter: event.chapter.floor() }, at)
+}
+
+/// Somebody's progress in the second family's words.
+pub(super) fn progress_v2<'a>(event: &'a ProgressEvent, at: &'a str) -> impl Serialize + 'a {
+    let (key, slug, title) = named(event);
+    let chapter = event.chapter.floor();
+    broadcast(event, PlaceV2 { manga_id: key, manga_slug: slug, manga_title: title, chapter }, at)
+}
+
+/// The key, slug and title of an event's series.
+fn named(event: &ProgressEvent) -> (i64, &str, &str) {
+    match &event.series {
         SeriesName::Known(series) => (series.id, series.slug.as_str(), series.title.as_str()),
         SeriesName::Unknown { id, title } => (0, id.as_str(), title.as_str()),
-    };
-    let chapter = event.chapter.floor();
-    match service {
-        ServiceKind::SyncV2 => {
-            let place = PlaceV2 { manga_id: key, manga_slug: slug, manga_title: title, chapter };
-            write_line("progress_broadcast", &at, broadcast(event, place, &at), out);
-        }
-        _ => {
-            let place = PlaceV1 { manga_id: slug, manga_title: title, current_chapter: chapter };
-            write_line("broadcast", &at, broadcast(event, place, &at), out);
-        }
     }
 }
 

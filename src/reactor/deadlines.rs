@@ -5,7 +5,7 @@
 
 use super::conn::{Conn, Flags};
 use super::net::Net;
-use super::service::{Patience, Service};
+use super::service::{Expired, Patience, Service};
 use super::timers::{Tick, tick_after, tick_passed};
 use super::{JOBS, PAUSE_SHARE, Reactor, arm};
 use crate::handlers::effect::CloseReason;
@@ -93,14 +93,21 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Lets the service say what was waited for in vain, and closes.
     fn overdue(&mut self, key: ConnKey, kind: fn(&Conn<N, S>) -> u8) {
         let Some(kind) = self.conns.get(key).map(kind) else { return };
-        let mut reason = CloseReason::Internal;
+        let mut expired = Expired::Close(CloseReason::Internal);
         self.with_session(key, |service, session, io| {
             if let Some(session) = session {
-                reason = service.expired(kind, session, io);
+                expired = service.expired(kind, session, io);
             }
         });
         self.apply(key);
-        self.close(key, reason);
+        match expired {
+            Expired::Close(reason) => self.close(key, reason),
+            Expired::GoOn => {
+                let Some(conn) = self.conns.get(key) else { return };
+                let phase = conn.wire.phase(conn.rx.as_deref().unwrap_or(&RecvBuf::new()));
+                self.mind(key, phase, true, false);
+            }
+        }
     }
 }
 

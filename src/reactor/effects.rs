@@ -6,14 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::conn::{Conn, Flags};
+use super::conns::Conns;
 use super::net::Net;
 use super::pool::Ticket;
 use super::service::{Io, JobOf, Now, QuestionOf, ReplyOf, Service, TopicOf, Written};
 use super::stats::{Open, View, Wanted};
 use super::timers::tick_after;
+use super::udp::DatagramSocket;
 use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
-use crate::handlers::key::ConnKey;
+use crate::handlers::key::{Audience, ConnKey, Subscriber};
+use crate::proto::Wire;
 
 impl<N: Net, S: Service> Reactor<N, S> {
     /// Calls the service with a connection's session, or with none when it has ended. A panic is
@@ -73,7 +76,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
                     mark_dirty(&mut self.dirty, conn);
                 }
             }
+            Effect::Datagram(datagram) => self.post(datagram),
             Effect::Enlist(topic, member) => self.hub.join(topic, member),
+            Effect::Delist(topic) => self.delist(&topic),
+            Effect::Enter(topic) => self.in_line(Telling::Enter(key, topic)),
+            Effect::Leave(topic) => self.in_line(Telling::Leave(key, topic)),
             Effect::Dismiss(topic, member) => self.hub.leave(&topic, member),
             Effect::Evict(topic, reason) => self.evict(&topic, reason),
             Effect::Inspect(question) => self.inspect(key, question),
@@ -94,9 +101,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.stats.panics += 1;
             return self.doom(key, CloseReason::Internal);
         };
-        let last = match written {
+        let (last, upgrade) = match written {
             Written::Later(lane, job) => return self.submit(key, lane, job),
-            written => matches!(written, Written::Last),
+            Written::Open => (false, None),
+            Written::Last => (true, None),
+            Written::Upgrade(wire) => (false, Some(wire)),
         };
         if self.out.is_empty() {
             // A change is answered by its broadcast. Nothing must not stand in line between two
@@ -117,6 +126,20 @@ impl<N: Net, S: Service> Reactor<N, S> {
         if last {
             self.close(key, CloseReason::Finished);
         }
+        if let Some(wire) = upgrade {
+            self.upgrade(key, wire);
+        }
+    }
+
+    /// Another protocol from here on. What it leaves is carried out behind what is being carried out.
+    fn upgrade(&mut self, key: ConnKey, wire: Wire) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.wire = wire;
+        self.with_session(key, |service, session, io| {
+            if let Some(session) = session {
+                service.upgraded(session, io);
+            }
+        });
     }
 
     fn submit(&mut self, key: ConnKey, lane: Lane, job: JobOf<S>) {
@@ -157,6 +180,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
         });
     }
 
+    /// Notes that a member who was no connection has gone.
+    fn delist(&mut self, topic: &TopicOf<S>) {
+        let Self { hub, conns, service, .. } = self;
+        hub.forget(topic, |member| is_alive(member, conns, service));
+    }
+
     /// Ends every connection whose session belongs to a topic. It looks at all of them: this is
     /// rare, and one that is about to join must not slip through.
     fn evict(&mut self, topic: &TopicOf<S>, reason: CloseReason) {
@@ -182,6 +211,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             lanes: self.lanes.depths(),
             events_waiting: self.tellings.len(),
             held: self.held,
+            datagrams_waiting: self.datagrams.iter().map(DatagramSocket::waiting).sum(),
             draining: self.state != State::Running,
             open: &open,
         };
@@ -218,6 +248,14 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.flags.set(Flags::DOOMED);
             self.doomed.push(key);
         }
+    }
+}
+
+/// Whether a member of a topic is still there.
+pub(super) fn is_alive<N: Net, S: Service>(member: Subscriber, conns: &Conns<N, S>, service: &S) -> bool {
+    match member.audience() {
+        Audience::Conn(key) => conns.get(key).is_some(),
+        elsewhere => service.is_member(elsewhere),
     }
 }
 

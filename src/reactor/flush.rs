@@ -95,12 +95,27 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.write_due = 0;
         if conn.flags.any(Flags::CLOSING) && !conn.flags.any(Flags::LINGERING | Flags::UNTOLD) {
-            self.linger(key);
+            if !self.say_last_word(key) {
+                self.linger(key);
+            }
         } else if conn.can_decode() && (conn.rx.is_some() || conn.flags.any(Flags::READABLE | Flags::EOF)) {
             // It may have stopped reading because it was owed too much; no event will say that it
             // isn't any more.
             enqueue(&mut self.run_queue, conn);
         }
+    }
+
+    /// Queues what the protocol says at the very end. Returns whether there was something to say.
+    fn say_last_word(&mut self, key: ConnKey) -> bool {
+        let Some(conn) = self.conns.get_mut(key) else { return false };
+        self.out.clear();
+        conn.wire.last_word(conn.reason.unwrap_or(CloseReason::Finished), &mut self.out);
+        self.held.1 += self.out.len();
+        conn.tx.push_owned(&self.out, true);
+        if !self.out.is_empty() {
+            mark_dirty(&mut self.dirty, conn);
+        }
+        !self.out.is_empty()
     }
 
     /// Says that nothing more will come, and waits a moment for the peer to agree.

@@ -21,6 +21,10 @@ pub struct ReactorLimits {
     pub calls_per_turn: usize,
     /// Connections accepted in one turn.
     pub accepts_per_turn: usize,
+    /// Datagrams received by one socket in one turn, and sent by it.
+    pub datagrams_per_turn: usize,
+    /// Datagrams waiting to be sent by one socket; beyond it the newest is dropped.
+    pub datagrams_queued: usize,
     /// Jobs finished in one turn.
     pub completions_per_turn: usize,
     /// How long a job may take before its connection is told and closed.
@@ -43,6 +47,8 @@ impl Default for ReactorLimits {
             write_budget_bytes: 64 << 10,
             calls_per_turn: 256,
             accepts_per_turn: 1024,
+            datagrams_per_turn: 1024,
+            datagrams_queued: 65_536,
             completions_per_turn: 256,
             job_timeout_ms: 30_000,
             write_timeout_ms: 30_000,

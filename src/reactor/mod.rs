@@ -6,17 +6,18 @@
 //! are written once a turn. What bytes *mean* is not known here: that is the [`Service`]'s.
 //!
 //! This file holds what the phases share, and their order. Each phase has a file of its own: `serve`,
-//! `deadlines`, `publish`, `flush`, `reap`, `accept`; `effects` carries out what handlers leave, and
-//! `drain` is the way out.
+//! `deadlines`, `publish`, `flush`, `reap`, `accept`; `udp` is what `serve` and `flush` are for datagrams;
+//! `effects` carries out what handlers leave, and `drain` is the way out.
 //!
 //! Suggested reading: `service` (the seam), `conn` (one connection), this file, the phases in their
-//! order, then what they stand on: `net`, `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
+//! order, then what they stand on: `net`, `datagrams`, `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
 //!
 //! `grpc` is the one other thread with sockets: HTTP/2 by a library, whose calls come in by the inbox.
 
 mod accept;
 pub mod conn;
 pub mod conns;
+pub mod datagrams;
 mod deadlines;
 mod drain;
 mod effects;
@@ -36,6 +37,7 @@ pub mod start;
 pub mod stats;
 pub mod timers;
 pub mod transport;
+mod udp;
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,6 +47,7 @@ use std::time::{Duration, Instant};
 
 use conn::{Conn, Flags};
 use conns::Conns;
+use datagrams::Batch;
 use inbox::Inbox;
 use listener::Listener;
 use net::{Net, Ready, Source};
@@ -52,8 +55,9 @@ use pool::{Lanes, Ticket};
 use service::{EventOf, JobOf, Now, Service, TopicOf};
 use stats::Stats;
 use timers::{TICK_MS, Timers};
+use udp::DatagramSocket;
 
-use crate::handlers::effect::Effect;
+use crate::handlers::effect::{Datagram, Effect};
 use crate::handlers::hub::Hub;
 use crate::handlers::key::ConnKey;
 use crate::proto::buffer::RecvBuf;
@@ -66,6 +70,7 @@ pub struct Reactor<N: Net, S: Service> {
     service: S,
     limits: ReactorLimits,
     listeners: Vec<Option<Listener<N>>>,
+    datagrams: Vec<DatagramSocket<N>>,
     conns: Conns<N, S>,
     hub: Hub<TopicOf<S>>,
     timers: Timers,
@@ -103,6 +108,10 @@ pub struct Reactor<N: Net, S: Service> {
     effects: Vec<Effect<S::Words>>,
     /// One reply's bytes.
     out: Vec<u8>,
+    /// Datagrams that an event left, on their way to their sockets' queues.
+    post: Vec<Datagram>,
+    /// What a socket of datagrams fills.
+    batch: Batch,
     /// What a read fills.
     scratch: Box<[u8]>,
     /// The receive buffer of connections that have none of their own.
@@ -117,6 +126,10 @@ enum Telling<S: Service> {
     Event(TopicOf<S>, EventOf<S>),
     /// To one connection, which caused some of what comes before: its bytes.
     Reply(ConnKey, Box<[u8]>),
+    /// From here on a connection is a member of the topic.
+    Enter(ConnKey, TopicOf<S>),
+    /// From here on it isn't.
+    Leave(ConnKey, TopicOf<S>),
 }
 
 /// Where the loop is in its life.
@@ -149,6 +162,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
             scratch: vec![0; limits.read_budget_bytes].into_boxed_slice(),
             limits,
             listeners,
+            datagrams: Vec::new(),
+            post: Vec::new(),
+            batch: Batch::default(),
             conns: Conns::new(),
             hub: Hub::new(),
             timers: Timers::default(),
@@ -192,6 +208,18 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.state == State::Stopped
     }
 
+    /// The same loop with these sockets of datagrams as well.
+    pub fn with_datagrams(mut self, sockets: Vec<N::Datagrams>) -> io::Result<Self> {
+        for (index, mut socket) in sockets.into_iter().enumerate() {
+            self.net.watch_datagrams(&mut socket, index as u8)?;
+            self.datagrams.push(DatagramSocket::new(socket));
+        }
+        if !self.datagrams.is_empty() {
+            self.batch = Batch::new();
+        }
+        Ok(self)
+    }
+
     /// What was counted.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -230,6 +258,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.finish();
         clock.lap(&mut self.stats, 0);
         self.serve();
+        self.receive();
         clock.lap(&mut self.stats, 1);
         self.lanes.hand_over();
         self.expire();
@@ -237,6 +266,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.publish();
         clock.lap(&mut self.stats, 3);
         self.flush();
+        self.send();
         self.service.hand_over();
         clock.lap(&mut self.stats, 4);
         self.reap();
@@ -262,7 +292,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn timeout(&self) -> Option<Duration> {
         let leftover = !(self.run_queue.is_empty() && self.dirty.is_empty() && self.finished.is_empty());
-        if leftover || !self.calls.is_empty() || self.inbox.has_mail() {
+        if leftover || !self.calls.is_empty() || self.has_datagrams() || self.inbox.has_mail() {
             return Some(Duration::ZERO);
         }
         let accept =
@@ -289,6 +319,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
                     }
                 }
                 Source::Conn(key) => self.note_conn(key, ready),
+                Source::Datagrams(index) => {
+                    if let Some(socket) = self.datagrams.get_mut(index as usize) {
+                        socket.note(ready);
+                    }
+                }
             }
         }
         self.ready = noted;

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use super::datagrams::{Batch, MioDatagrams};
 use super::service::Now;
 use super::transport::Transport;
+use crate::handlers::effect::Datagram;
 use crate::handlers::key::ConnKey;
 
 /// One thing that became ready. Only a hint: reading or writing tells the truth.
@@ -36,6 +38,8 @@ pub enum Source {
     Listener(u8),
     /// A connection.
     Conn(ConnKey),
+    /// A socket of datagrams, by its place in the list.
+    Datagrams(u8),
     /// The inbox rang.
     Bell,
 }
@@ -47,6 +51,8 @@ pub trait Net {
     type Listener;
     /// A connected socket.
     type Stream;
+    /// A bound socket of datagrams.
+    type Datagrams;
 
     /// Sleeps until something is ready or `timeout` has passed (`None`: for ever).
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;
@@ -82,6 +88,12 @@ pub trait Net {
     fn settle(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
     /// Says that no more will be written, and leaves reading open.
     fn shutdown_write(&mut self, stream: &mut Self::Stream);
+    /// Starts telling about a socket of datagrams, reading and writing alike.
+    fn watch_datagrams(&mut self, socket: &mut Self::Datagrams, index: u8) -> io::Result<()>;
+    /// Replaces what the batch holds by what has arrived: at least one datagram.
+    fn receive(&mut self, socket: &mut Self::Datagrams, batch: &mut Batch) -> io::Result<()>;
+    /// Sends some of these, from the first on, and tells how many. An error is about the first alone.
+    fn send(&mut self, socket: &mut Self::Datagrams, datagrams: &[Datagram]) -> io::Result<usize>;
 }
 
 /// The operating system's network, through mio.
@@ -107,6 +119,9 @@ pub struct ListenOptions {
 }
 
 const BELL: Token = Token(u32::MAX as usize);
+
+/// The token of the first socket of datagrams: listeners have those below.
+const DATAGRAMS: usize = 256;
 
 /// How many events one wait takes: the rest stay with the kernel for the next.
 const EVENTS_MAX: usize = 1024;
@@ -165,6 +180,7 @@ impl MioListener {
 impl Net for MioNet {
     type Listener = MioListener;
     type Stream = Transport;
+    type Datagrams = MioDatagrams;
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
@@ -175,6 +191,7 @@ impl Net for MioNet {
             source: match ConnKey::unpack(event.token().0 as u64) {
                 Some(key) => Source::Conn(key),
                 None if event.token() == BELL => Source::Bell,
+                None if event.token().0 >= DATAGRAMS => Source::Datagrams((event.token().0 - DATAGRAMS) as u8),
                 None => Source::Listener(event.token().0 as u8),
             },
             readable: event.is_readable() || event.is_error(),
@@ -238,6 +255,19 @@ impl Net for MioNet {
 
     fn shutdown_write(&mut self, stream: &mut Transport) {
         stream.shutdown_write();
+    }
+
+    fn watch_datagrams(&mut self, socket: &mut MioDatagrams, index: u8) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(socket.socket(), Token(DATAGRAMS + usize::from(index)), interest)
+    }
+
+    fn receive(&mut self, socket: &mut MioDatagrams, batch: &mut Batch) -> io::Result<()> {
+        socket.receive(batch)
+    }
+
+    fn send(&mut self, socket: &mut MioDatagrams, datagrams: &[Datagram]) -> io::Result<usize> {
+        socket.send(datagrams)
     }
 }
 

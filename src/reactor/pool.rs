@@ -34,6 +34,7 @@ pub struct Ticket<J> {
 pub struct Lanes<J> {
     read: Sender<Ticket<J>>,
     slow: Sender<Ticket<J>>,
+    outbound: Sender<Ticket<J>>,
     write: Sender<Vec<Ticket<J>>>,
     /// This turn's jobs for the writer.
     batch: Vec<Ticket<J>>,
@@ -48,6 +49,8 @@ pub struct Queues<J> {
     pub read: Receiver<Ticket<J>>,
     /// Jobs of [`Lane::Slow`].
     pub slow: Receiver<Ticket<J>>,
+    /// Jobs of [`Lane::Outbound`].
+    pub outbound: Receiver<Ticket<J>>,
     /// Jobs of [`Lane::Write`], a turn's together.
     pub write: WriteQueue<J>,
 }
@@ -70,23 +73,26 @@ pub struct LaneBounds {
     pub write: usize,
     /// For slow work.
     pub slow: usize,
+    /// For requests to other servers.
+    pub outbound: usize,
 }
 
 impl LaneBounds {
     /// Enough for tests and examples.
-    pub const SMALL: LaneBounds = LaneBounds { read: 1024, write: 1024, slow: 64 };
+    pub const SMALL: LaneBounds = LaneBounds { read: 1024, write: 1024, slow: 64, outbound: 64 };
 }
 
 /// Makes both ends of all lanes.
 pub fn lanes<J>(bounds: LaneBounds) -> (Lanes<J>, Queues<J>) {
     let (read, read_jobs) = bounded(bounds.read);
     let (slow, slow_jobs) = bounded(bounds.slow);
+    let (outbound, outbound_jobs) = bounded(bounds.outbound);
     // Bounded by the jobs in it, which are counted beside it.
     let (write, batches) = unbounded();
     let unwritten = Arc::new(AtomicUsize::new(0));
     let queue = WriteQueue { batches, unwritten: unwritten.clone(), left: VecDeque::new() };
-    let lanes = Lanes { read, slow, write, batch: Vec::new(), unwritten, write_max: bounds.write };
-    (lanes, Queues { read: read_jobs, slow: slow_jobs, write: queue })
+    let lanes = Lanes { read, slow, outbound, write, batch: Vec::new(), unwritten, write_max: bounds.write };
+    (lanes, Queues { read: read_jobs, slow: slow_jobs, outbound: outbound_jobs, write: queue })
 }
 
 impl<J> Lanes<J> {
@@ -96,6 +102,7 @@ impl<J> Lanes<J> {
         let queue = match lane {
             Lane::Write => return self.submit_write(ticket),
             Lane::Slow => &self.slow,
+            Lane::Outbound => &self.outbound,
             Lane::Read | Lane::Reactor => &self.read,
         };
         queue.try_send(ticket).map_err(|error| match error {
@@ -120,10 +127,10 @@ impl<J> Lanes<J> {
         }
     }
 
-    /// How many jobs wait: for readers, the writer and slow work.
-    pub fn depths(&self) -> [(&'static str, usize); 3] {
+    /// How many jobs wait: for readers, the writer, slow work and other servers.
+    pub fn depths(&self) -> [(&'static str, usize); 4] {
         let unwritten = self.unwritten.load(Ordering::Relaxed);
-        [("read", self.read.len()), ("write", unwritten), ("slow", self.slow.len())]
+        [("read", self.read.len()), ("write", unwritten), ("slow", self.slow.len()), ("outbound", self.outbound.len())]
     }
 }
 
@@ -246,8 +253,8 @@ mod tests {
     /// A full lane gives the job back at once, the writer's too.
     #[test]
     fn a_full_lane_refuses() {
-        let (mut lanes, mut queues) = lanes(LaneBounds { read: 1, write: 1, slow: 1 });
-        for lane in [Lane::Read, Lane::Write, Lane::Slow] {
+        let (mut lanes, mut queues) = lanes(LaneBounds { read: 1, write: 1, slow: 1, outbound: 1 });
+        for lane in [Lane::Read, Lane::Write, Lane::Slow, Lane::Outbound] {
             assert!(lanes.submit(lane, Ticket { key: KEY, job: 1 }).is_ok());
             assert_eq!(lanes.submit(lane, Ticket { key: KEY, job: 2 }).unwrap_err().job, 2);
         }

@@ -42,7 +42,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         while let Some(first) = self.tellings.front() {
             let Telling::Event(topic, _) = first else {
-                self.tell_reply();
+                self.tell_one();
                 continue;
             };
             if let Err(wait_ms) = self.service.may_publish(topic, self.now) {
@@ -53,6 +53,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             let run = self.tellings.iter().take_while(same).count();
             self.publish_run(run);
             self.tellings.drain(..run);
+            self.post_all();
         }
         for key in self.untold.drain(..) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
@@ -62,54 +63,107 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
-    /// Queues the reply that is first in line on its connection.
-    fn tell_reply(&mut self) {
-        let Some(Telling::Reply(key, bytes)) = self.tellings.pop_front() else { return };
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    /// Puts in line what concerns one connection; at once where nothing stands there.
+    pub(super) fn in_line(&mut self, telling: Telling<S>) {
+        self.tellings.push_back(telling);
+        if self.tellings.len() == 1 {
+            self.tell_one();
+        }
+    }
+
+    /// Does what is first in line and concerns one connection: a reply is queued on it, or it
+    /// becomes a member of a topic, or ceases to be one.
+    fn tell_one(&mut self) {
+        match self.tellings.pop_front() {
+            Some(Telling::Reply(key, bytes)) => self.tell_reply(key, &bytes),
+            Some(Telling::Enter(key, topic)) => {
+                // One that is about to join enters all its topics then, this one too.
+                let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.flags.any(Flags::JOINING)) else { return };
+                conn.flags.set(Flags::JOINED);
+                self.hub.join(topic, key.into());
+            }
+            Some(Telling::Leave(key, topic)) => self.hub.leave(&topic, key.into()),
+            Some(event @ Telling::Event(..)) => self.tellings.push_front(event),
+            None => {}
+        }
+    }
+
+    fn tell_reply(&mut self, key: ConnKey, bytes: &[u8]) {
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.hears()) else { return };
         self.held.1 += bytes.len();
-        conn.tx.push_owned(&bytes, self.service.joins(self.service.kind(&conn.session)));
+        conn.tx.push_owned(bytes, self.service.joins(self.service.kind(&conn.session)));
         mark_dirty(&mut self.dirty, conn);
     }
 
     /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, tellings, dirty, doomed, held, stats, out, limits, .. } = self;
+        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, post, now, .. } = self;
+        let mut slow = SmallVec::<[ConnKey; 4]>::new();
         let Some(Telling::Event(topic, _)) = tellings.front() else { return };
         let events = || tellings.iter().take(run).filter_map(event_of);
         stats.events += run as u64;
+        let mut elsewhere = false;
         for member in hub.members(topic) {
-            let key = match member.audience() {
-                Audience::Conn(key) => key,
-                elsewhere => {
-                    events().for_each(|event| service.deliver(elsewhere, event));
-                    continue;
-                }
+            let Audience::Conn(key) = member.audience() else {
+                elsewhere = true;
+                continue;
             };
             let Some(conn) = conns.get_mut(key).filter(|conn| conn.hears()) else { continue };
             let kind = service.kind(&conn.session);
             let encoded = encodings[kind].get_or_insert_with(|| encode(service, kind, events(), out));
             for chunk in encoded.iter() {
                 held.1 += chunk.len();
-                conn.tx.push_shared(chunk.clone());
+                conn.tx.push_shared(chunk.clone(), (run / encoded.len().max(1)) as u32);
             }
             conn.messages_out = conn.messages_out.wrapping_add(run as u32);
             stats.deliveries += run as u64;
-            if conn.tx.len() > limits.send_bytes_max {
-                conn.reason = Some(CloseReason::SlowConsumer);
-                conn.flags.set(Flags::DOOMED);
-                doomed.push(key);
+            // A busy turn is not its fault; that its socket takes nothing is.
+            let stuck = !conn.flags.any(Flags::WRITABLE) && conn.tx.messages() > conn.wire.messages_owed_max();
+            if stuck || conn.tx.len() > limits.send_bytes_max {
+                slow.push(key);
             } else {
                 mark_dirty(dirty, conn);
             }
         }
+        if elsewhere {
+            let elsewhere = |audience: &Audience| !matches!(audience, Audience::Conn(_));
+            let members = || hub.members(topic).iter().map(|member| member.audience()).filter(elsewhere);
+            for event in events() {
+                let deliver = || service.deliver(&mut members(), event, *now, post);
+                if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
+                    stats.panics += 1;
+                }
+            }
+        }
+        for key in slow {
+            self.give_up(key, CloseReason::SlowConsumer);
+        }
+    }
+
+    /// Ends a connection that is owed too much: what has not begun to leave is dropped at once. Where
+    /// the protocol has a last word it is left to be written, as long as the peer takes anything.
+    pub(super) fn give_up(&mut self, key: ConnKey, reason: CloseReason) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.out.clear();
+        if !conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
+            conn.wire.last_word(reason, &mut self.out);
+        }
+        if self.out.is_empty() {
+            return self.doom(key, reason);
+        }
+        self.held.1 -= conn.tx.cut();
+        self.held.1 += self.out.len();
+        conn.tx.push_owned(&self.out, true);
+        conn.flags.clear(Flags::UNTOLD);
+        self.close(key, reason);
     }
 }
 
 fn event_of<S: Service>(telling: &Telling<S>) -> Option<&EventOf<S>> {
     match telling {
         Telling::Event(_, event) => Some(event),
-        Telling::Reply(..) => None,
+        Telling::Reply(..) | Telling::Enter(..) | Telling::Leave(..) => None,
     }
 }
 

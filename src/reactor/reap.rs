@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::conn::{Conn, Flags};
+use super::effects::is_alive;
 use super::net::Net;
 use super::service::{Now, Service};
 use super::stats::Closed;
 use super::{Reactor, State, unix_ms};
 use crate::handlers::effect::CloseReason;
-use crate::handlers::key::{Audience, Subscriber};
 
 impl<N: Net, S: Service> Reactor<N, S> {
     pub(super) fn reap(&mut self) {
@@ -39,11 +39,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             self.held.0 -= held.0;
             self.held.1 -= held.1;
             if conn.flags.any(Flags::JOINED) {
-                let conns = &self.conns;
-                let alive = |member: Subscriber| match member.audience() {
-                    Audience::Conn(key) => conns.get(key).is_some(),
-                    _ => true,
-                };
+                let (conns, service) = (&self.conns, &self.service);
+                let alive = |member| is_alive(member, conns, service);
                 for topic in self.service.topics(&conn.session) {
                     self.hub.forget(&topic, alive);
                 }
@@ -71,7 +68,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let alive = |conn: &&Conn<N, S>| !conn.flags.any(Flags::DOOMED);
         let largest = self.conns.iter().filter(alive).max_by_key(|conn| size(conn.held())).map(|conn| conn.key);
         if let Some(key) = largest {
-            self.doom(key, CloseReason::MemoryPressure);
+            self.give_up(key, CloseReason::MemoryPressure);
         }
         largest.is_some()
     }

@@ -18,17 +18,21 @@ pub struct SendBuf {
 enum Queue {
     #[default]
     Empty,
-    One(Rc<[u8]>, u32),
+    /// The chunk, how much of it has been written, and how many messages it holds.
+    One(Rc<[u8]>, u32, u32),
     Many(Box<Many>),
 }
 
 #[derive(Debug, Default)]
 struct Many {
-    chunks: VecDeque<Chunk>,
+    /// Each with the number of messages in it.
+    chunks: VecDeque<(Chunk, u32)>,
     /// How much of the first chunk has been written.
     written: usize,
     /// How much is left in all.
     bytes: usize,
+    /// How many messages are left, the one that is being written among them.
+    messages: usize,
 }
 
 #[derive(Debug)]
@@ -55,7 +59,7 @@ impl SendBuf {
     pub fn len(&self) -> usize {
         match &self.queue {
             Queue::Empty => 0,
-            Queue::One(chunk, written) => chunk.len() - *written as usize,
+            Queue::One(chunk, written, _) => chunk.len() - *written as usize,
             Queue::Many(many) => many.bytes,
         }
     }
@@ -65,32 +69,62 @@ impl SendBuf {
         matches!(self.queue, Queue::Empty)
     }
 
-    /// Adds a chunk that other connections share.
-    pub fn push_shared(&mut self, chunk: Rc<[u8]>) {
+    /// How many messages are owed; those in a chunk that is partly written count until it is gone.
+    pub fn messages(&self) -> usize {
+        match &self.queue {
+            Queue::Empty => 0,
+            Queue::One(_, _, messages) => *messages as usize,
+            Queue::Many(many) => many.messages,
+        }
+    }
+
+    /// Drops what no byte has been written of: whole chunks, so whole messages. Returns how many bytes
+    /// those were.
+    pub fn cut(&mut self) -> usize {
+        let before = self.len();
+        match &mut self.queue {
+            Queue::One(_, 0, _) => self.queue = Queue::Empty,
+            Queue::Many(many) if many.written == 0 => self.queue = Queue::Empty,
+            Queue::Many(many) => {
+                many.chunks.truncate(1);
+                let (bytes, messages) =
+                    many.chunks.front().map_or((0, 0), |(chunk, messages)| (chunk.bytes().len(), *messages));
+                (many.bytes, many.messages) = (bytes - many.written, messages as usize);
+            }
+            Queue::Empty | Queue::One(..) => {}
+        }
+        before - self.len()
+    }
+
+    /// Adds a chunk of so many messages that other connections share.
+    pub fn push_shared(&mut self, chunk: Rc<[u8]>, messages: u32) {
         if chunk.is_empty() {
             return;
         }
         if self.is_empty() && u32::try_from(chunk.len()).is_ok() {
-            self.queue = Queue::One(chunk, 0);
+            self.queue = Queue::One(chunk, 0, messages);
             return;
         }
         let many = self.many();
         many.bytes += chunk.len();
-        many.chunks.push_back(Chunk::Shared(chunk));
+        many.messages += messages as usize;
+        many.chunks.push_back((Chunk::Shared(chunk), messages));
     }
 
-    /// Adds bytes of this connection's own; `join` lets them share a write with the ones before.
+    /// Adds a message of this connection's own; `join` lets them share a write with the ones before.
     pub fn push_owned(&mut self, bytes: &[u8], join: bool) {
         if bytes.is_empty() {
             return;
         }
         let many = self.many();
         many.bytes += bytes.len();
+        many.messages += 1;
         match many.chunks.back_mut() {
-            Some(Chunk::Owned(last)) if join && last.len() + bytes.len() <= JOINED_BYTES_MAX => {
-                last.extend_from_slice(bytes)
+            Some((Chunk::Owned(last), messages)) if join && last.len() + bytes.len() <= JOINED_BYTES_MAX => {
+                last.extend_from_slice(bytes);
+                *messages += 1;
             }
-            _ => many.chunks.push_back(Chunk::Owned(bytes.to_vec())),
+            _ => many.chunks.push_back((Chunk::Owned(bytes.to_vec()), 1)),
         }
     }
 
@@ -99,7 +133,7 @@ impl SendBuf {
     pub fn slices<'a>(&'a self, join: bool, slices: &mut [IoSlice<'a>; Self::SLICES_MAX]) -> usize {
         match &self.queue {
             Queue::Empty => 0,
-            Queue::One(chunk, written) => {
+            Queue::One(chunk, written, _) => {
                 slices[0] = IoSlice::new(&chunk[*written as usize..]);
                 1
             }
@@ -107,7 +141,7 @@ impl SendBuf {
                 let most = if join { Self::SLICES_MAX } else { 1 };
                 let mut skip = many.written;
                 let mut filled = 0;
-                for chunk in many.chunks.iter().take(most) {
+                for (chunk, _) in many.chunks.iter().take(most) {
                     slices[filled] = IoSlice::new(&chunk.bytes()[skip..]);
                     filled += 1;
                     skip = 0;
@@ -122,7 +156,7 @@ impl SendBuf {
         debug_assert!(count <= self.len());
         match &mut self.queue {
             Queue::Empty => {}
-            Queue::One(chunk, written) => {
+            Queue::One(chunk, written, _) => {
                 *written += count as u32;
                 if *written as usize == chunk.len() {
                     self.queue = Queue::Empty;
@@ -131,12 +165,13 @@ impl SendBuf {
             Queue::Many(many) => {
                 many.bytes -= count;
                 many.written += count;
-                while let Some(first) = many.chunks.front() {
+                while let Some((first, messages)) = many.chunks.front() {
                     let length = first.bytes().len();
                     if many.written < length {
                         return;
                     }
                     many.written -= length;
+                    many.messages -= *messages as usize;
                     many.chunks.pop_front();
                 }
                 self.queue = Queue::Empty;
@@ -148,10 +183,11 @@ impl SendBuf {
     fn many(&mut self) -> &mut Many {
         if !matches!(self.queue, Queue::Many(_)) {
             let mut many = Box::<Many>::default();
-            if let Queue::One(chunk, written) = std::mem::take(&mut self.queue) {
+            if let Queue::One(chunk, written, messages) = std::mem::take(&mut self.queue) {
                 many.written = written as usize;
                 many.bytes = chunk.len() - written as usize;
-                many.chunks.push_back(Chunk::Shared(chunk));
+                many.messages = messages as usize;
+                many.chunks.push_back((Chunk::Shared(chunk), messages));
             }
             self.queue = Queue::Many(many);
         }
@@ -190,7 +226,7 @@ mod tests {
     #[test]
     fn unjoined_messages_are_written_one_by_one() {
         let mut tx = SendBuf::default();
-        tx.push_shared(Rc::from(&b"one"[..]));
+        tx.push_shared(Rc::from(&b"one"[..]), 1);
         tx.push_owned(b"two", false);
         tx.push_owned(b"three", false);
         assert_eq!(written(&mut tx, false, 99), b"one");
@@ -209,8 +245,25 @@ mod tests {
             written(&mut tx, true, most);
         }
         let Queue::Many(many) = &tx.queue else { panic!("something is owed") };
-        let kept: usize = many.chunks.iter().map(|chunk| chunk.bytes().len()).sum();
+        let kept: usize = many.chunks.iter().map(|(chunk, _)| chunk.bytes().len()).sum();
         assert!(kept <= 2 * JOINED_BYTES_MAX, "{kept} bytes kept for {} owed", tx.len());
+    }
+
+    /// What has begun to leave stays, everything behind it goes, and the count of messages follows.
+    #[test]
+    fn a_cut_leaves_what_is_partly_written() {
+        let mut tx = SendBuf::default();
+        tx.push_shared(Rc::from(&b"onetwo"[..]), 2);
+        assert_eq!((tx.messages(), tx.cut(), tx.is_empty()), (2, 6, true));
+        tx.push_shared(Rc::from(&b"onetwo"[..]), 2);
+        tx.push_owned(b"three", true);
+        tx.push_owned(b"four", true);
+        assert_eq!(tx.messages(), 4);
+        assert_eq!(written(&mut tx, true, 4), b"onet");
+        assert_eq!((tx.cut(), tx.messages(), tx.len()), (9, 2, 2));
+        tx.push_owned(b"bye", true);
+        assert_eq!(written(&mut tx, true, 99), b"wobye");
+        assert_eq!((tx.messages(), tx.is_empty()), (0, true));
     }
 
     proptest! {
@@ -227,7 +280,7 @@ mod tests {
             let mut sizes = writes.iter().cycle();
             for (shared, bytes) in &pushes {
                 expected.extend_from_slice(bytes);
-                if *shared { tx.push_shared(Rc::from(&bytes[..])) } else { tx.push_owned(bytes, join) }
+                if *shared { tx.push_shared(Rc::from(&bytes[..]), 1) } else { tx.push_owned(bytes, join) }
                 got.extend(written(&mut tx, join, *sizes.next().unwrap()));
                 prop_assert_eq!(tx.len() + got.len(), expected.len());
             }

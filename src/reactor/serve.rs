@@ -198,6 +198,13 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 }
                 Step::Stop
             }
+            Ok(Decoded::Goodbye) => {
+                // What it asked for before is answered first.
+                if conn.jobs == 0 {
+                    self.close(key, CloseReason::Goodbye);
+                }
+                Step::Stop
+            }
             Ok(Decoded::Interim(bytes)) => {
                 self.held.1 += bytes.len();
                 conn.tx.push_owned(bytes, true);
@@ -227,6 +234,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 Step::Next
             }
             Err(error) => {
+                conn.wire.fail(&error);
                 self.with_session(key, |service, session, io| {
                     if let Some(session) = session {
                         service.broken(&error, session, io);

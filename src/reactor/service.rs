@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::stats::View;
 pub use crate::handlers::effect::Now;
-use crate::handlers::effect::{CloseReason, Effect, Lane, Vocabulary};
+use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane, Vocabulary};
 use crate::handlers::key::{Audience, ConnKey};
 use crate::proto::{Incoming, Phase, ProtoError, Wire};
 
@@ -61,6 +61,15 @@ impl Patience {
     pub const ENDLESS: Patience = Patience { kind: 0, ms: 0, renewed_by_bytes: false };
 }
 
+/// What becomes of a connection whose peer was waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// It is closed once everything queued has been written.
+    Close(CloseReason),
+    /// It is asked once more: how long from here on is [`Service::patience`]'s to say.
+    GoOn,
+}
+
 /// The meaning of the bytes: the product and `examples/echo.rs` each implement it.
 ///
 /// Three methods have to be written. The rest have the answers of a service that has no jobs, no
@@ -104,10 +113,10 @@ pub trait Service: Sized {
         Patience::ENDLESS
     }
 
-    /// The [`Patience`] of this kind ended, or jobs took too long ([`JOBS`](super::JOBS)): say so.
-    /// The connection is then closed with the reason. By default nothing is said.
-    fn expired(&mut self, kind: u8, _session: &mut Self::Session, _io: &mut Io<'_, Self>) -> CloseReason {
-        if kind == super::JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+    /// The [`Patience`] of this kind ended, or jobs took too long ([`JOBS`](super::JOBS)): say so, or
+    /// ask whether the peer is still there. By default nothing is said, and the connection is closed.
+    fn expired(&mut self, kind: u8, _session: &mut Self::Session, _io: &mut Io<'_, Self>) -> Expired {
+        Expired::Close(if kind == super::JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
 
     /// The bytes were not the protocol: answer if it makes sense. The connection is then closed.
@@ -119,6 +128,10 @@ pub trait Service: Sized {
 
     /// A connection is gone. Its session can give back what it held.
     fn closed(&mut self, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
+
+    /// The connection speaks another protocol from here on ([`Written::Upgrade`]); the answer that
+    /// says so is on its way. By default there is nothing to add.
+    fn upgraded(&mut self, _session: &mut Self::Session, _io: &mut Io<'_, Self>) {}
 
     // ---- jobs: for a service that submits any
 
@@ -170,8 +183,27 @@ pub trait Service: Sized {
     /// Puts an event into bytes for one kind.
     fn write_event(&mut self, _event: &EventOf<Self>, _kind: usize, _out: &mut Vec<u8>) {}
 
-    /// Hands an event to a member that is not a connection.
-    fn deliver(&mut self, _to: Audience, _event: &EventOf<Self>) {}
+    /// Hands an event to all members of its topic that are no connections, and puts the datagrams that
+    /// tell some of them into `post`.
+    fn deliver(
+        &mut self,
+        _to: &mut dyn Iterator<Item = Audience>,
+        _event: &EventOf<Self>,
+        _now: Now,
+        _post: &mut Vec<Datagram>,
+    ) {
+    }
+
+    /// Whether a member that is no connection is still there.
+    fn is_member(&self, _member: Audience) -> bool {
+        true
+    }
+
+    // ---- datagrams: for a service that has sockets of them
+
+    /// A datagram arrived at the socket with this place in the list. One that is longer than
+    /// [`DATAGRAM_BYTES_MAX`](super::datagrams::DATAGRAM_BYTES_MAX) has been cut, to one byte more.
+    fn datagram(&mut self, _socket: ListenerIndex, _bytes: &[u8], _io: &mut Io<'_, Self>) {}
 
     // ---- the server: its time, its end, and what it says about itself
 
@@ -227,12 +259,14 @@ pub enum Farewell {
 pub const KINDS: usize = 4;
 
 /// What became of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written<J> {
     /// It is in bytes, and more may follow.
     Open,
     /// It is in bytes, and the connection's last: close after it has been sent.
     Last,
+    /// It is in bytes, and from here on the connection speaks another protocol. What has already
+    /// arrived behind the request belongs to that, and [`Service::upgraded`] is called.
+    Upgrade(Wire),
     /// Nothing is in bytes yet. This job makes the answer ready; it comes back as every job does. The
     /// connection has one more job outstanding meanwhile, so nothing overtakes it.
     Later(Lane, J),

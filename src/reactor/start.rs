@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use super::datagrams::MioDatagrams;
 use super::inbox::{Door, Wakeup, inbox};
 use super::listener::Listener;
 use super::net::{MioListener, MioNet};
@@ -27,6 +28,8 @@ pub type StartWorkers<J> = Box<dyn FnOnce(Queues<J>, Door<J>) -> io::Result<Vec<
 pub struct Plan<S: Service> {
     /// The bound sockets, in the order of their indexes, and whether each outlives a drain.
     pub listeners: Vec<(MioListener, bool)>,
+    /// The bound sockets of datagrams, in the order of theirs.
+    pub datagrams: Vec<MioDatagrams>,
     /// The loop's bounds.
     pub limits: ReactorLimits,
     /// The lanes' bounds.
@@ -56,6 +59,7 @@ pub struct Server<S: Service> {
     plan: Plan<S>,
     status: Arc<Status>,
     addresses: Vec<SocketAddr>,
+    datagram_addresses: Vec<SocketAddr>,
 }
 
 /// The rest of the program's hold on a running server. Dropping it drains the server and waits.
@@ -84,8 +88,9 @@ impl<S: Service + 'static> Server<S> {
     /// A server on these sockets.
     pub fn new(plan: Plan<S>) -> io::Result<Self> {
         let addresses = plan.listeners.iter().map(|(listener, _)| listener.address()).collect::<Result<_, _>>()?;
+        let datagram_addresses = plan.datagrams.iter().map(MioDatagrams::address).collect::<Result<_, _>>()?;
         let status = Status { state: AtomicU8::new(LifeState::Created as u8), open: Arc::default() };
-        Ok(Self { plan, status: Arc::new(status), addresses })
+        Ok(Self { plan, status: Arc::new(status), addresses, datagram_addresses })
     }
 
     /// Where it is in its life: [`LifeState::Created`].
@@ -98,21 +103,27 @@ impl<S: Service + 'static> Server<S> {
         &self.addresses
     }
 
+    /// Where it will receive datagrams.
+    pub fn datagram_addresses(&self) -> &[SocketAddr] {
+        &self.datagram_addresses
+    }
+
     /// Starts the loop on a thread of its own.
     pub fn start(self) -> io::Result<Handle> {
-        let Self { plan, status, addresses } = self;
+        let Self { plan, status, addresses, .. } = self;
         let (net, bell) = MioNet::new()?;
         let (door, inbox) = inbox(bell);
         let (lanes, queues) = lanes(plan.lanes);
         let workers = (plan.workers)(queues, door.clone())?;
-        let Plan { listeners, limits, service, .. } = plan;
+        let Plan { listeners, datagrams, limits, service, .. } = plan;
         let shared = status.clone();
         status.set(LifeState::Running);
         let thread = std::thread::Builder::new().name("reactor".into()).spawn(move || {
             // Whatever happens to this thread, the handle must not claim that it runs.
             let ended = Ended(shared.clone());
             let listeners = listeners.into_iter().map(|(socket, outlives)| Listener::new(socket, outlives)).collect();
-            let mut reactor = Reactor::new(net, service(), limits, listeners, inbox, lanes)?;
+            let reactor = Reactor::new(net, service(), limits, listeners, inbox, lanes)?;
+            let mut reactor = reactor.with_datagrams(datagrams)?;
             reactor.share(shared.open.clone());
             while !reactor.is_stopped() {
                 reactor.turn()?;

@@ -37,6 +37,14 @@ pub struct Stats {
     pub events: u64,
     /// Copies of events queued to members.
     pub deliveries: u64,
+    /// Datagrams received and sent.
+    pub datagrams: (u64, u64),
+    /// Bytes of datagrams received and sent.
+    pub datagram_bytes: (u64, u64),
+    /// Datagrams dropped because too many were waiting to be sent.
+    pub datagrams_dropped: u64,
+    /// Datagrams that the system would not send or receive.
+    pub datagram_errors: u64,
     /// Jobs submitted to lanes.
     pub jobs: u64,
     /// Jobs refused because their lane was full.
@@ -112,11 +120,13 @@ pub struct View<'a> {
     /// How many topics have members.
     pub topics: usize,
     /// Jobs waiting in each lane.
-    pub lanes: [(&'static str, usize); 3],
+    pub lanes: [(&'static str, usize); 4],
     /// Events waiting to be published.
     pub events_waiting: usize,
     /// Bytes held in receive and send buffers.
     pub held: (usize, usize),
+    /// Datagrams waiting to be sent.
+    pub datagrams_waiting: usize,
     /// Whether it is draining.
     pub draining: bool,
     /// Lists the open connections that are wanted, in slot order, after `skip` at most `limit`.
@@ -142,6 +152,10 @@ impl Stats {
             messages_in: 0,
             events: 0,
             deliveries: 0,
+            datagrams: (0, 0),
+            datagram_bytes: (0, 0),
+            datagrams_dropped: 0,
+            datagram_errors: 0,
             jobs: 0,
             jobs_refused: 0,
             panics: 0,

@@ -26,6 +26,8 @@ pub trait Catalogue {
     /// Takes a series out of the catalogue. Readers' rows stay, and whoever names it by its key finds
     /// nothing. Once more changes nothing.
     fn delete_manga(&mut self, id: MangaId, now: UnixMillis) -> Result<(), StoreError>;
+    /// The last event so far; 0 when there is none.
+    fn last_manga_event(&mut self) -> Result<i64, StoreError>;
     /// What administrators changed after the event `after`, the oldest first.
     fn manga_events(&mut self, after: i64, limit: u32) -> Result<Vec<MangaEvent>, StoreError>;
     /// Every genre, by name.

@@ -11,23 +11,27 @@ mod departure;
 mod friends;
 mod lists;
 pub mod model;
+mod notices;
 mod opinions;
 mod reading;
 mod recommend;
 mod refresh;
 pub mod sqlite;
 mod stats;
+mod webhooks;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
 pub use departure::{Departure, ERASED_ROWS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
+pub use notices::{LISTENERS_MAX, MUTES_MAX, NOTICES_SHOWN, Notices, PRUNED_ROWS_MAX, REPEAT_MS};
 pub use opinions::Opinions;
 pub use reading::Reading;
 pub use recommend::Tastes;
 pub use refresh::{FAMILIES_MAX, RefreshTokens};
 pub use stats::{Goals, READING_ROWS_MAX, Statistics};
+pub use webhooks::{DELIVERIES_MAX, EVENT_BYTES_MAX, SPREAD_HOOKS, Webhooks};
 
 /// What went wrong, named for what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -60,7 +64,19 @@ pub enum StoreError {
 ///
 /// Every verb that names a user or series that does not exist answers [`StoreError::NotFound`].
 pub trait Store:
-    Accounts + Catalogue + Departure + Friends + Goals + Lists + Opinions + Reading + RefreshTokens + Statistics + Tastes
+    Accounts
+    + Catalogue
+    + Departure
+    + Friends
+    + Goals
+    + Lists
+    + Notices
+    + Opinions
+    + Reading
+    + RefreshTokens
+    + Statistics
+    + Tastes
+    + Webhooks
 {
     /// A number that changes when another process commits a change to the database.
     fn data_version(&mut self) -> Result<i64, StoreError>;

@@ -9,6 +9,8 @@
 
 pub mod http;
 pub mod line;
+pub mod udp;
+pub mod ws;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -195,6 +197,8 @@ fn serve(folder: &Path, change: impl FnOnce(&mut Config)) -> Running {
     config.tcp.v2_listen = any();
     config.grpc.listen = any();
     config.internal.listen = any();
+    config.udp.v1 = any();
+    config.udp.v2 = any();
     config.server.data_dir = folder.to_owned();
     config.store.url = format!("sqlite:{}/mangahub.db", folder.display());
     config.auth.bcrypt_cost = 4;
@@ -243,6 +247,7 @@ impl Program {
         let process = rustix::process::Pid::from_child(&self.child);
         let signal = match name {
             "TERM" => rustix::process::Signal::TERM,
+            "HUP" => rustix::process::Signal::HUP,
             "INT" => rustix::process::Signal::INT,
             other => panic!("no signal {other}"),
         };
@@ -291,7 +296,7 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Every listener on a port of its own, and the cheapest password hash.
-const FREE_PORTS: [&str; 12] = [
+const FREE_PORTS: [&str; 16] = [
     "--set",
     "http.listen=127.0.0.1:0",
     "--set",
@@ -302,6 +307,10 @@ const FREE_PORTS: [&str; 12] = [
     "grpc.listen=127.0.0.1:0",
     "--set",
     "internal.listen=127.0.0.1:0",
+    "--set",
+    "udp.v1=127.0.0.1:0",
+    "--set",
+    "udp.v2=127.0.0.1:0",
     "--set",
     "auth.bcrypt_cost=4",
 ];

@@ -7,3 +7,4 @@ mod limits;
 mod process;
 mod server;
 mod tls;
+mod websocket;

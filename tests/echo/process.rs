@@ -8,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use super::server::{DEADLINE, connect, connect_narrow, echoes, pattern, read_to_end, until};
 
 /// A running example.
-struct Program {
+pub struct Program {
     child: Child,
     tcp: SocketAddr,
-    http: SocketAddr,
+    pub http: SocketAddr,
 }
 
 impl Program {
-    fn start(flags: &[&str]) -> Self {
+    pub fn start(flags: &[&str]) -> Self {
         let flags = [&["--tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"], flags].concat();
         let mut child = command().args(flags).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -27,7 +27,7 @@ impl Program {
     }
 
     /// Sends a request and reads to the end of the answer, which the request asks to be the last.
-    fn request(&self, request: &[u8]) -> String {
+    pub fn request(&self, request: &[u8]) -> String {
         let mut client = connect(self.http);
         client.write_all(request).unwrap();
         String::from_utf8(read_to_end(&mut client)).unwrap()

@@ -92,6 +92,7 @@ pub fn plan(options: Options) -> (Server<Probe>, Arc<Mutex<Vec<Seen>>>, Sender<(
     let waits_for_jobs = options.waits_for_jobs;
     let plan = Plan {
         listeners: options.listeners.into_iter().map(listen).collect(),
+        datagrams: Vec::new(),
         limits: options.limits,
         lanes: LaneBounds { slow: 2, ..LaneBounds::SMALL },
         service: Box::new(|| probe),

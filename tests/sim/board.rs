@@ -4,16 +4,17 @@
 //! One message may hold several commands, split by `;`: they become the effects of one call.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use mangahub::handlers::effect::{CloseReason, Effect, Lane, Now, Vocabulary};
-use mangahub::handlers::key::Audience;
+use mangahub::handlers::effect::{CloseReason, Datagram, Effect, Lane, Now, Vocabulary};
+use mangahub::handlers::key::{Audience, LeaseKey};
 use mangahub::proto::line_json::LineCodec;
 use mangahub::proto::{Incoming, Phase, ProtoError, Wire};
 use mangahub::reactor::inbox::{Door, Wakeup, inbox};
 use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
-use mangahub::reactor::service::{Farewell, Flow, Io, Patience, Service, Written};
+use mangahub::reactor::service::{Expired, Farewell, Flow, Io, Patience, Service, Written};
 use mangahub::reactor::stats::View;
 use mangahub::reactor::{JOBS, Reactor, ReactorLimits};
 use smallvec::SmallVec;
@@ -56,6 +57,14 @@ impl Board {
             "join" => {
                 session.expect("only the living join").topics = rest.split(' ').map(str::to_owned).collect();
                 Effect::Join
+            }
+            "enter" => {
+                session.expect("only the living enter").topics.push(rest.to_owned());
+                Effect::Enter(rest.to_owned())
+            }
+            "leave" => {
+                session.expect("only the living leave").topics.retain(|topic| topic != rest);
+                Effect::Leave(rest.to_owned())
             }
             "tell" => Effect::Publish(first.to_owned(), second.to_owned()),
             "evict" => Effect::Evict(rest.to_owned(), CloseReason::Revoked),
@@ -109,9 +118,9 @@ impl Service for Board {
         io.effects.push(Effect::Reply("our fault".into()));
     }
 
-    fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> CloseReason {
+    fn expired(&mut self, kind: u8, _: &mut Reader, io: &mut Io<'_, Self>) -> Expired {
         io.effects.push(Effect::Reply("too late".into()));
-        if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout }
+        Expired::Close(if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
 
     fn drain(&mut self) {}
@@ -166,7 +175,31 @@ impl Service for Board {
         out.push(b'\n');
     }
 
-    fn deliver(&mut self, _: Audience, _: &String) {}
+    fn datagram(&mut self, socket: u8, bytes: &[u8], io: &mut Io<'_, Self>) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (verb, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let say = |text: String| Effect::Datagram(Datagram { socket, to: io.peer, bytes: Rc::from(text.as_bytes()) });
+        match verb {
+            "count" => {
+                io.effects.extend((1..=rest.parse().expect("a number")).map(|number: u32| say(number.to_string())))
+            }
+            "long" => io.effects.push(say(bytes.len().to_string())),
+            "hear" => {
+                let lease = LeaseKey { index: io.peer.port().into(), generation: 1 };
+                io.effects.push(Effect::Enlist(rest.to_owned(), lease.into()));
+            }
+            _ => panic!("as it was told"),
+        }
+    }
+
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &String, _: Now, post: &mut Vec<Datagram>) {
+        let bytes: Rc<[u8]> = Rc::from(event.as_bytes());
+        for audience in to {
+            let Audience::Lease(key) = audience else { panic!("a connection is told otherwise") };
+            let to = SocketAddr::from(([127, 0, 0, 1], key.index as u16));
+            post.push(Datagram { socket: 0, to, bytes: bytes.clone() });
+        }
+    }
 
     fn inspect(&self, question: String, view: &View<'_>) -> String {
         assert_ne!(question, "panic", "as it was told");
@@ -197,6 +230,7 @@ impl Desk {
         let board = Board::default();
         let shut_until_ms = board.shut_until_ms.clone();
         let reactor = Reactor::new(net.clone(), board, limits, listeners, inbox, lanes).expect("nothing can fail here");
+        let reactor = reactor.with_datagrams(vec![net.bind()]).expect("nothing can fail here");
         Self { net, reactor, queues, door, shut_until_ms }
     }
 
@@ -211,6 +245,27 @@ impl Desk {
     pub fn send(&mut self, id: SocketId, lines: &str) {
         self.net.send(id, format!("{lines}\n").as_bytes());
         self.settle();
+    }
+
+    /// Sends a datagram from a port, and lets the loop do what it can.
+    pub fn post(&mut self, port: u16, text: &str) {
+        self.net.send_datagram(0, SocketAddr::from(([127, 0, 0, 1], port)), text.as_bytes());
+        self.settle();
+    }
+
+    /// The datagrams sent since the last look, with their ports, after the loop has settled.
+    pub fn posted(&mut self) -> Vec<(u16, String)> {
+        let mut all = Vec::new();
+        loop {
+            let some = self.net.take_datagrams(0);
+            if some.is_empty() {
+                return all;
+            }
+            let readable =
+                |(to, bytes): (SocketAddr, Vec<u8>)| (to.port(), String::from_utf8_lossy(&bytes).into_owned());
+            all.extend(some.into_iter().map(readable));
+            self.settle();
+        }
     }
 
     /// Turns until the loop wants to sleep, and holds that it gets there.

@@ -20,6 +20,7 @@ pub fn run(seed: u64) {
     }
     calm_down(&mut world, &mut watch);
     everyone_heard_everything(&mut world);
+    datagrams_are_answered(&mut world, &mut watch);
     everyone_leaves(&mut world, &mut watch);
 }
 
@@ -51,12 +52,22 @@ impl Watch {
 }
 
 /// What changes when a turn does anything at all.
-fn fingerprint(world: &World) -> [u64; 8] {
+fn fingerprint(world: &World) -> [u64; 9] {
     let stats = world.reactor.stats();
     let jobs = world.reactor.jobs() as u64;
     let (received, owed) = world.reactor.held();
     let open = world.reactor.connections() as u64;
-    [world.net.calls(), stats.messages_in, stats.events, stats.jobs, jobs, received as u64, owed as u64, open]
+    [
+        world.net.calls(),
+        stats.datagrams.0,
+        stats.messages_in,
+        stats.events,
+        stats.jobs,
+        jobs,
+        received as u64,
+        owed as u64,
+        open,
+    ]
 }
 
 /// Nothing more is sent; all that was must now be answered, without any new event to help.
@@ -90,6 +101,17 @@ fn everyone_heard_everything(world: &mut World) {
         assert!(missed.is_empty(), "client {} did not hear {missed:?}", client.id);
         assert!(client.heard.iter().all(|seq| committed.binary_search(seq).is_ok()), "it heard what is not stored");
     }
+}
+
+/// A ping is answered to whoever sent it, and to nobody else.
+fn datagrams_are_answered(world: &mut World, watch: &mut Watch) {
+    let from = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    world.net.send_datagram(1, from, br#"{"type":"PING"}"#);
+    watch.turn(world);
+    let pongs = world.net.take_datagrams(1).into_iter().filter(|(_, bytes)| bytes == br#"{"type":"PONG"}"#);
+    assert_eq!(pongs.map(|(to, _)| to).collect::<Vec<_>>(), [from]);
+    let queued = world.limits.datagrams_queued;
+    assert!(queued < 100 || world.reactor.stats().datagrams_dropped == 0, "datagrams were dropped for no reason");
 }
 
 /// Those who go are forgotten, and those who don't are closed in time: nothing is left.

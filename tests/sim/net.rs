@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mangahub::handlers::effect::Datagram;
 use mangahub::handlers::key::ConnKey;
+use mangahub::reactor::datagrams::Batch;
 use mangahub::reactor::inbox::Bell;
 use mangahub::reactor::net::{Net, Ready, Source};
 use mangahub::reactor::service::Now;
@@ -61,6 +63,7 @@ struct Kernel {
     now: Now,
     sockets: Vec<Socket>,
     listeners: Vec<Backlog>,
+    ports: Vec<Port>,
     old_keys: Vec<ConnKey>,
     open: usize,
     /// Calls that did something: what tells a busy turn from a spinning one.
@@ -110,6 +113,22 @@ struct Backlog {
     open: bool,
 }
 
+/// A socket of datagrams: what has arrived and was not received, what was sent and has not left, and
+/// what has left.
+#[derive(Default)]
+struct Port {
+    arrived: VecDeque<(SocketAddr, Vec<u8>)>,
+    queued: VecDeque<(SocketAddr, Vec<u8>)>,
+    sent: Vec<(SocketAddr, Vec<u8>)>,
+    watched: bool,
+    readable: bool,
+    writable: bool,
+    blocked: bool,
+}
+
+/// A socket of datagrams, as the loop holds it.
+pub struct SimDatagrams(usize);
+
 /// A listening socket, as the loop holds it.
 pub struct SimListener {
     place: usize,
@@ -143,6 +162,7 @@ impl SimNet {
             now: Now { mono_ms: 1, unix_ms: START_UNIX_MS },
             sockets: Vec::new(),
             listeners: Vec::new(),
+            ports: Vec::new(),
             old_keys: Vec::new(),
             open: 0,
             calls: 0,
@@ -161,6 +181,39 @@ impl SimNet {
         let mut kernel = self.0.borrow_mut();
         kernel.listeners.push(Backlog { waiting: VecDeque::new(), watched: false, edge: false, open: true });
         SimListener { place: kernel.listeners.len() - 1, net: self.clone() }
+    }
+
+    /// A socket of datagrams.
+    pub fn bind(&self) -> SimDatagrams {
+        let mut kernel = self.0.borrow_mut();
+        kernel.ports.push(Port::default());
+        SimDatagrams(kernel.ports.len() - 1)
+    }
+
+    /// Sends a datagram to a socket of the server. With chaos it may be lost, come twice or overtake.
+    pub fn send_datagram(&self, port: usize, from: SocketAddr, bytes: &[u8]) {
+        let kernel = &mut *self.0.borrow_mut();
+        let (lost, twice, overtakes) = (kernel.chance(5), kernel.chance(5), kernel.chance(20));
+        let port = &mut kernel.ports[port];
+        if lost {
+            return;
+        }
+        let place = if overtakes { 0 } else { port.arrived.len() };
+        port.arrived.insert(place, (from, bytes.to_vec()));
+        if twice {
+            port.arrived.push_back((from, bytes.to_vec()));
+        }
+        port.readable = true;
+    }
+
+    /// The datagrams that the server sent. Taking them makes room for more.
+    pub fn take_datagrams(&self, port: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut kernel = self.0.borrow_mut();
+        let port = &mut kernel.ports[port];
+        let queued = std::mem::take(&mut port.queued);
+        port.sent.extend(queued);
+        port.writable |= std::mem::take(&mut port.blocked);
+        std::mem::take(&mut port.sent)
     }
 
     /// Changes what goes wrong from now on.
@@ -372,6 +425,14 @@ impl Kernel {
                 ready.push(event(Source::Listener(place as u8), Edges { readable: true, ..Edges::default() }));
             }
         }
+        for place in 0..self.ports.len() {
+            let port = &mut self.ports[place];
+            let edges = Edges { readable: port.readable, writable: port.writable, read_closed: false };
+            if port.watched && (edges.readable || edges.writable) {
+                (port.readable, port.writable) = (false, false);
+                ready.push(event(Source::Datagrams(place as u8), edges));
+            }
+        }
         for id in 0..self.sockets.len() {
             let Edges { readable, writable, read_closed } = self.sockets[id].edges;
             let Some(key) = self.sockets[id].key.filter(|_| readable || writable || read_closed) else { continue };
@@ -438,6 +499,7 @@ impl Kernel {
 impl Net for SimNet {
     type Listener = SimListener;
     type Stream = SimStream;
+    type Datagrams = SimDatagrams;
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let kernel = &mut *self.0.borrow_mut();
@@ -584,6 +646,65 @@ impl Net for SimNet {
         assert!(!kernel.sockets[stream.id].shut, "the end is said once");
         kernel.sockets[stream.id].shut = true;
     }
+
+    fn watch_datagrams(&mut self, socket: &mut SimDatagrams, index: u8) -> io::Result<()> {
+        assert_eq!(socket.0, usize::from(index));
+        self.0.borrow_mut().ports[socket.0].watched = true;
+        Ok(())
+    }
+
+    fn receive(&mut self, socket: &mut SimDatagrams, batch: &mut Batch) -> io::Result<()> {
+        let kernel = &mut *self.0.borrow_mut();
+        let (interrupted, refused, cut) = (kernel.chance(5), kernel.chance(3), kernel.chance(30));
+        batch.clear();
+        if interrupted {
+            kernel.calls += 1;
+            return Err(ErrorKind::Interrupted.into());
+        }
+        if refused {
+            // What was sent to somebody who is not there came back.
+            kernel.calls += 1;
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        let port = &mut kernel.ports[socket.0];
+        if port.arrived.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        kernel.calls += 1;
+        while let Some((from, bytes)) = port.arrived.front() {
+            if !batch.push(*from, bytes) {
+                break;
+            }
+            port.arrived.pop_front();
+            if cut {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, socket: &mut SimDatagrams, datagrams: &[Datagram]) -> io::Result<usize> {
+        let kernel = &mut *self.0.borrow_mut();
+        assert!(!datagrams.is_empty(), "a send of nothing");
+        kernel.calls += 1;
+        let (interrupted, unreachable, cut) = (kernel.chance(5), kernel.chance(3), kernel.chance(30));
+        let room = (kernel.faults.send_bytes_max / DATAGRAM_COST).max(1);
+        let port = &mut kernel.ports[socket.0];
+        if interrupted {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        if unreachable {
+            return Err(ErrorKind::NetworkUnreachable.into());
+        }
+        let room = room.saturating_sub(port.queued.len());
+        if room == 0 {
+            port.blocked = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = if cut { 1 } else { datagrams.len().min(room) };
+        port.queued.extend(datagrams[..count].iter().map(|datagram| (datagram.to, datagram.bytes.to_vec())));
+        Ok(count)
+    }
 }
 
 impl Drop for SimStream {
@@ -605,6 +726,9 @@ impl Drop for SimListener {
 fn event(source: Source, edges: Edges) -> Ready {
     Ready { source, readable: edges.readable, writable: edges.writable, read_closed: edges.read_closed }
 }
+
+/// What a datagram takes of the kernel's room.
+const DATAGRAM_COST: usize = 300;
 
 /// Some moment in 2027.
 pub const START_UNIX_MS: i64 = 1_800_000_000_000;

@@ -4,6 +4,7 @@
 use mangahub::app::MangaHub;
 use mangahub::handlers::catalogue::Catalogue;
 use mangahub::handlers::effect::CloseReason;
+use mangahub::handlers::leases::{self, Dialect};
 use mangahub::handlers::rate::Rate;
 use mangahub::handlers::session::ServiceKind;
 use mangahub::handlers::token::Keys;
@@ -22,12 +23,14 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::clients::{Client, Kind};
 use super::net::{Faults, START_UNIX_MS, SimNet, SocketId};
+use super::posts::Posts;
 
 /// Everything there is.
 pub struct World {
     pub net: SimNet,
     pub reactor: Reactor<SimNet, MangaHub>,
     pub clients: Vec<Client>,
+    pub posts: Posts,
     pub limits: ReactorLimits,
     pub door: Door<Work>,
     queues: Queues<Work>,
@@ -61,7 +64,7 @@ impl World {
         let kinds = vec![ServiceKind::Http, ServiceKind::SyncV1, ServiceKind::SyncV2];
         let state =
             State::new(settings(), Keys::new(SECRET), catalogue, ChaCha20Rng::seed_from_u64(seed), START_UNIX_MS);
-        let service = MangaHub::new(state, kinds, HttpLimits::default());
+        let service = MangaHub::new(state, kinds, HttpLimits::default()).with_datagrams(vec![Dialect::V1, Dialect::V2]);
         let limits = ReactorLimits {
             connections_max: [18, 10_000][net.below(2)],
             send_bytes_max: 64 << 10,
@@ -71,19 +74,23 @@ impl World {
             accepts_per_turn: [1, 64][net.below(2)],
             completions_per_turn: [1, 256][net.below(2)],
             pipeline_jobs: [1, 4, 64][net.below(3)],
+            datagrams_per_turn: [1, 1024][net.below(2)],
+            datagrams_queued: [3, 65_536][net.below(2)],
             // Longer than any honest job is kept waiting, shorter than a run takes to end.
             job_timeout_ms: 60_000,
             ..ReactorLimits::default()
         };
         let (door, inbox) = inbox(net.bell());
-        let (lanes, queues) = lanes(LaneBounds { read: 4096, write: 4096, slow: 64 });
+        let (lanes, queues) = lanes(LaneBounds { read: 4096, write: 4096, slow: 64, outbound: 64 });
         let listeners = (0..3).map(|_| Listener::new(net.listen(), false)).collect();
         let reactor = Reactor::new(net.clone(), service, limits.clone(), listeners, inbox, lanes).expect("a loop");
+        let reactor = reactor.with_datagrams(vec![net.bind(), net.bind()]).expect("two sockets");
         let (clients, written, ran) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             net,
             reactor,
             clients,
+            posts: Posts::default(),
             limits,
             door,
             queues,
@@ -110,13 +117,17 @@ impl World {
             40..70 => self.with_some_client(|client, world| {
                 world.net.arrive(client.id, 1 + world.net.below(client.piece));
             }),
-            70..97 => self.with_some_client(|client, world| {
+            70..75 => self.posts.act(&self.net, &self.users),
+            75..97 => self.with_some_client(|client, world| {
                 let most = 1 + world.net.below(5000);
                 client.hear(&world.net, most, world.last_seq);
             }),
             97 => self.net.jump(self.net.below(7_200_000) as i64 - 3_600_000),
             98 => self.net.set_faults(|faults| faults.streams_max = 12),
             _ => self.net.set_faults(|faults| faults.streams_max = 24),
+        }
+        if self.net.below(3) == 0 {
+            self.posts.hear(&self.net);
         }
         if self.net.below(3) == 0 {
             self.work(true);
@@ -192,6 +203,7 @@ impl World {
     /// Everything that is under way arrives, everyone reads, every job is done.
     pub fn calm(&mut self) {
         self.work(false);
+        self.posts.hear(&self.net);
         for client in &mut self.clients {
             self.net.arrive(client.id, usize::MAX);
             client.hear(&self.net, usize::MAX, self.last_seq);
@@ -266,19 +278,43 @@ fn settings() -> Settings {
         cors_origins: Vec::new(),
         internal_token: None,
         reconnect_after_ms: 1000,
+        anonymous_chat: vec![0],
+        ws_timeouts_ms: (54_000, 60_000),
+        ws_message_bytes_max: (16 << 10, 512),
         line_bytes_max: 8192,
         first_line_bytes_max: 8192,
         auth_timeout_ms: (300_000, 300_000),
         v2_idle_ms: 300_000,
         http_timeouts_ms: (300_000, 200_000, 200_000),
+        notices_keep_ms: 86_400_000,
         recommend_interval_ms: 60_000,
+        webhooks: mangahub::handlers::webhooks::Settings {
+            allow_private: false,
+            per_user: 1,
+            calls: (1, 1),
+            backoff_ms: 1000,
+            attempts: 1,
+            disable_after: 1,
+            keep_ms: 1000,
+        },
+        leases: leases::Wishes {
+            bounds: leases::Bounds {
+                lease_ms: 100_000,
+                silent_lease_ms: 200_000,
+                leases_max: 12,
+                leases_per_user: 2,
+                rate: Rate { per_second: 200, burst: 400 },
+            },
+            resend: leases::Resend { first_ms: 1000, attempts_max: 6 },
+            believe_claims: false,
+        },
         v2_coalesce: false,
         behind: Behind::Store,
         rpc_unauthenticated: false,
     }
 }
 
-const SECRET: &[u8] = b"an example secret of 32 bytes....";
+pub const SECRET: &[u8] = b"an example secret of 32 bytes....";
 
 /// How many clients come in one run.
 const CLIENTS_MAX: usize = 40;

@@ -4,6 +4,19 @@ use mangahub::store::{FAMILIES_MAX, StoreError};
 
 use super::*;
 
+contract!(
+    refresh_tokens_are_good_once,
+    a_spent_refresh_token_ends_its_family,
+    refresh_tokens_are_not_shared,
+    refresh_tokens_are_revoked,
+    voiding_tokens_ends_families,
+    a_password_that_was_compared_counts_once,
+    families_are_bounded,
+    deleted_users_are_gone_at_once,
+    erasing_goes_on,
+    own_rows_come_in_parts,
+);
+
 const NOW: UnixMillis = 1_000_000;
 const END: UnixMillis = NOW + 500_000;
 
@@ -40,7 +53,7 @@ fn rotated(user: &str) -> Result<Rotation, StoreError> {
 }
 
 /// Shows that each token is good once, for the next, and for its own time.
-pub fn refresh_tokens_are_good_once(mut fixture: Fixture) {
+fn refresh_tokens_are_good_once(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     begin(&mut fixture, &ann, 1, NOW).unwrap();
     for use_number in 0..5 {
@@ -52,7 +65,7 @@ pub fn refresh_tokens_are_good_once(mut fixture: Fixture) {
 }
 
 /// Shows that a spent token ends its family, however long ago it was spent, and no other family.
-pub fn a_spent_refresh_token_ends_its_family(mut fixture: Fixture) {
+fn a_spent_refresh_token_ends_its_family(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     (1..4).for_each(|family| begin(&mut fixture, &ann, family, NOW).unwrap());
     for use_number in 0..3 {
@@ -65,7 +78,7 @@ pub fn a_spent_refresh_token_ends_its_family(mut fixture: Fixture) {
 }
 
 /// Shows that of two uses in one group of jobs the first wins and the second ends the family.
-pub fn refresh_tokens_are_not_shared(mut fixture: Fixture) {
+fn refresh_tokens_are_not_shared(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     begin(&mut fixture, &ann, 1, NOW).unwrap();
     let twice = (1..3)
@@ -79,7 +92,7 @@ pub fn refresh_tokens_are_not_shared(mut fixture: Fixture) {
 }
 
 /// Shows that revoking ends one family, and that what isn't there can be revoked.
-pub fn refresh_tokens_are_revoked(mut fixture: Fixture) {
+fn refresh_tokens_are_revoked(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     (1..3).for_each(|family| begin(&mut fixture, &ann, family, NOW).unwrap());
     for _ in 0..2 {
@@ -92,7 +105,7 @@ pub fn refresh_tokens_are_revoked(mut fixture: Fixture) {
 
 /// Shows that whatever voids a user's tokens ends all of their families, and nobody else's; and that a
 /// family can't begin with what was known before.
-pub fn voiding_tokens_ends_families(mut fixture: Fixture) {
+fn voiding_tokens_ends_families(mut fixture: Fixture) {
     let (ann, bob) = (fixture.add_user("ann"), fixture.add_user("bob"));
     begin(&mut fixture, &bob, 99, NOW).unwrap();
     for (round, valid_from) in [(0, 100), (1, 200)] {
@@ -118,7 +131,7 @@ pub fn voiding_tokens_ends_families(mut fixture: Fixture) {
 
 /// Shows that of several writes that rely on the same password one is done: the others find the tokens
 /// voided, and change nothing.
-pub fn a_password_that_was_compared_counts_once(mut fixture: Fixture) {
+fn a_password_that_was_compared_counts_once(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     let (who, voiding) = (ann.clone(), Voiding { was: 0, valid_from: 100 });
     fixture.write(move |store| store.set_password(&who, "first", voiding)).unwrap();
@@ -134,7 +147,7 @@ pub fn a_password_that_was_compared_counts_once(mut fixture: Fixture) {
 
 /// Shows that a user has so many families at most: those that ended go first, then those that were used
 /// longest ago.
-pub fn families_are_bounded(mut fixture: Fixture) {
+fn families_are_bounded(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     for family in 0..FAMILIES_MAX {
         begin(&mut fixture, &ann, family, NOW + family as i64).unwrap();
@@ -155,7 +168,7 @@ pub fn families_are_bounded(mut fixture: Fixture) {
 
 /// Shows that a deleted user can't be found any more, at once, that the name is free, and that the
 /// tokens stay void over a restart, after everything has been erased.
-pub fn deleted_users_are_gone_at_once(mut fixture: Fixture) {
+fn deleted_users_are_gone_at_once(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     fixture.update(ProgressChange { rating: Some(7), ..change(&ann, series) }).unwrap();
     begin(&mut fixture, &ann, 1, NOW).unwrap();
@@ -185,7 +198,7 @@ pub fn deleted_users_are_gone_at_once(mut fixture: Fixture) {
 }
 
 /// Shows that erasing goes on where it stopped, after a restart too, and takes what came in between.
-pub fn erasing_goes_on(mut fixture: Fixture) {
+fn erasing_goes_on(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     let series = fixture.add_series(&["one", "two"]);
     for round in 0..20 {
@@ -207,7 +220,7 @@ pub fn erasing_goes_on(mut fixture: Fixture) {
 }
 
 /// Shows that what a user takes along comes by series, in parts, each row once, and nobody else's.
-pub fn own_rows_come_in_parts(mut fixture: Fixture) {
+fn own_rows_come_in_parts(mut fixture: Fixture) {
     let (ann, bob) = (fixture.add_user("ann"), fixture.add_user("bob"));
     let series = fixture.add_series(&["one", "two", "three", "four", "five"]);
     for (place, manga) in series.iter().enumerate().rev() {

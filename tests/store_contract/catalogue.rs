@@ -2,6 +2,18 @@
 
 use super::*;
 
+contract!(
+    words_find_series,
+    words_are_taken_literally,
+    any_part_finds_its_title,
+    lists_have_orders,
+    genres_are_joined_by_and,
+    administrators_change_facts,
+    deleting_leaves_histories,
+    the_file_yields_to_administrators,
+    lists_follow_every_change,
+);
+
 /// The slugs that words find.
 fn find(fixture: &mut Fixture, words: &str, in_description: bool) -> Vec<String> {
     fixture.search(MangaQuery { words: Some(words.into()), in_description, ..MangaQuery::default() })
@@ -13,7 +25,7 @@ fn titled(slug: &str, title: &str) -> MangaFacts {
 
 /// Shows that every word must match a title, a name or the slug, and the description where that is asked
 /// for; that accents and case don't count; and that words of one and two characters work like others.
-pub fn words_find_series(mut fixture: Fixture) {
+fn words_find_series(mut fixture: Fixture) {
     let cafe = MangaFacts {
         title_native: Some("珈琲 の店".into()),
         author: Some("Ōtomo Éric".into()),
@@ -35,7 +47,7 @@ pub fn words_find_series(mut fixture: Fixture) {
 }
 
 /// Shows that nothing in the words is a part of the index's own language.
-pub fn words_are_taken_literally(mut fixture: Fixture) {
+fn words_are_taken_literally(mut fixture: Fixture) {
     fixture.upsert(vec![facts("plain")], 7);
     for hostile in HOSTILE.iter().chain(SYNTAX) {
         for in_description in [false, true] {
@@ -70,7 +82,7 @@ const SYNTAX: &[&str] = &[
 ];
 
 /// Shows, with random titles and random cuts of them, that a part finds its title whatever its length.
-pub fn any_part_finds_its_title(mut fixture: Fixture) {
+fn any_part_finds_its_title(mut fixture: Fixture) {
     let text = prop_oneof![".{1,6}", "[a-zàéōñ ]{1,12}", "[あ-ん一-十ガ-ボ]{1,6}"];
     check(64, (text, any::<prop::sample::Index>(), 1_usize..5), |(title, place, length)| {
         fixture.upsert(vec![titled("any", &title)], 7);
@@ -82,7 +94,7 @@ pub fn any_part_finds_its_title(mut fixture: Fixture) {
 }
 
 /// Shows the orders of a list, and that what is equal in one stands by title.
-pub fn lists_have_orders(mut fixture: Fixture) {
+fn lists_have_orders(mut fixture: Fixture) {
     let (ann, bob) = (fixture.add_user("ann"), fixture.add_user("bob"));
     for (slug, now) in [("b", 1), ("d", 2), ("a", 3), ("c", 3)] {
         fixture.upsert(vec![facts(slug)], now);
@@ -110,7 +122,7 @@ pub fn lists_have_orders(mut fixture: Fixture) {
 }
 
 /// Shows that a series must have all genres that are asked for, by name or by key.
-pub fn genres_are_joined_by_and(mut fixture: Fixture) {
+fn genres_are_joined_by_and(mut fixture: Fixture) {
     let of = |slug: &str, genres: &[&str]| MangaFacts {
         genres: genres.iter().map(|name| (*name).into()).collect(),
         ..facts(slug)
@@ -135,7 +147,7 @@ pub fn genres_are_joined_by_and(mut fixture: Fixture) {
 
 /// Shows that a change by an administrator is searched at once, that a slug is taken once, and that what
 /// differs is kept as events: a new chapter apart from other facts, and nothing when nothing differs.
-pub fn administrators_change_facts(mut fixture: Fixture) {
+fn administrators_change_facts(mut fixture: Fixture) {
     fixture.upsert(vec![facts("loaded")], 1);
     assert_eq!(fixture.reader().manga_events(0, 9).unwrap(), [], "the file tells nobody");
     let made = fixture.write(|store| store.create_manga(&full_facts(), 5)).unwrap();
@@ -166,7 +178,7 @@ pub fn administrators_change_facts(mut fixture: Fixture) {
 
 /// Shows that a deleted series is nowhere any more and its slug is free, that readers' history stays
 /// and nobody reads on, and that deleting it again changes nothing.
-pub fn deleting_leaves_histories(mut fixture: Fixture) {
+fn deleting_leaves_histories(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     fixture.add(change(&ann, series), ReadingStatus::Reading).unwrap();
     for _ in 0..2 {
@@ -189,7 +201,7 @@ pub fn deleting_leaves_histories(mut fixture: Fixture) {
 
 /// Shows that the catalogue file, loaded again, takes back nothing that an administrator did, even where
 /// its own entry has changed meanwhile.
-pub fn the_file_yields_to_administrators(mut fixture: Fixture) {
+fn the_file_yields_to_administrators(mut fixture: Fixture) {
     let ids = fixture.add_series(&["changed", "renamed", "deleted", "untouched"]);
     fixture.write(|store| store.change_manga(ids[0], &[Fact::Title("Mine".into())], 2)).unwrap();
     fixture.write(|store| store.change_manga(ids[1], &[Fact::Slug("new-name".into())], 2)).unwrap();
@@ -208,7 +220,7 @@ pub fn the_file_yields_to_administrators(mut fixture: Fixture) {
 
 /// Shows that one call indexes so much and no more, that what is up to date is left out, and that another
 /// reader's lists follow every change.
-pub fn lists_follow_every_change(mut fixture: Fixture) {
+fn lists_follow_every_change(mut fixture: Fixture) {
     fixture.upsert(vec![titled("a", "Alpha"), titled("b", "Beta")], 1);
     assert_eq!(fixture.write(|store| store.index_manga(0)), Ok(None), "what is written is indexed");
     let list = |fixture: &mut Fixture| -> Vec<String> {

@@ -4,6 +4,20 @@ use std::collections::HashMap;
 
 use super::*;
 
+contract!(
+    rating_sums_are_what_counting_gives,
+    a_rating_is_one_for_each_pair,
+    ratings_are_listed_without_private_ones,
+    comments_are_posted_edited_and_deleted,
+    comments_are_listed_by_series_and_by_user,
+    a_review_is_one_for_each_pair,
+    votes_count_once,
+    reviews_come_in_each_order,
+    opinions_of_nothing_are_not_found,
+    opinions_come_back_as_they_were,
+    readers_refuse_to_write_opinions,
+);
+
 /// Everything, in one part.
 const ALL: Window = Window { limit: None, offset: 0 };
 
@@ -20,7 +34,7 @@ enum Way {
 
 /// Shows, with random deeds of three users and two series in every way that writes a rating, that
 /// the sums kept beside a series are what counting would give, and that work that was undone is in neither.
-pub fn rating_sums_are_what_counting_gives(mut fixture: Fixture) {
+fn rating_sums_are_what_counting_gives(mut fixture: Fixture) {
     let users = [fixture.add_user("ann"), fixture.add_user("bob"), fixture.add_user("cat")];
     let series = fixture.add_series(&["a", "b"]);
     let way = prop_oneof![
@@ -73,7 +87,7 @@ fn does(store: &mut dyn Store, way: Way, user: &UserId, manga: MangaId, rating: 
 
 /// Shows that a rating changes in place: the first time stays, the last time never runs backwards,
 /// and progress shows the same one.
-pub fn a_rating_is_one_for_each_pair(mut fixture: Fixture) {
+fn a_rating_is_one_for_each_pair(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     fixture.update(change(&ann, series)).unwrap();
     let missing = Err(StoreError::NotFound);
@@ -99,7 +113,7 @@ pub fn a_rating_is_one_for_each_pair(mut fixture: Fixture) {
 
 /// Shows that raters are listed by when they first rated, the newest first, in parts of any size, and
 /// that who keeps the progress private is counted and not listed.
-pub fn ratings_are_listed_without_private_ones(mut fixture: Fixture) {
+fn ratings_are_listed_without_private_ones(mut fixture: Fixture) {
     let keys = fixture.add_series(&["a", "b"]);
     let (series, other) = (keys[0], keys[1]);
     let names = ["ann", "bob", "cat", "dan"];
@@ -130,7 +144,7 @@ pub fn ratings_are_listed_without_private_ones(mut fixture: Fixture) {
 
 /// Shows that a comment comes back as it was posted, changes its text and its date only, and is gone
 /// once deleted, its number never to be given again.
-pub fn comments_are_posted_edited_and_deleted(mut fixture: Fixture) {
+fn comments_are_posted_edited_and_deleted(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let posted = fixture.post(&ann, series, "First!");
     let expected = Comment {
@@ -158,7 +172,7 @@ pub fn comments_are_posted_edited_and_deleted(mut fixture: Fixture) {
 
 /// Shows that lists of a series' and of a user's comments have what belongs there and nothing else,
 /// the newest first, in parts of any size.
-pub fn comments_are_listed_by_series_and_by_user(mut fixture: Fixture) {
+fn comments_are_listed_by_series_and_by_user(mut fixture: Fixture) {
     let users = [fixture.add_user("ann"), fixture.add_user("bob")];
     let series = fixture.add_series(&["a", "b", "silent"]);
     let mut posted: Vec<Comment> = vec![];
@@ -188,7 +202,7 @@ pub fn comments_are_listed_by_series_and_by_user(mut fixture: Fixture) {
 
 /// Shows that a user has one review of a series: writing it again replaces all but its number, its
 /// first date and its votes, and its rating becomes the user's; one without a rating leaves that.
-pub fn a_review_is_one_for_each_pair(mut fixture: Fixture) {
+fn a_review_is_one_for_each_pair(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let bob = fixture.add_user("bob");
     let rated = ReviewChange { rating: Some(8), spoiler: true, ..written(&ann, series, "He wins.") };
@@ -217,7 +231,7 @@ pub fn a_review_is_one_for_each_pair(mut fixture: Fixture) {
 
 /// Shows that a vote counts once however often it is given, that it can be taken back, and that each
 /// reader sees their own.
-pub fn votes_count_once(mut fixture: Fixture) {
+fn votes_count_once(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let (bob, cat) = (fixture.add_user("bob"), fixture.add_user("cat"));
     let review = fixture.review(&ann, series, None).id;
@@ -238,7 +252,7 @@ pub fn votes_count_once(mut fixture: Fixture) {
 
 /// Shows each order of reviews, ties the newest first, reviews without a rating last, and that parts
 /// of any size make up the whole.
-pub fn reviews_come_in_each_order(mut fixture: Fixture) {
+fn reviews_come_in_each_order(mut fixture: Fixture) {
     let series = fixture.add_series(&["a", "b"]);
     let names = ["ann", "bob", "cat", "dan"];
     let ids = names.map(|name| {
@@ -274,7 +288,7 @@ pub fn reviews_come_in_each_order(mut fixture: Fixture) {
 
 /// Shows that an opinion about a series, or of a user, that does not exist is refused, and that a
 /// question about one says so.
-pub fn opinions_of_nothing_are_not_found(mut fixture: Fixture) {
+fn opinions_of_nothing_are_not_found(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let (nobody, nothing) = (id("nobody"), series + 1);
     fn missing<T: std::fmt::Debug>(result: Result<T, StoreError>) {
@@ -301,7 +315,7 @@ pub fn opinions_of_nothing_are_not_found(mut fixture: Fixture) {
 }
 
 /// Shows that hostile text is only text: a comment and a review come back unchanged, at full length too.
-pub fn opinions_come_back_as_they_were(mut fixture: Fixture) {
+fn opinions_come_back_as_they_were(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let longest = ["界".repeat(5000), "🏴‍☠️\r\n\t".repeat(500)];
     for text in HOSTILE.iter().map(|text| (*text).to_owned()).chain(longest) {
@@ -314,7 +328,7 @@ pub fn opinions_come_back_as_they_were(mut fixture: Fixture) {
 }
 
 /// Shows that each verb that writes an opinion is refused by a reader, and changes nothing.
-pub fn readers_refuse_to_write_opinions(mut fixture: Fixture) {
+fn readers_refuse_to_write_opinions(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let user = ann.clone();
     fixture.write(move |store| store.rate(&user, series, 5, 1)).unwrap();

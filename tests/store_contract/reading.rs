@@ -2,9 +2,20 @@
 
 use super::*;
 
+contract!(
+    leaving_a_library_keeps_what_was_read,
+    adding_without_a_status,
+    lists_of_one_status,
+    edits_need_an_entry,
+    a_change_behind_is_treated_as_told,
+    beginning_again_is_not_behind,
+    adding_may_be_behind,
+    places_follow_the_rules,
+);
+
 /// Shows that a series that leaves a library leaves its row and history as they were, that the date of
 /// its coming goes with it, and that it can come again.
-pub fn leaving_a_library_keeps_what_was_read(mut fixture: Fixture) {
+fn leaving_a_library_keeps_what_was_read(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let bob = fixture.add_user("bob");
     let read = ProgressChange { chapter: Chapter::whole(7), received_at: 10, ..change(&ann, series) };
@@ -31,7 +42,7 @@ pub fn leaving_a_library_keeps_what_was_read(mut fixture: Fixture) {
 
 /// Shows that a series is added for later when nobody says otherwise, and that one that is being read
 /// keeps its status.
-pub fn adding_without_a_status(mut fixture: Fixture) {
+fn adding_without_a_status(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     let series = fixture.add_series(&["new", "read"]);
     fixture.update(ProgressChange { status: Some(ReadingStatus::Dropped), ..change(&ann, series[1]) }).unwrap();
@@ -45,7 +56,7 @@ pub fn adding_without_a_status(mut fixture: Fixture) {
 }
 
 /// Shows that lists can be of one status, and count only that.
-pub fn lists_of_one_status(mut fixture: Fixture) {
+fn lists_of_one_status(mut fixture: Fixture) {
     use ReadingStatus::{Completed, OnHold, Reading};
     let ann = fixture.add_user("ann");
     let series = fixture.add_series(&["a", "b", "c"]);
@@ -63,7 +74,7 @@ pub fn lists_of_one_status(mut fixture: Fixture) {
 }
 
 /// Shows that an edit of a library's entry finds none where the series is only read.
-pub fn edits_need_an_entry(mut fixture: Fixture) {
+fn edits_need_an_entry(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
     let edit = ProgressChange { needs: Needs::LibraryEntry, note: Some("n".into()), ..change(&ann, series) };
     assert_eq!(fixture.update(edit.clone()), Err(StoreError::NotFound));
@@ -104,7 +115,7 @@ fn at_ten(fixture: &mut Fixture) -> (UserId, MangaId, Progress) {
 
 /// Shows that a change behind the stored chapter is stored, or leaves the place and changes the rest, or
 /// is refused and leaves nothing behind; and that none of this touches one that is not behind.
-pub fn a_change_behind_is_treated_as_told(mut fixture: Fixture) {
+fn a_change_behind_is_treated_as_told(mut fixture: Fixture) {
     let (ann, series, row) = at_ten(&mut fixture);
     let place = |row: &Progress| (row.chapter.as_f64(), row.volume, row.page);
 
@@ -132,7 +143,7 @@ pub fn a_change_behind_is_treated_as_told(mut fixture: Fixture) {
 
 /// Shows that a change that begins again is not behind, and that one after it is: what was begun again is
 /// read on like anything else.
-pub fn beginning_again_is_not_behind(mut fixture: Fixture) {
+fn beginning_again_is_not_behind(mut fixture: Fixture) {
     for (rule, refused) in [(Behind::KeepPlace, false), (Behind::Refuse, true)] {
         for (slug, status) in [("re", ReadingStatus::ReReading), ("plan", ReadingStatus::PlanToRead)] {
             let slug = format!("{slug}-{refused}");
@@ -158,7 +169,7 @@ pub fn beginning_again_is_not_behind(mut fixture: Fixture) {
 }
 
 /// Shows that adding to a library follows the same rule, and that what is there already is said first.
-pub fn adding_may_be_behind(mut fixture: Fixture) {
+fn adding_may_be_behind(mut fixture: Fixture) {
     let (ann, series, row) = at_ten(&mut fixture);
     assert_eq!(fixture.add(behind(&ann, series, 4.0, Behind::Refuse), row.status), Err(StoreError::Behind));
     assert_eq!(fixture.reader().progress(&ann, series), Ok(row.clone()));
@@ -168,7 +179,7 @@ pub fn adding_may_be_behind(mut fixture: Fixture) {
 }
 
 /// Shows, with random changes under random rules, that a row is where a plain model of the rules says.
-pub fn places_follow_the_rules(mut fixture: Fixture) {
+fn places_follow_the_rules(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
     let rule = prop_oneof![Just(Behind::Store), Just(Behind::KeepPlace), Just(Behind::Refuse)];
     let status = prop::option::of(prop::sample::select(

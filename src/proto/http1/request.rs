@@ -73,7 +73,7 @@ impl<'a> Request<'a> {
         match percent_decode_str(segment).decode_utf8() {
             Ok(text) if !text.contains('\0') => Ok(text),
             _ => {
-                let what = "The path is not valid UTF-8 text.";
+                let what = "The path must be UTF-8 text without NUL.";
                 Err(HttpError { status: 400, what, path: Some(self.path.into()), truncated: false })
             }
         }

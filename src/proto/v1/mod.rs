@@ -11,12 +11,14 @@ pub mod export;
 mod friends;
 mod goals;
 mod lists;
+pub(super) mod notices;
 mod opinions;
 pub mod read;
 mod recommend;
 mod sections;
 pub mod show;
 mod stats;
+mod webhooks;
 
 use read::{
     named, read_add, read_all, read_change_password, read_delete_account, read_edit, read_history, read_list,
@@ -28,7 +30,7 @@ use super::http1::Method;
 use super::routes::{Family, HttpInput, Route};
 use crate::handlers::catalogue::Shape;
 use crate::handlers::manga::Detail;
-use crate::handlers::{account, auth, library, manga, monitor, password, progress};
+use crate::handlers::{account, auth, leases, library, manga, monitor, password, progress};
 
 /// The routes of this family.
 pub fn routes() -> Vec<Route> {
@@ -38,6 +40,7 @@ pub fn routes() -> Vec<Route> {
         Route::http(Family::V1, Post, "/api/v1/auth/register", auth::REGISTER, read_register),
         Route::http(Family::V1, Post, "/api/v1/auth/login", auth::LOGIN, read_login),
         Route::http(Family::V1, Post, "/api/v1/auth/logout-all", auth::LOGOUT_ALL, |_| Ok(())),
+        Route::http(Family::V1, Post, "/api/v1/auth/udp-token", leases::TOKEN, |_| Ok(())),
         Route::http(Family::V1, Get, "/api/v1/users/me", account::ME, |_| Ok(())),
         Route::http(Family::V1, Delete, "/api/v1/users/me", account::DELETE, read_delete_account),
         Route::http(Family::V1, Get, "/api/v1/users/me/export", crate::handlers::export::EXPORT, export::read),
@@ -70,5 +73,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(stats::routes());
     routes.extend(goals::routes());
     routes.extend(recommend::routes());
+    routes.extend(webhooks::routes());
+    routes.extend(notices::routes());
     routes
 }

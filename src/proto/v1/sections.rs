@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::goals::goal;
 use super::lists::{head, item};
+use super::notices::{entry, wishes};
 use super::show::{history_entry, progress_row};
+use super::webhooks::webhook;
 use crate::handlers::export::{Names, Part, Section, Shelf};
 use crate::proto::time::rfc3339;
 use crate::store::StoreError;
-use crate::store::model::{Comment, Friendship, Goal, List, ListItem, MangaId, OwnRating, Review};
+use crate::store::model::{Comment, Friendship, Goal, InboxQuery, List, ListItem, MangaId, OwnRating, Review};
 
 /// Every section, in the order of the document.
 pub(super) const SECTIONS: &[Section] = &[
@@ -24,6 +26,10 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "friends", read: friends },
     Section { name: "lists", read: lists },
     Section { name: "goals", read: own_goals },
+    Section { name: "webhooks", read: webhooks },
+    Section { name: "notifications", read: notifications },
+    Section { name: "notification_preferences", read: notice_settings },
+    Section { name: "muted_manga", read: muted },
 ];
 
 fn progress(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
@@ -128,6 +134,33 @@ fn own_goals(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Pa
     let mut rows = shelf.store.goals(shelf.user)?;
     rows.retain(|goal| place(goal) > after.unwrap_or(0));
     Ok(Part::new(rows, limit, place, goal))
+}
+
+/// Without their secrets, and without what was sent to them.
+fn webhooks(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let mut rows = shelf.store.webhooks(shelf.user)?;
+    rows.retain(|hook| hook.id > after.unwrap_or(0));
+    rows.truncate(limit as usize);
+    Ok(Part::new(rows, limit, |hook| hook.id, webhook))
+}
+
+/// What the user was told, the latest first, and whether they have read it.
+fn notifications(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let query = InboxQuery { unread: false, before: after, limit };
+    let rows = shelf.store.notices(shelf.user, query)?.items;
+    Ok(Part::new(rows, limit, |(notification, _)| notification.id, |(told, read)| entry(told, *read)))
+}
+
+fn notice_settings(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let row = shelf.store.notice_settings(shelf.user)?;
+    let rows = if after.is_none() { vec![row] } else { Vec::new() };
+    Ok(Part::new(rows, limit, |_| 1, wishes))
+}
+
+fn muted(shelf: &mut Shelf<'_>, after: Option<i64>, limit: u32) -> Result<Part, StoreError> {
+    let rows = shelf.store.muted_series(shelf.user, after.unwrap_or(0), limit)?;
+    let names = shelf.name(rows.iter().copied())?;
+    Ok(Part::new(rows, limit, |manga| *manga, |manga| about(names, *manga, json!({}))))
 }
 
 fn list_with_items(list: &List, items: &[ListItem], names: &Names) -> Value {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{catalogue, export, friends, goals, lists, opinions, recommend, stats};
+use super::{catalogue, export, friends, goals, lists, notices, opinions, recommend, stats, webhooks};
 use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
@@ -40,6 +40,7 @@ fn show(reply: Reply) -> Response {
         Reply::Created(message) => data(201, json!({"message": message})),
         Reply::Registered(user, token) => login(201, &user, &token),
         Reply::LoggedIn(user, token) => login(200, &user, &token),
+        Reply::DatagramToken { token, expires_in_s } => data(200, json!({"token": token, "expires_in": expires_in_s})),
         Reply::Account(user) => data(200, json!({"user": account(&user)})),
         Reply::MangaList(page, window) => manga_list(&page, window),
         Reply::MangaDetail(body) => Response::json(200, body.plain().clone()),
@@ -67,6 +68,8 @@ fn show(reply: Reply) -> Response {
         Reply::Lists(reply) => lists::show(reply),
         Reply::Stats(reply) => stats::show(reply),
         Reply::Goals(reply) => goals::show(reply),
+        Reply::Webhooks(reply) => webhooks::show(reply),
+        Reply::Notices(reply) => notices::show(reply),
         Reply::Recommendations(recommendations) => recommend::show(&recommendations),
         Reply::Health { draining, store } => health(draining, store),
         Reply::Allowed(methods) => Response::empty(204).with_header("Allow", methods),
@@ -75,6 +78,8 @@ fn show(reply: Reply) -> Response {
         // Said by the second family's routes only.
         Reply::Tokens(_) | Reply::Parts(_) => Response::empty(204),
         Reply::Silence
+        | Reply::Upgrade(_)
+        | Reply::Ping
         | Reply::Welcome { .. }
         | Reply::Pong(_)
         | Reply::SyncStats { .. }

@@ -7,6 +7,7 @@
 
 mod auth;
 pub mod catalogue;
+mod notices;
 mod opinions;
 mod parts;
 pub mod reading;
@@ -21,6 +22,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(catalogue::routes());
     routes.extend(opinions::routes());
     routes.extend(reading::routes());
+    routes.extend(notices::routes());
     routes
 }
 

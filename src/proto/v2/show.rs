@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{auth, catalogue, opinions, parts, reading};
+use super::{auth, catalogue, notices, opinions, parts, reading};
 use crate::handlers::api::{ApiError, ErrorKind, Lack, Reply};
 use crate::proto::http1::Response;
 use crate::proto::v1;
@@ -54,6 +54,7 @@ fn show(reply: Reply) -> Response {
     match reply {
         Reply::Done(message) => Response::json(200, json!({"message": message}).to_string()),
         Reply::Created(message) => Response::json(201, json!({"message": message}).to_string()),
+        Reply::Notices(reply) => notices::show(reply),
         Reply::Opinion(reply) => opinions::show(reply),
         Reply::Tokens(reply) => auth::show(&reply),
         Reply::Parts(parts) => parts::show(&parts),

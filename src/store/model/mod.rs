@@ -31,6 +31,7 @@ mod chapter;
 mod friends;
 mod lists;
 mod manga;
+mod notices;
 mod opinion;
 mod progress;
 mod recommend;
@@ -38,11 +39,13 @@ mod refresh;
 mod stats;
 mod text;
 mod user;
+mod webhooks;
 
 pub use chapter::Chapter;
 pub use friends::*;
 pub use lists::*;
 pub use manga::*;
+pub use notices::*;
 pub use opinion::*;
 pub use progress::*;
 pub use recommend::*;
@@ -50,6 +53,7 @@ pub use refresh::*;
 pub use stats::*;
 pub use text::{fold, fold_case, slugify};
 pub use user::*;
+pub use webhooks::*;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the server's clock.
 pub type UnixMillis = i64;

@@ -22,6 +22,13 @@ words! {
     }
 }
 
+impl ReadingStatus {
+    /// Whether whoever stands there has begun to read.
+    pub const fn has_begun(self) -> bool {
+        matches!(self, Self::Reading | Self::Completed | Self::ReReading)
+    }
+}
+
 /// Where one user stands with one series: at most one row for each pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
@@ -101,6 +108,28 @@ pub struct ProgressChange {
     pub needs: Needs,
     /// What becomes of it when its chapter is behind the stored one.
     pub behind: Behind,
+}
+
+impl ProgressChange {
+    /// A change of nothing, to start from: it makes the row if there is none.
+    pub fn nothing(user_id: UserId, manga_id: MangaId, received_at: UnixMillis) -> Self {
+        Self {
+            user_id,
+            manga_id,
+            chapter: None,
+            status: None,
+            volume: None,
+            page: None,
+            rating: None,
+            private: None,
+            note: None,
+            device: None,
+            read_at: None,
+            received_at,
+            needs: Needs::Nothing,
+            behind: Behind::Store,
+        }
+    }
 }
 
 /// What must be there before a change.

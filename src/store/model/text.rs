@@ -40,9 +40,21 @@ pub fn slugify(title: &str) -> String {
 }
 
 fn one_case(text: &str) -> impl Iterator<Item = char> {
-    let one_case = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let one_case = text.chars().map(narrow).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     one_case.map(|char| if char.is_control() { ' ' } else { char })
 }
+
+/// ASCII as Japanese keyboards type it, in the width of a kanji, becomes ASCII.
+fn narrow(char: char) -> char {
+    match char {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(char as u32 - WIDE_TO_ASCII).unwrap_or(char),
+        '\u{3000}' => ' ',
+        _ => char,
+    }
+}
+
+/// How far the wide forms stand behind ASCII: a block of Unicode in the same order.
+const WIDE_TO_ASCII: u32 = 0xff01 - 0x21;
 
 /// A character without its accents; `None` for an accent that stands alone.
 fn plain(char: char) -> Option<char> {
@@ -85,6 +97,7 @@ mod tests {
         assert_eq!(fold("Café Shōnen ÅNGSTRÖM ñ ǖ ế"), "cafe shonen angstrom n u e");
         assert_eq!(fold("e\u{301}\u{323}"), "e");
         assert_eq!(fold("\u{301}"), "");
+        assert_eq!(fold("ＯＮＥ　ＰＩＥＣＥ！～"), "one piece!~");
         assert_eq!(fold("ガンダム が 한국 進撃"), "ガンダム が 한국 進撃");
         assert_eq!(fold(&fold("İstanbul ǅ ΐ")), fold("İstanbul ǅ ΐ"));
     }

@@ -118,15 +118,13 @@ const ENTRY: &str = "SELECT manga_id, chapter_thousandths, status, recorded_at, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// Shows what is left out when a bound is reached, and that the answer says so.
     #[test]
     fn one_look_is_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO users SELECT value, value, value, 'x', 'user', 0, 0 FROM json_each('[\"ann\", \"bob\", \"cay\"]');
              INSERT INTO friendships VALUES ('ann', 'bob', 1, 0, 2), ('ann', 'cay', 1, 0, 1);

@@ -50,6 +50,11 @@ pub(super) fn delete(conn: &Connection, id: MangaId, now: UnixMillis) -> Result<
     search::forget(conn, id)
 }
 
+pub(super) fn last_event(conn: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM manga_events";
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 pub(super) fn events(conn: &Connection, after: i64, limit: u32) -> Result<Vec<MangaEvent>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, manga_id, kind, changes, created_at FROM manga_events WHERE seq > ?1 ORDER BY seq LIMIT ?2",

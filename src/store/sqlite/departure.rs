@@ -180,7 +180,18 @@ const OWN_ROWS: &[&str] = &[
          SELECT high_id FROM friendships WHERE low_id = ?1 LIMIT ?2)",
     "DELETE FROM friendships WHERE high_id = ?1 AND low_id IN (
          SELECT low_id FROM friendships WHERE high_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_deliveries WHERE id IN (
+         SELECT webhook_deliveries.id FROM webhooks CROSS JOIN webhook_deliveries ON webhook_id = webhooks.id
+         WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhook_events WHERE id IN (SELECT id FROM webhook_events WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_mutes WHERE user_id = ?1 AND manga_id IN (
+         SELECT manga_id FROM notification_mutes WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_reads WHERE user_id = ?1 AND notification_id IN (
+         SELECT notification_id FROM notification_reads WHERE user_id = ?1 LIMIT ?2)",
+    "DELETE FROM notification_settings WHERE user_id = ?1 AND ?2 > 0",
+    "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE user_id = ?1 LIMIT ?2)",
 ];
 
 /// How many of those who were deleted long ago are forgotten with each who is deleted: they get fewer.
@@ -190,14 +201,12 @@ const FORGOTTEN_MAX: i64 = 100;
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// A database in which everybody has rows everywhere.
     fn database(users: &[&str]) -> (tempfile::TempDir, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO manga (id, slug, title, alternative_titles, status,
                                 created_at, updated_at, description)
@@ -211,6 +220,10 @@ mod tests {
                 [user],
             )
             .unwrap();
+            for sql in WEBHOOKS {
+                conn.execute(sql, [user]).unwrap();
+            }
+            conn.execute("INSERT INTO notification_settings (user_id) VALUES (?1)", [user]).unwrap();
             conn.execute("INSERT INTO goals SELECT ?1, value, 5, 0, 0 FROM json_each('[\"day\", \"week\"]')", [user])
                 .unwrap();
             for manga in [1, 2] {
@@ -236,14 +249,31 @@ mod tests {
         (folder, conn)
     }
 
-    /// A comment, a review, a list with both series: of the user ?1, with the series ?2.
-    const OPINIONS_AND_LISTS: [&str; 4] = [
+    /// A comment, a review, a list with both series, a notification that is read: of the user ?1, with the
+    /// series ?2.
+    const OPINIONS_AND_LISTS: [&str; 7] = [
         "INSERT INTO comments (manga_id, user_id, created_at, updated_at, content) VALUES (?2, ?1, 0, 0, 'x')",
         "INSERT INTO reviews (manga_id, user_id, spoiler, created_at, updated_at, text) VALUES (?2, ?1, 0, 0, 0, 'x')",
         "INSERT INTO lists (user_id, name, description, visibility, created_at, updated_at)
          VALUES (?1, ?2, '', 'public', 0, 0)",
         "INSERT INTO list_items SELECT lists.id, manga.id, manga.id, NULL, 0 FROM lists, manga
          WHERE user_id = ?1 AND name = ?2",
+        "INSERT INTO notification_mutes VALUES (?1, ?2)",
+        "INSERT INTO notifications (kind, audience, user_id, created_at, title, message, changes)
+         VALUES ('TEST', 'user', ?1, ?2, '', '', '[]')",
+        "INSERT INTO notification_reads SELECT ?1, max(id) FROM notifications WHERE ?2",
+    ];
+
+    /// Two webhooks of the user ?1, a test of theirs and something for everyone, on its way to both.
+    const WEBHOOKS: [&str; 4] = [
+        "INSERT INTO webhooks (user_id, url, events, scope, secret, dead_in_row, missed, created_at, updated_at)
+         SELECT ?1, value, '[]', 'library', 'x', 0, 0, 0, 0 FROM json_each('[1, 2]')",
+        "INSERT INTO webhook_events (kind, body, user_id, created_at) VALUES ('test', '{}', ?1, 0)",
+        "INSERT OR IGNORE INTO webhook_events (id, kind, body, created_at)
+         SELECT 1000, 'new_manga', '{}', 0 WHERE ?1 IS NOT NULL",
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, state, attempts, created_at)
+         SELECT webhooks.id, event.id, 'dead', 1, 0 FROM webhooks, webhook_events AS event
+         WHERE webhooks.user_id = ?1 AND (event.user_id = ?1 OR event.id = 1000)",
     ];
 
     /// Three rows of history, each pointing to the one before; the newest.
@@ -322,12 +352,18 @@ mod tests {
                 ("goals.user_id", 2),
                 ("history.user_id", 12),
                 ("lists.user_id", 2),
+                ("notification_mutes.user_id", 2),
+                ("notification_reads.user_id", 2),
+                ("notification_settings.user_id", 1),
+                ("notifications.user_id", 2),
                 ("progress.user_id", 2),
                 ("ratings.user_id", 2),
                 ("refresh_tokens.user_id", 1),
                 ("review_votes.user_id", 2),
                 ("reviews.user_id", 2),
                 ("users.id", 1),
+                ("webhook_events.user_id", 1),
+                ("webhooks.user_id", 2),
             ]);
             assert_eq!(rows(&conn, "bob"), kept, "{rows_max}");
             let sums = |sql: &str| -> Vec<i64> {
@@ -337,6 +373,7 @@ mod tests {
             assert_eq!(sums("SELECT readers + rating_count + rating_sum FROM manga"), [14, 14]);
             assert_eq!(sums("SELECT helpful FROM reviews"), [1; 4]);
             assert_eq!(sums("SELECT count(*) FROM list_items"), [8]);
+            assert_eq!(sums("SELECT count(*) FROM webhook_deliveries"), [8]);
         }
     }
 

@@ -227,16 +227,14 @@ const FRIENDSHIPS: &str = "SELECT users.id, username, asked, asked_at, accepted_
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// Shows that everyone's pairs are found by an index from either side, and that a user who is deleted takes theirs
     /// along.
     #[test]
     fn pairs_are_found_and_go_with_their_users() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         for rows in [FRIENDS, INCOMING, OUTGOING] {
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {rows}")).unwrap();
             let plan: Vec<String> = statement.query_map(["x"], |row| row.get(3)).unwrap().map(Result::unwrap).collect();

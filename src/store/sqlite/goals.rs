@@ -66,15 +66,13 @@ fn goal_of(row: &Row<'_>) -> Result<Goal, rusqlite::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// Shows that goals go with their user, and nobody else's do.
     #[test]
     fn goals_go_with_their_user() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
              INSERT INTO goals VALUES ('ann', 'day', 1, 0, 0), ('ann', 'year', 1, 0, 0), ('bob', 'day', 2, 0, 0);

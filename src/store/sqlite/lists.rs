@@ -243,15 +243,13 @@ fn list_of(row: &Row<'_>) -> Result<List, rusqlite::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
 
     /// Shows that a user who is deleted takes their lists along with all that is on them, and a series
     /// its places on lists; and that both are found by an index.
     #[test]
     fn lists_go_with_their_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0), ('bob', 'bob', 'bob', 'x', 'user', 0, 0);
              INSERT INTO manga (id, slug, title, alternative_titles, status,

@@ -54,6 +54,10 @@ impl<C: DerefMut<Target = Connection>> Catalogue for SqliteStore<C> {
         curation::delete(self.writable()?, id, now)
     }
 
+    fn last_manga_event(&mut self) -> Result<i64, StoreError> {
+        curation::last_event(&self.conn)
+    }
+
     fn manga_events(&mut self, after: i64, limit: u32) -> Result<Vec<MangaEvent>, StoreError> {
         curation::events(&self.conn, after, limit)
     }

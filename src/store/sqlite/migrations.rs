@@ -15,6 +15,9 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0005_library_dates.sql"),
     include_str!("migrations/0006_opinions.sql"),
     include_str!("migrations/0007_social.sql"),
+    include_str!("migrations/0008_cheap_checks.sql"),
+    include_str!("migrations/0010_webhooks.sql"),
+    include_str!("migrations/0009_notifications.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
@@ -126,6 +129,9 @@ mod tests {
             "b7c2d3bdf507a1f5ca5795b5334c2c4c7f2eeb87f9439d1ec3fb22e7b74f778f",
             "ddf98dea4275d2ce3132b58c63485f1626e62d675f1240ae8ef67e414e13b136",
             "ae7598188dd6271816a1be0e193f5e0db3b1fac86ddf0353eda7405abbb55418",
+            "b81525e94130815b36e6234d72bff2b6255333ed1abe7ebdbe208344e082f933",
+            "5ba130ea0d1652327b951949f02124875ef833343c75dc6350cc7c8f4cd3951c",
+            "2af3fd36aa934d06620aae48e46c512227883d020804f839cc1672c4e58c9f39",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);
@@ -190,6 +196,35 @@ mod tests {
             conn.execute("INSERT INTO history SELECT NULL, 'ann', 1, 0, 0, 0, 'reading', '', 0, 0, NULL", []).unwrap();
             assert_eq!(conn.last_insert_rowid(), 4, "{gone}");
         }
+    }
+
+    /// Shows that the step that words a rule anew leaves the rows alone, and that the rule holds at once:
+    /// on the connection that ran it, and on one that had been open before.
+    #[test]
+    fn a_rule_worded_anew_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("hub.db")).unwrap();
+        let (mut conn, other) = (open(), open());
+        run(&mut conn, &LANDED[..7]).unwrap();
+        conn.execute_batch(
+            "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0);
+             INSERT INTO manga (id, slug, title, alternative_titles, status, created_at, updated_at, description)
+             VALUES (1, 'a', 'A', '[]', 'ongoing', 0, 0, '');
+             INSERT INTO history VALUES (1, 'ann', 1, 1, NULL, 5, 'reading', 'phone', 0, 9, NULL);",
+        )
+        .unwrap();
+        let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count(&other), Ok(1));
+        run(&mut conn, LANDED).unwrap();
+        for conn in [&conn, &other] {
+            let add = "INSERT INTO history SELECT NULL, 'ann', 1, 0, 0, 0, ?1, '', 0, 0, NULL";
+            assert!(conn.execute(add, ["asleep"]).unwrap_err().to_string().contains("CHECK constraint failed"));
+            assert_eq!(conn.execute(add, ["re_reading"]), Ok(1));
+            assert!(conn.execute("UPDATE sqlite_schema SET sql = sql", []).is_err(), "the schema is locked again");
+        }
+        assert_eq!(count(&other), Ok(3));
+        let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
     }
 
     /// Shows that a database from the future is refused and left alone.

@@ -7,6 +7,7 @@
 
 mod activity;
 mod curation;
+mod deliveries;
 mod departure;
 mod error;
 mod file;
@@ -18,6 +19,7 @@ mod list_items;
 mod lists;
 mod manga;
 mod migrations;
+mod notices;
 mod opinions;
 mod progress;
 mod readings;
@@ -26,6 +28,7 @@ mod refresh;
 mod search;
 mod stats;
 mod users;
+mod webhooks;
 mod writer;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -194,6 +197,16 @@ const PRAGMAS: &str = "
     PRAGMA cache_size = -16384;
     PRAGMA temp_store = MEMORY;
 ";
+
+/// A database of the newest schema with nothing in it, and the folder that it is in.
+#[cfg(test)]
+fn fresh() -> (tempfile::TempDir, Connection) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap();
+    let mut conn = connect(&file, false).unwrap();
+    migrations::run(&mut conn, migrations::LANDED).unwrap();
+    (folder, conn)
+}
 
 #[cfg(test)]
 mod tests {

@@ -110,48 +110,7 @@ fn apply(
     chapter: Option<Chapter>,
     into_library: bool,
 ) -> Result<(Progress, Link), StoreError> {
-    // ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
-    // ?9 note, ?10 now, ?11 keep the place if it is behind, ?12 refuse it then.
-    let mut statement = conn.prepare_cached(concat!(
-        "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
-                               started_at, completed_at, private, note, updated_at, history_seq, added_at)
-         VALUES (?1, ?2, ?3, coalesce(?4, iif(?3, 'plan_to_read', 'reading')), coalesce(?5, 0), ?6, ?7, 0,
-                 CASE WHEN coalesce(?4, iif(?3, 'plan_to_read', 'reading')) IN ('reading', 're_reading', 'completed')
-                           OR ?5 > 0 THEN ?10 END,
-                 CASE WHEN ?4 = 'completed' THEN ?10 END,
-                 coalesce(?8, 0), nullif(?9, ''), ?10,
-                 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),
-                 CASE WHEN ?3 THEN ?10 END)
-         ON CONFLICT (user_id, manga_id) DO UPDATE SET
-             in_library = max(in_library, ?3),
-             status = coalesce(?4, status),
-             chapter_thousandths = iif(?11 AND ",
-        behind!(),
-        ", chapter_thousandths, coalesce(?5, chapter_thousandths)),
-             volume = iif(?11 AND ",
-        behind!(),
-        ", volume, coalesce(?6, volume)),
-             page = iif(?11 AND ",
-        behind!(),
-        ", page, coalesce(?7, page)),
-             rereads = rereads + (status = 're_reading' AND ?4 IS 'completed'),
-             started_at = coalesce(started_at,
-                 CASE WHEN coalesce(?4, status) IN ('reading', 're_reading', 'completed') OR ?5 > 0 THEN ?10 END),
-             completed_at = CASE coalesce(?4, status)
-                 WHEN 'completed' THEN iif(status = 'completed', completed_at, ?10)
-                 WHEN 'reading' THEN NULL
-                 WHEN 'plan_to_read' THEN NULL
-                 ELSE completed_at END,
-             private = coalesce(?8, private),
-             note = iif(?9 IS NULL, note, nullif(?9, '')),
-             updated_at = max(updated_at, ?10),
-             history_seq = excluded.history_seq,
-             previous_seq = history_seq,
-             added_at = iif(?3, ?10, added_at)
-         WHERE NOT (?3 AND in_library) AND NOT (?12 AND ",
-        behind!(),
-        ")"
-    ))?;
+    let mut statement = conn.prepare_cached(APPLY)?;
     let changed = statement.execute(params![
         change.user_id.as_str(),
         change.manga_id,
@@ -164,7 +123,8 @@ fn apply(
         change.note,
         change.received_at,
         change.behind == Behind::KeepPlace,
-        change.behind == Behind::Refuse
+        change.behind == Behind::Refuse,
+        change.status.is_some_and(ReadingStatus::has_begun)
     ])?;
     let (row, link) = applied(conn, &change.user_id, change.manga_id)?;
     match changed {
@@ -182,7 +142,52 @@ macro_rules! behind {
           AND NOT (coalesce(?4, status) IN ('re_reading', 'plan_to_read') AND coalesce(?4, status) <> status))"
     };
 }
-use behind;
+
+/// ?1 user, ?2 series, ?3 into the library, ?4 status, ?5 chapter, ?6 volume, ?7 page, ?8 private,
+/// ?9 note, ?10 now, ?11 keep the place if it is behind, ?12 refuse it then, ?13 the status is one of
+/// who has begun to read.
+///
+/// No `IN` with more than two words: SQLite would build a table in memory for it, each time.
+pub(super) const APPLY: &str = concat!(
+    "INSERT INTO progress (user_id, manga_id, in_library, status, chapter_thousandths, volume, page, rereads,
+                           started_at, completed_at, private, note, updated_at, history_seq, added_at)
+     VALUES (?1, ?2, ?3, coalesce(?4, iif(?3, 'plan_to_read', 'reading')), coalesce(?5, 0), ?6, ?7, 0,
+             CASE WHEN ?13 OR ?4 IS NULL AND NOT ?3 OR ?5 > 0 THEN ?10 END,
+             CASE WHEN ?4 = 'completed' THEN ?10 END,
+             coalesce(?8, 0), nullif(?9, ''), ?10,
+             1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),
+             CASE WHEN ?3 THEN ?10 END)
+     ON CONFLICT (user_id, manga_id) DO UPDATE SET
+         in_library = max(in_library, ?3),
+         status = coalesce(?4, status),
+         chapter_thousandths = iif(?11 AND ",
+    behind!(),
+    ", chapter_thousandths, coalesce(?5, chapter_thousandths)),
+         volume = iif(?11 AND ",
+    behind!(),
+    ", volume, coalesce(?6, volume)),
+         page = iif(?11 AND ",
+    behind!(),
+    ", page, coalesce(?7, page)),
+         rereads = rereads + (status = 're_reading' AND ?4 IS 'completed'),
+         started_at = coalesce(started_at,
+             CASE WHEN ?13 OR ?4 IS NULL AND (status = 'reading' OR status = 're_reading' OR status = 'completed')
+                       OR ?5 > 0 THEN ?10 END),
+         completed_at = CASE coalesce(?4, status)
+             WHEN 'completed' THEN iif(status = 'completed', completed_at, ?10)
+             WHEN 'reading' THEN NULL
+             WHEN 'plan_to_read' THEN NULL
+             ELSE completed_at END,
+         private = coalesce(?8, private),
+         note = iif(?9 IS NULL, note, nullif(?9, '')),
+         updated_at = max(updated_at, ?10),
+         history_seq = excluded.history_seq,
+         previous_seq = history_seq,
+         added_at = iif(?3, ?10, added_at)
+     WHERE NOT (?3 AND in_library) AND NOT (?12 AND ",
+    behind!(),
+    ")"
+);
 
 /// The row as it now is, and the place of its history line. `NotFound` for a series that was deleted:
 /// nobody begins to read it, and who did is not told any more. That is looked up here, where a statement

@@ -84,16 +84,14 @@ const STAND: &str = "SELECT manga_id, chapter_thousandths, read_at, recorded_at,
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// Shows that a bound cuts off what is oldest, over all series, and that a gap that deletion by age
     /// left counts as nothing.
     #[test]
     fn bounds_and_gaps() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         conn.execute_batch(
             "INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0);
              INSERT INTO manga (id, slug, title, alternative_titles, status,

@@ -102,15 +102,13 @@ use unknown_and_popular;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     /// Shows that a slice of everyone's tastes goes straight to its place, and sorts nothing.
     #[test]
     fn a_slice_is_found_by_the_primary_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {AFTER}")).unwrap();
         let plan: Vec<String> =
             statement.query_map(params!["a", 1, 5], |row| row.get(3)).unwrap().map(Result::unwrap).collect();

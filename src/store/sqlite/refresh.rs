@@ -113,7 +113,7 @@ const SWEPT_MAX: i64 = 20;
 mod tests {
     use rusqlite::OptionalExtension;
 
-    use super::super::{connect, create_file, migrations};
+    use super::super::fresh;
     use super::*;
 
     fn family(number: u8, expires_at: UnixMillis) -> NewFamily {
@@ -129,9 +129,7 @@ mod tests {
     /// Shows that what ended long ago goes when something begins, a few at a time.
     #[test]
     fn what_ended_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conn = connect(&create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap(), false).unwrap();
-        migrations::run(&mut conn, migrations::LANDED).unwrap();
+        let (_folder, conn) = fresh();
         conn.execute("INSERT INTO users VALUES ('ann', 'ann', 'ann', 'x', 'user', 0, 0)", []).unwrap();
         let count = |conn: &Connection| -> i64 {
             conn.query_row("SELECT count(*) FROM refresh_tokens", [], |row| row.get(0)).unwrap()

@@ -28,7 +28,7 @@ use crate::store::{StoreError, UPSERTS_MAX};
 // ---- writing the index
 
 /// How entries are made; a new number makes the next start write all of them again.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Puts a series into the index, or what is known of it now in the place of what was.
 pub(super) fn index(conn: &Connection, id: MangaId, facts: &MangaFacts) -> Result<(), StoreError> {

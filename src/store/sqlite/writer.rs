@@ -115,7 +115,7 @@ mod tests {
     use super::super::{connect, create_file, migrations};
     use super::*;
     use crate::store::Store;
-    use crate::store::model::{Behind, Needs, ProgressChange, Role, User, UserId};
+    use crate::store::model::{ProgressChange, Role, User, UserId};
 
     type Work = Box<dyn FnMut(&mut dyn Store) -> Result<(), StoreError> + Send>;
 
@@ -292,21 +292,6 @@ mod tests {
     }
 
     fn change(user: usize, manga_id: i64) -> ProgressChange {
-        ProgressChange {
-            user_id: UserId::parse(&format!("user-{user:05}")).unwrap(),
-            manga_id,
-            chapter: None,
-            status: None,
-            volume: None,
-            page: None,
-            rating: None,
-            private: None,
-            note: None,
-            device: None,
-            read_at: None,
-            received_at: 0,
-            needs: Needs::Nothing,
-            behind: Behind::Store,
-        }
+        ProgressChange::nothing(UserId::parse(&format!("user-{user:05}")).unwrap(), manga_id, 0)
     }
 }

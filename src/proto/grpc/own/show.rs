@@ -51,6 +51,8 @@ pub fn show(reply: Reply) -> Option<Vec<u8>> {
 pub fn event(event: &Event) -> Option<Vec<u8>> {
     match event {
         Event::Progress(event) => bytes(&progress_event(event)),
+        // Nobody is told of them by a stream of progress.
+        Event::Notification(..) => None,
     }
 }
 

@@ -30,6 +30,7 @@ pub fn area() -> Area {
             register(),
             login_route(),
             logout_all(),
+            udp_token(),
             me(),
             change_password(),
             leave(),
@@ -94,6 +95,13 @@ fn logout_all() -> Description {
         .gives(200, "Done", message())
         .ends_session()
         .example(example("Log out", "/api/v1/auth/logout-all"))
+}
+
+fn udp_token() -> Description {
+    describe("POST /api/v1/auth/udp-token", "A token for datagrams")
+        .says("Shown in a datagram that registers an address, it proves whose address that is. It is good for ten minutes and for nothing else; the registration outlives it.")
+        .gives(200, "The token, and its life in seconds", data(object([("token", text()), ("expires_in", from(1))], [])))
+        .example(example("A token", "/api/v1/auth/udp-token"))
 }
 
 fn me() -> Description {

@@ -4,11 +4,13 @@ pub mod accounts;
 pub mod catalogue;
 pub mod catalogue_v2;
 pub mod library;
+pub mod notices;
 pub mod opinions;
 pub mod progress;
 pub mod server;
 pub mod social;
 pub mod statistics;
+pub mod webhooks;
 
 use super::describe::Area;
 
@@ -23,6 +25,8 @@ pub fn all() -> Vec<Area> {
         opinions::area(),
         social::area(),
         statistics::area(),
+        webhooks::area(),
+        notices::area(),
         server::area(),
     ]
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::proto::openapi::describe::{Area, Description, describe, example};
-use crate::proto::openapi::schema::{named, object, one_of, text, truth};
+use crate::proto::openapi::schema::{from, named, object, one_of, text, truth};
 
 /// The area.
 pub fn area() -> Area {
@@ -26,6 +26,7 @@ pub fn area() -> Area {
                 .gives(200, "It does", parts())
                 .gives(500, "A part does not", parts())
                 .example(example("A server that is well", "/db-ping")),
+            websocket(),
             describe("GET /openapi.json", "This document")
                 .gives(200, "OpenAPI 3.1", json!({"type": "object"}))
                 .example(example("The document", "/openapi.json")),
@@ -35,6 +36,18 @@ pub fn area() -> Area {
         ],
         shapes: vec![("Health".into(), health)],
     }
+}
+
+fn websocket() -> Description {
+    describe("GET /ws", "Make a WebSocket of the connection")
+        .says("A handshake of RFC 6455, version 13, with a token in the header or in the query. Without a token one may come under a free name where the listener lets people chat unverified.")
+        .query("token", text(), "A token, for browsers: their scripts can't set the header.")
+        .query("username", text(), "The name of somebody without a token.")
+        .query("room", text(), "The room to begin in.")
+        .query("manga_id", from(1), "The series whose room to begin in.")
+        .gives_nothing(101, "Messages from here on, one JSON object each")
+        .refuses([400, 401, 403, 409, 426, 429, 503])
+        .example(example("Not a handshake", "/ws").gives(400))
 }
 
 fn parts() -> Value {
