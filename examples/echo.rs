@@ -6,6 +6,9 @@
 //! curl --data hello http://127.0.0.1:7008/anything
 //! ```
 //!
+//! `--h2 ADDR` serves HTTP/2 beside it, which is none of the reactor's work: it is what the library that
+//! gRPC stands on does alone, to measure gRPC against.
+//!
 //! HTTP answers any path and any method with the body it was sent, but for CONNECT, which asks a proxy
 //! for a tunnel and has none: 501.
 //!
@@ -14,6 +17,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -31,7 +35,7 @@ use mangahub::reactor::{PAUSE_SHARE, ReactorLimits};
 
 /// Sends back what it is sent.
 #[derive(Parser)]
-#[group(required = true, multiple = true, args = ["tcp", "http"])]
+#[group(required = true, multiple = true, args = ["tcp", "http", "h2"])]
 struct Options {
     /// Where to echo raw bytes; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
@@ -39,6 +43,9 @@ struct Options {
     /// Where to echo the bodies of HTTP requests.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Where to answer HTTP/2 with 200 and nothing else, on any path.
+    #[arg(long, value_name = "ADDR")]
+    h2: Option<SocketAddr>,
     /// Close a connection after this long without a byte from it; 0 never does.
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     idle_ms: u32,
@@ -202,5 +209,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, address) in names.iter().zip(server.addresses()) {
         println!("{name} {address}");
     }
+    if let Some(address) = options.h2 {
+        println!("h2 {}", serve_h2(address).map_err(|error| format!("cannot listen on {address}: {error}"))?);
+    }
     Ok(server.wait()?)
+}
+
+/// HTTP/2 on a thread and a runtime of its own. It ends with the process.
+fn serve_h2(address: SocketAddr) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let bound = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            tokio::spawn(answer_h2(socket));
+        }
+    };
+    std::thread::Builder::new().name("h2".into()).spawn(move || -> io::Result<()> { runtime.block_on(serve) })?;
+    Ok(bound)
+}
+
+async fn answer_h2(socket: tokio::net::TcpStream) -> Result<(), h2::Error> {
+    let mut conn = h2::server::handshake(socket).await?;
+    while let Some(request) = conn.accept().await {
+        let (_, mut respond) = request?;
+        respond.send_response(http::Response::new(()), true)?;
+    }
+    Ok(())
 }

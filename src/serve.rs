@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::app::MangaHub;
+use crate::app::rpc::ask;
 use crate::config::files::SECRET_FILE;
 use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous, Udp};
 use crate::handlers::catalogue::Catalogue;
@@ -27,6 +28,8 @@ use crate::outbound::Outbound;
 use crate::proto::http1::HttpLimits;
 use crate::reactor::ReactorLimits;
 use crate::reactor::datagrams::MioDatagrams;
+use crate::reactor::grpc::{self, RpcLimits};
+use crate::reactor::inbox::Door;
 use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
@@ -86,20 +89,24 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let descriptors = descriptors(&config)?;
     // Before anything is made: a port that is taken leaves no trace.
     let (listeners, kinds, services) = bind(&config)?;
+    let (rpc_listeners, rpc_addresses) = bind_rpc(&config)?;
     let (datagrams, dialects, datagram_services) = bind_datagrams(&config)?;
     make_folder(&config.server.data_dir)?;
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
     let connections = connection_bound(config.limits.connections, descriptors);
+    let workers = workers(open, &config);
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let (answers, outbox) = grpc::answers();
     let service = move || {
         let mut state = State::new(settings, keys, catalogue, ChaCha20Rng::from_seed(random), unix_ms());
         state.revocations.merge(valid_from);
-        MangaHub::new(state, kinds, http_limits).with_datagrams(dialects)
+        MangaHub::new(state, kinds, http_limits).with_datagrams(dialects).answering(answers)
     };
+    let rpc = rpc_limits(&config);
     let plan = Plan {
         listeners,
         datagrams,
@@ -112,7 +119,13 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
             outbound: config.webhooks.calls,
         },
         service: Box::new(service),
-        workers: workers(open, &config),
+        workers: Box::new(move |queues, door: Door<Work>| {
+            let mut threads = workers(queues, door.clone())?;
+            if !rpc_listeners.is_empty() {
+                threads.push(grpc::start(rpc_listeners, rpc, outbox, door, ask)?);
+            }
+            Ok(threads)
+        }),
     };
     let server = Server::new(plan)?;
     let addresses = server.addresses().to_vec();
@@ -120,6 +133,7 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let mut services: Vec<_> = services.into_iter().map(|(name, range)| (name, addresses[range].to_vec())).collect();
     let internal = services.pop();
     services.extend(datagram_services.into_iter().map(|(name, range)| (name, datagram_addresses[range].to_vec())));
+    services.push((ServiceKind::Grpc.as_str(), rpc_addresses));
     services.extend(internal);
     Ok(Running { handle: server.start()?, services })
 }
@@ -330,6 +344,28 @@ fn bind(config: &Config) -> Result<Bound, ServeError> {
     Ok((listeners, kinds, services))
 }
 
+/// The sockets of gRPC's thread, and where they are.
+fn bind_rpc(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), ServeError> {
+    let bind = |address: &SocketAddr| {
+        let bound = grpc::bind(*address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        bound.map(|(address, listener)| (listener, address)).map_err(|why| ServeError::Listen {
+            service: ServiceKind::Grpc.as_str(),
+            key: "grpc.listen",
+            address: *address,
+            why,
+        })
+    };
+    config.grpc.listen.iter().map(bind).collect()
+}
+
+fn rpc_limits(config: &Config) -> RpcLimits {
+    RpcLimits {
+        connections_max: config.grpc.connections,
+        streams_max: config.grpc.streams_per_connection as u32,
+        calls_max: config.grpc.calls,
+    }
+}
+
 /// The sockets of datagrams with what is spoken on each, and which of them belong to each service.
 type BoundDatagrams = (Vec<MioDatagrams>, Vec<Dialect>, Vec<(&'static str, std::ops::Range<usize>)>);
 
@@ -432,6 +468,7 @@ pub fn settings(config: &Config) -> Settings {
             ConflictRule::Furthest => Behind::KeepPlace,
             ConflictRule::Ask => Behind::Refuse,
         },
+        rpc_unauthenticated: config.grpc.allow_unauthenticated,
     }
 }
 

@@ -58,7 +58,7 @@ impl World {
             now: Now { mono_ms: 1000, unix_ms: 1_800_000_000_000 },
             state: &mut self.state,
             peer: SocketAddr::from(([127, 0, 0, 1], 5)),
-            origin: Origin { via: Via(0), conn, since_ms: 0, user: None },
+            origin: Origin { via: Via(0), conn, since_ms: 0, user: None, remote: None },
             device: None,
             caller,
             effects: &mut self.effects,

@@ -108,12 +108,15 @@ fn a_taken_port_is_one_line() {
         ("http.listen", "http"),
         ("tcp.v1_listen", "tcp_v1"),
         ("tcp.v2_listen", "tcp_v2"),
+        ("grpc.listen", "grpc"),
         ("udp.v1", "udp_v1"),
         ("udp.v2", "udp_v2"),
         ("internal.listen", "internal"),
     ] {
         let mut arguments = vec!["--set".to_owned(), format!("{key}={address}")];
-        for other in ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "udp.v1", "udp.v2", "internal.listen"] {
+        for other in
+            ["http.listen", "tcp.v1_listen", "tcp.v2_listen", "udp.v1", "udp.v2", "grpc.listen", "internal.listen"]
+        {
             if other != key {
                 arguments.extend(["--set".to_owned(), format!("{other}=127.0.0.1:0")]);
             }

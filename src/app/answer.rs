@@ -190,7 +190,7 @@ fn shape(outcome: Result<Reply, ApiError>, family: Family) -> Response {
     let response = match family {
         Family::Internal => internal::respond(outcome),
         Family::V2 => v2::show::respond(outcome),
-        Family::V1 | Family::Sync => v1::show::respond(outcome),
+        Family::V1 | Family::Sync | Family::Rpc(_) => v1::show::respond(outcome),
     };
     let response = match outdated {
         true => response.with_header("Upgrade", "websocket").with_header("Sec-WebSocket-Version", "13"),

@@ -173,7 +173,7 @@ fn authenticate(request: &Request<'_>, route: &Route, ctx: &Ctx<'_>) -> Result<O
 }
 
 /// Whether a token is enough for a route.
-fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
+pub(super) fn authorize(claims: &Claims, access: Access) -> Result<(), ApiError> {
     let (role, own) = (claims.role, claims.scopes.as_deref());
     let (message, lack) = match access {
         Access::Admin if role != Role::Admin || !scope::allows(role, own, "admin:*") => {

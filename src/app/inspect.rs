@@ -93,6 +93,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             "verified",
             [("true".to_owned(), proven as f64), ("false".to_owned(), claimed as f64)].into_iter(),
         ),
+        gauge("streams", "gRPC streams that are told what happens", state.streams.len()),
         gauge("events_waiting", "Events that wait to be told", view.events_waiting),
         gauge("receive_buffer_bytes", "Bytes held in receive buffers", view.held.0),
         gauge("send_queue_bytes", "Bytes owed to connections", view.held.1),

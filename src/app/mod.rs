@@ -5,12 +5,14 @@
 //! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`, for
 //! datagrams in `datagram`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
+//! `rpc` begins and answers the calls that come from the thread of gRPC.
 
 mod answer;
 mod datagram;
 mod http;
 mod inspect;
 mod line;
+pub mod rpc;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
 use crate::reactor;
+use crate::reactor::grpc::Answers;
 use crate::reactor::service::{Expired, Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
@@ -45,6 +48,8 @@ pub struct MangaHub {
     dialects: Vec<Dialect>,
     http_limits: Arc<HttpLimits>,
     date: HttpDate,
+    /// The way to those who call by gRPC, where that is served.
+    answers: Option<Answers>,
 }
 
 /// The encodings of an event: one for all its readers of a kind.
@@ -85,7 +90,7 @@ impl MangaHub {
         // Made now, so that its first reader does not make everybody wait.
         let _ = openapi::document();
         let (dialects, http_limits) = (Vec::new(), Arc::new(http_limits));
-        Self { state, listeners, dialects, http_limits, date: HttpDate::default() }
+        Self { state, listeners, dialects, http_limits, date: HttpDate::default(), answers: None }
     }
 
     /// The same with sockets of datagrams. `dialects` says what is spoken on each one.
@@ -93,21 +98,28 @@ impl MangaHub {
         Self { dialects, ..self }
     }
 
+    /// The same, with clients that call by gRPC.
+    pub fn answering(mut self, answers: Answers) -> Self {
+        self.answers = Some(answers);
+        self
+    }
+
     /// The context of a call on behalf of a connection.
     fn context<'a>(&'a mut self, via: Via, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
-        let origin = Origin { via, conn: io.key, since_ms: io.now.mono_ms, user: None };
+        let origin = Origin { via, conn: io.key, since_ms: io.now.mono_ms, user: None, remote: None };
         self.context_of(origin, io)
     }
 
     /// The context of what follows from a call's job.
     fn context_of<'a>(&'a mut self, origin: Origin, io: &'a mut Io<'_, Self>) -> Ctx<'a> {
         let state = &mut self.state;
-        Ctx { now: io.now, state, peer: io.peer, origin, device: None, caller: None, effects: io.effects }
+        let peer = origin.remote.as_ref().map_or(io.peer, |remote| remote.0.peer());
+        Ctx { now: io.now, state, peer, origin, device: None, caller: None, effects: io.effects }
     }
 
     /// Counts an answer, and writes its line in the log.
     fn record(&mut self, origin: &Origin, refused: Option<&ApiError>, session: &Session, now: Now) {
-        let Origin { via, conn, since_ms, user } = origin;
+        let Origin { via, conn, since_ms, user, .. } = origin;
         let latency_ms = now.mono_ms - since_ms;
         self.state.counts.answered.0 += 1;
         self.state.counts.answered.1 += latency_ms;
@@ -132,6 +144,30 @@ impl MangaHub {
                 tracing::info!(conn, service, user, operation, latency_ms, "done");
             }
             None => tracing::debug!(conn, service, user, operation, latency_ms, "done"),
+        }
+    }
+
+    /// What follows from a job, for its connection or for nobody's.
+    fn finish_work(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
+        let origin = job.origin.clone();
+        let via = origin.via;
+        let mut nobody = match origin.remote {
+            Some(_) => Session::new(ServiceKind::Grpc),
+            None => Session::detached(),
+        };
+        let gone = session.is_none();
+        let session = session.unwrap_or(&mut nobody);
+        let mut ctx = self.context_of(origin, io);
+        if let Err(error) = job.finish(session, &mut ctx) {
+            let begins = session.service.is_sync() && session.member.is_none();
+            match begins && via == auth_route(session.service).0 {
+                true => line::refuse_session(error, &mut ctx),
+                false => ctx.refuse(error),
+            }
+        }
+        if let (true, Some(member)) = (gone, nobody.member) {
+            // A session that began for a connection that had already ended.
+            self.state.members.leave(member, io.now.mono_ms);
         }
     }
 
@@ -196,24 +232,22 @@ impl Service for MangaHub {
     }
 
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
-        let origin = job.origin.clone();
-        let via = origin.via;
-        let mut nobody = Session::detached();
-        let gone = session.is_none();
-        let session = session.unwrap_or(&mut nobody);
-        let mut ctx = self.context_of(origin, io);
-        if let Err(error) = job.finish(session, &mut ctx) {
-            let begins = session.service.is_sync() && session.member.is_none();
-            match begins && via == auth_route(session.service).0 {
-                true => line::refuse_session(error, &mut ctx),
-                false => ctx.refuse(error),
-            }
-        }
-        if let (true, Some(member)) = (gone, nobody.member) {
-            // A session that began for a connection that had already ended.
-            self.state.members.leave(member, io.now.mono_ms);
-        }
+        self.finish_work(job, session, io);
         self.post_letters(io);
+    }
+
+    fn begin(&mut self, call: Work, io: &mut Io<'_, Self>) {
+        self.begin_rpc(call, io);
+    }
+
+    fn answer(&mut self, answer: Answer, now: Now) {
+        self.answer_rpc(answer, now);
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(answers) = &self.answers {
+            answers.hand_over();
+        }
     }
 
     fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
@@ -269,11 +303,14 @@ impl Service for MangaHub {
 
     fn drain(&mut self) {
         self.state.draining = true;
+        if let Some(answers) = &self.answers {
+            answers.drain();
+        }
     }
 
     fn farewell(&mut self, session: &mut Session, idle: bool, io: &mut Io<'_, Self>) -> Farewell {
         match session.service {
-            ServiceKind::Internal => Farewell::Stay,
+            ServiceKind::Internal | ServiceKind::Grpc => Farewell::Stay,
             ServiceKind::Http if idle => Farewell::Close,
             ServiceKind::Http => Farewell::AfterReply,
             ServiceKind::SyncV1 | ServiceKind::SyncV2 | ServiceKind::Ws => {
@@ -442,7 +479,15 @@ impl Service for MangaHub {
     }
 
     fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
-        self.tell_leases(to, event, now, post);
+        let streams = &self.state.streams;
+        let mut leases: Vec<Audience> = Vec::new();
+        for member in to {
+            match member {
+                Audience::Stream(number) => rpc::tell(streams, number, event),
+                other => leases.push(other),
+            }
+        }
+        self.tell_leases(&mut leases.into_iter(), event, now, post);
     }
 
     fn is_member(&self, member: Audience) -> bool {

@@ -28,12 +28,13 @@ pub struct Service {
 }
 
 /// Every service with what it serves, in the order of the table.
-pub const SERVICES: [(&str, &str); 6] = [
+pub const SERVICES: [(&str, &str); 7] = [
     ("http", "the web API: /api/v1, /api, and a page to try it, /docs"),
     ("tcp_v1", "sync, one JSON object per line (auth, progress, ping)"),
     ("tcp_v2", "sync, second dialect (auth, progress_update, heartbeat)"),
     ("udp_v1", "notifications, one JSON object per datagram (register, ping)"),
     ("udp_v2", "notifications, second dialect (SUBSCRIBE, PING)"),
+    ("grpc", "MangaService of both families, mangahub.v1, health, reflection"),
     ("internal", "for operators: /metrics, /varz, /connz, /readyz"),
 ];
 

@@ -226,6 +226,21 @@ declare! {
         allow_unverified_replay: Flag = false;
     }
 
+    /// gRPC: HTTP/2 without TLS, for the services of both families, `mangahub.v1`, health and reflection.
+    [grpc] Grpc {
+        /// Where gRPC is served: the default ports of all existing clients. An empty list switches it off.
+        listen: Addresses = loopback(&[8083, 9092]);
+        /// Anyone may change anyone's progress without a token, as the services before this one let them. For an isolated
+        /// network only: whoever reaches the port is believed.
+        allow_unauthenticated: Flag = false;
+        /// Connections at a time; one more is closed at once. A client needs one.
+        connections: Count<1, 65_536> = 1024;
+        /// Calls open on one connection; a client waits with the next. The usual number of HTTP/2.
+        streams_per_connection: Count<1, 10_000> = 100;
+        /// Calls open on all connections; one more is refused with RESOURCE_EXHAUSTED. It bounds the loop's inbox.
+        calls: Count<1, 100_000> = 4096;
+    }
+
     /// Readers' progress, by whichever wire it comes.
     [sync] Sync {
         /// A device sends a chapter behind the stored one: "last_write_wins" stores it, "furthest" keeps the stored place,

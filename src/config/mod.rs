@@ -178,6 +178,7 @@ impl Config {
             ("tcp.v2_listen", &self.tcp.v2_listen),
             ("udp.v1", &self.udp.v1),
             ("udp.v2", &self.udp.v2),
+            ("grpc.listen", &self.grpc.listen),
             ("internal.listen", &self.internal.listen),
         ];
         lists.into_iter().flat_map(|(key, list)| list.iter().map(move |address| (key, *address)))

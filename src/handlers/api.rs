@@ -15,6 +15,7 @@ use super::encoded::Encoded;
 use super::key::ConnKey;
 use super::monitor::Parts;
 use super::recommend::Recommendation;
+use super::remote::Remote;
 use super::session::MemberId;
 use super::work::Work;
 use super::{chat, friends, goals, lists, manga, notices, opinions, progress, refresh, stats, webhooks};
@@ -58,6 +59,15 @@ pub struct Origin {
     pub since_ms: u64,
     /// Who makes it, once that is known.
     pub user: Option<Arc<str>>,
+    /// Who waits for its answer, when that is no connection of the loop.
+    pub remote: Option<Remote>,
+}
+
+impl Origin {
+    /// Whether nobody waits for the answer any more, and what has not begun need not begin.
+    pub fn is_abandoned(&self) -> bool {
+        self.remote.as_ref().is_some_and(Remote::has_left)
+    }
 }
 
 /// An answer to a call.

@@ -28,6 +28,16 @@ pub enum Shape {
     First,
     /// The second family's.
     Second,
+    /// The first family's over gRPC.
+    RpcFirst,
+    /// The second family's over gRPC.
+    RpcSecond,
+    /// This server's own over gRPC.
+    RpcOwn,
+}
+
+impl Shape {
+    const ALL: [Shape; 5] = [Self::First, Self::Second, Self::RpcFirst, Self::RpcSecond, Self::RpcOwn];
 }
 
 /// The series, by both their names.
@@ -102,8 +112,7 @@ impl Catalogue {
     /// read it. Whoever stores such a thing calls this when it is committed.
     pub fn forget_details(&mut self, id: MangaId) {
         self.details.changes += 1;
-        self.details.forget((id, Shape::First));
-        self.details.forget((id, Shape::Second));
+        Shape::ALL.into_iter().for_each(|shape| self.details.forget((id, shape)));
     }
 
     /// A number that grows when answers are forgotten.

@@ -57,6 +57,8 @@ pub enum Effect<V: Vocabulary> {
     Enlist(V::Topic, Subscriber),
     /// Somebody who is no connection, and was a member of this topic, has ended.
     Delist(V::Topic),
+    /// Take somebody who is no connection out of this topic, at once: their number may be used again.
+    Dismiss(V::Topic, Subscriber),
     /// Answer from what the reactor knows about itself.
     Inspect(V::Question),
     /// End this connection after everything queued before has been written.

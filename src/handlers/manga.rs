@@ -170,8 +170,8 @@ pub fn known(manga: &MangaRef, shape: Shape, ctx: &Ctx<'_>) -> Result<i64, ApiEr
 /// The refusal for a series that isn't there, in the words of its family.
 pub fn or_not_found(error: StoreError, shape: Shape) -> ApiError {
     match (error, shape) {
-        (StoreError::NotFound, Shape::First) => ApiError::not_found("Manga not found"),
         (StoreError::NotFound, Shape::Second) => ApiError::not_found("manga not found"),
+        (StoreError::NotFound, _) => ApiError::not_found("Manga not found"),
         (other, _) => other.into(),
     }
 }

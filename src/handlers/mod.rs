@@ -13,6 +13,7 @@
 pub mod account;
 pub mod api;
 pub mod auth;
+pub mod behalf;
 pub mod calendar;
 pub mod catalogue;
 pub mod chat;
@@ -40,12 +41,14 @@ pub mod progress;
 pub mod rate;
 pub mod recommend;
 pub mod refresh;
+pub mod remote;
 pub mod scope;
 pub mod session;
 pub mod stats;
 pub mod sync_auth;
 pub mod text;
 pub mod token;
+pub mod watch;
 pub mod webhooks;
 pub mod work;
 
@@ -136,6 +139,8 @@ pub struct State {
     pub writer_works: bool,
     /// What is left of users who were deleted.
     pub erasing: account::Erasing,
+    /// Streams that are told what happens.
+    pub streams: watch::Streams,
     /// What was counted by name.
     pub counts: monitor::Counts,
     /// Who is in which room of chat.
@@ -220,6 +225,8 @@ pub struct Settings {
     pub leases: leases::Wishes,
     /// What becomes of a change of progress that is behind what is stored.
     pub behind: Behind,
+    /// Whoever speaks gRPC may change anybody's progress without a token.
+    pub rpc_unauthenticated: bool,
 }
 
 impl State {
@@ -241,6 +248,7 @@ impl State {
             data_version: 0,
             writer_works: true,
             erasing: account::Erasing::default(),
+            streams: watch::Streams::default(),
             counts: monitor::Counts::default(),
             rooms: chat::rooms::Rooms::default(),
             pruning: chat::retention::Pruning::default(),
@@ -363,6 +371,7 @@ impl Ctx<'_> {
         self.state.revocations.revoke(user.clone(), valid_from);
         if let Some(member) = self.state.members.find(user) {
             self.effects.push(Effect::Evict(Topic::Member(member), CloseReason::Revoked));
+            watch::evict(member, self);
         }
         leases::revoke(user, self);
     }

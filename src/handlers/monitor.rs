@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::api::{ApiError, ConnzQuery, ErrorKind, Inquiry, MetricsFormat, Reply};
 use super::effect::{Effect, Lane};
 use super::session::Session;
-use super::{Access, Call, Ctx, account, auth, chat, leases, notices, recommend, webhooks};
+use super::{Access, Call, Ctx, account, auth, chat, leases, notices, recommend, watch, webhooks};
 use crate::store::StoreError;
 
 /// Whether the server is well.
@@ -180,6 +180,7 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     ctx.state.members.sweep(now_ms);
     ctx.state.strangers.sweep(now_ms);
     auth::sweep(ctx);
+    watch::sweep(ctx);
     account::erase_if_due(ctx);
     recommend::tick(ctx);
     webhooks::tick(ctx);
@@ -220,6 +221,7 @@ fn take_over(revoked: Vec<(crate::store::model::UserId, i64)>, ctx: &mut Ctx<'_>
         if let Some(member) = ctx.state.members.find(&user) {
             let topic = super::api::Topic::Member(member);
             ctx.effects.push(Effect::Evict(topic, super::effect::CloseReason::Revoked));
+            watch::evict(member, ctx);
         }
         leases::revoke(&user, ctx);
     }

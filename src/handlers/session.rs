@@ -64,6 +64,8 @@ pub enum ServiceKind {
     Ws,
     /// Metrics and monitoring.
     Internal,
+    /// Calls from the thread of gRPC: no listener of the loop.
+    Grpc,
 }
 
 impl ServiceKind {
@@ -75,6 +77,7 @@ impl ServiceKind {
             Self::SyncV2 => "tcp_v2",
             Self::Ws => "ws",
             Self::Internal => "internal",
+            Self::Grpc => "grpc",
         }
     }
 

@@ -136,6 +136,10 @@ impl Work {
 
 impl Job for Work {
     fn run(&mut self, store: &mut dyn Store) -> bool {
+        if self.origin.is_abandoned() {
+            self.task.void(StoreError::Busy);
+            return false;
+        }
         self.task.run(store)
     }
 

@@ -7,6 +7,7 @@ pub mod buffer;
 pub mod chat;
 pub mod datagram;
 mod facts;
+pub mod grpc;
 pub mod handshake;
 pub mod http1;
 pub mod http_date;

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::http1::{Method, Request};
 use super::json::Object;
-use super::{chat, handshake, internal, openapi, sync, v1, v2, ws_text};
-use crate::handlers::api::{ApiError, Via};
+use super::{chat, grpc, handshake, internal, openapi, sync, v1, v2, ws_text};
+use crate::handlers::api::{ApiError, ErrorKind, Via};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::{Access, Call, Ctx};
@@ -44,6 +45,8 @@ pub enum On {
     Http(Method, &'static str),
     /// A message type on a sync service or a WebSocket.
     Line(ServiceKind, &'static str),
+    /// The path of a gRPC method.
+    Rpc(&'static str),
 }
 
 /// Whose shapes an answer has.
@@ -57,6 +60,21 @@ pub enum Family {
     Internal,
     /// A sync service's lines.
     Sync,
+    /// A gRPC package's messages.
+    Rpc(Package),
+}
+
+/// Whose messages a gRPC method has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Package {
+    /// The first family's.
+    Manga,
+    /// The second family's.
+    Pb,
+    /// This server's own.
+    Own,
+    /// Those of the health protocol.
+    Health,
 }
 
 impl Family {
@@ -76,6 +94,8 @@ pub enum Input<'a> {
     Http(&'a Request<'a>, &'a [Cow<'a, str>]),
     /// A line's `data`.
     Line(&'a Object<'a>),
+    /// A gRPC message.
+    Rpc(&'a Bytes),
 }
 
 /// A call with its arguments, ready to be run once access is known.
@@ -93,6 +113,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes.extend(chat::routes());
     routes.extend(handshake::routes());
     routes.extend(ws_text::routes());
+    routes.extend(grpc::routes());
     routes
 });
 
@@ -109,7 +130,7 @@ impl Route {
     ) -> Self {
         Self::new(On::Http(method, path), family, call, move |input| match input {
             Input::Http(request, params) => read(&HttpInput { request, params }),
-            Input::Line(_) => Err(ApiError::invalid("not a request")),
+            _ => Err(ApiError::invalid("not a request")),
         })
     }
 
@@ -122,8 +143,32 @@ impl Route {
     ) -> Self {
         Self::new(On::Line(service, kind), Family::Sync, call, move |input| match input {
             Input::Line(data) => read(data),
-            Input::Http(..) => Err(ApiError::invalid("not a line")),
+            _ => Err(ApiError::invalid("not a line")),
         })
+    }
+
+    /// A call made by a gRPC message.
+    pub fn rpc<M: prost::Message + Default + 'static, A: Send + 'static>(
+        package: Package,
+        path: &'static str,
+        call: Call<A>,
+        read: fn(M) -> Result<A, ApiError>,
+    ) -> Self {
+        Self::new(On::Rpc(path), Family::Rpc(package), call, move |input| match input {
+            Input::Rpc(message) => {
+                let message = M::decode(Bytes::clone(message));
+                read(message.map_err(|_| ApiError::new(ErrorKind::InvalidMessage, "The message can't be read"))?)
+            }
+            _ => Err(ApiError::invalid("not a message")),
+        })
+    }
+
+    /// The package of a gRPC method.
+    pub fn package(&self) -> Option<Package> {
+        match self.family {
+            Family::Rpc(package) => Some(package),
+            _ => None,
+        }
     }
 
     fn new<A: Send + 'static>(
@@ -225,6 +270,18 @@ pub fn find_line(service: ServiceKind, kind: &str) -> Option<Found> {
     Some((via, &ROUTES[via.0 as usize]))
 }
 
+/// The route of a gRPC method.
+pub fn find_rpc(path: &str) -> Option<Found> {
+    let via = *INDEX.rpcs.get(path)?;
+    Some((via, &ROUTES[via.0 as usize]))
+}
+
+/// The path of every gRPC method that has a route.
+#[cfg(test)]
+pub fn rpc_paths() -> impl Iterator<Item = &'static str> {
+    INDEX.rpcs.keys().copied()
+}
+
 /// The route of a request. HEAD is answered as GET is, without the body. A slash at the end changes
 /// nothing: one of the families' clients sends it, the other does not.
 pub fn find_http<'a>(method: Method, segments: &[Cow<'a, str>], internal: bool) -> Match<'a> {
@@ -248,6 +305,7 @@ struct Index {
     public: Node,
     internal: Node,
     lines: HashMap<(ServiceKind, &'static str), Via>,
+    rpcs: HashMap<&'static str, Via>,
 }
 
 #[derive(Default)]
@@ -264,6 +322,7 @@ impl Index {
             let via = Via(number as u16);
             match route.on {
                 On::Line(service, kind) => drop(index.lines.insert((service, kind), via)),
+                On::Rpc(path) => drop(index.rpcs.insert(path, via)),
                 On::Http(method, path) => {
                     // What load balancers ask is answered on both sides.
                     if route.family != Family::Internal {

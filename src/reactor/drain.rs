@@ -41,8 +41,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     pub(super) fn end_drain(&mut self, until_ms: u64) {
         let watcher = |conn: &Conn<N, S>| self.listeners[conn.listener as usize].is_some();
-        let done =
-            self.jobs == 0 && self.tellings.is_empty() && !self.owes_datagrams() && self.conns.iter().all(watcher);
+        let done = self.jobs == 0
+            && self.calls.is_empty()
+            && self.tellings.is_empty()
+            && !self.owes_datagrams()
+            && self.conns.iter().all(watcher);
         if done || self.now.mono_ms >= until_ms {
             self.state = State::Stopped;
         }

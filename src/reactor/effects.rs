@@ -81,6 +81,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             Effect::Delist(topic) => self.delist(&topic),
             Effect::Enter(topic) => self.in_line(Telling::Enter(key, topic)),
             Effect::Leave(topic) => self.in_line(Telling::Leave(key, topic)),
+            Effect::Dismiss(topic, member) => self.hub.leave(&topic, member),
             Effect::Evict(topic, reason) => self.evict(&topic, reason),
             Effect::Inspect(question) => self.inspect(key, question),
             Effect::Close(reason) => self.close(key, reason),
@@ -88,7 +89,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 
     fn reply(&mut self, key: ConnKey, reply: ReplyOf<S>) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.conns.get_mut(key) else { return self.service.answer(reply, self.now) };
         if conn.flags.any(Flags::CLOSING | Flags::DOOMED) {
             return;
         }
@@ -163,7 +164,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Answers that a lane has no room. That answer must not overtake those that are outstanding: it
     /// waits for them, and the connection takes no message meanwhile.
     pub(super) fn refuse(&mut self, key: ConnKey, job: JobOf<S>) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.conns.get_mut(key) else {
+            // It comes back undone, and what follows from that is said to whoever waits elsewhere.
+            return self.with_session(key, |service, _, io| service.finish(job, None, io));
+        };
         if conn.jobs > 0 {
             conn.flags.set(Flags::WAITING);
             self.refused.push_back(Ticket { key, job });

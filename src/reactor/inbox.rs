@@ -15,6 +15,8 @@ use super::pool::Ticket;
 pub enum Wakeup<J> {
     /// Jobs that are done, in the order in which they were.
     Done(Vec<Ticket<J>>),
+    /// A call from a thread that speaks for clients of its own. That thread bounds how many it has open.
+    Call(J),
     /// Stop accepting, finish what runs, then end.
     Drain,
     /// End now.
@@ -55,7 +57,7 @@ impl<J> Clone for Door<J> {
 }
 
 /// Makes both ends. The queue has no bound of its own: completions are bounded by the jobs that
-/// were admitted, and the rest are two signals.
+/// were admitted, calls by those that their thread has open, and the rest are two signals.
 pub fn inbox<J>(bell: Arc<dyn Bell>) -> (Door<J>, Inbox<J>) {
     let (sender, receiver) = unbounded();
     let rung = Arc::new(AtomicBool::new(false));

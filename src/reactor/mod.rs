@@ -11,6 +11,8 @@
 //!
 //! Suggested reading: `service` (the seam), `conn` (one connection), this file, the phases in their
 //! order, then what they stand on: `net`, `datagrams`, `listener`, `send`, `timers`, `inbox`, `pool`, `start`.
+//!
+//! `grpc` is the one other thread with sockets: HTTP/2 by a library, whose calls come in by the inbox.
 
 mod accept;
 pub mod conn;
@@ -20,6 +22,7 @@ mod deadlines;
 mod drain;
 mod effects;
 mod flush;
+pub mod grpc;
 pub mod inbox;
 pub mod limits;
 pub mod listener;
@@ -85,6 +88,8 @@ pub struct Reactor<N: Net, S: Service> {
     doomed: Vec<ConnKey>,
     /// Jobs that came back and have not been finished.
     finished: VecDeque<Ticket<JobOf<S>>>,
+    /// Calls from other threads that have not been begun.
+    calls: VecDeque<JobOf<S>>,
     /// Jobs that found no room in their lane and are answered when those before them are.
     refused: VecDeque<Ticket<JobOf<S>>>,
     /// What happened, in order, and has not been told.
@@ -172,6 +177,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             dirty: Vec::new(),
             doomed: Vec::new(),
             finished: VecDeque::new(),
+            calls: VecDeque::new(),
             tellings: VecDeque::new(),
             untold: Vec::new(),
             refused: VecDeque::new(),
@@ -261,6 +267,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         clock.lap(&mut self.stats, 3);
         self.flush();
         self.send();
+        self.service.hand_over();
         clock.lap(&mut self.stats, 4);
         self.reap();
         clock.lap(&mut self.stats, 5);
@@ -285,7 +292,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn timeout(&self) -> Option<Duration> {
         let leftover = !(self.run_queue.is_empty() && self.dirty.is_empty() && self.finished.is_empty());
-        if leftover || self.has_datagrams() || self.inbox.has_mail() {
+        if leftover || !self.calls.is_empty() || self.has_datagrams() || self.inbox.has_mail() {
             return Some(Duration::ZERO);
         }
         let accept =

@@ -13,7 +13,7 @@ use super::net::Net;
 use super::pool::Ticket;
 use super::service::{Flow, JobOf, Service};
 use super::timers::{tick_after, tick_passed};
-use super::{PAUSE_SHARE, Reactor, State, enqueue, mark_dirty, write_on};
+use super::{NOBODY, PAUSE_SHARE, Reactor, State, enqueue, mark_dirty, write_on};
 use crate::handlers::effect::CloseReason;
 use crate::handlers::key::ConnKey;
 use crate::proto::buffer::RecvBuf;
@@ -35,6 +35,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         while let Some(wakeup) = self.inbox.next() {
             match wakeup {
                 Wakeup::Done(tickets) => self.finished.extend(tickets),
+                Wakeup::Call(job) => self.calls.push_back(job),
                 Wakeup::Drain if self.state == State::Running => self.begin_drain(),
                 Wakeup::Drain | Wakeup::Stop => self.state = State::Stopped,
             }
@@ -42,6 +43,11 @@ impl<N: Net, S: Service> Reactor<N, S> {
         for _ in 0..self.limits.completions_per_turn {
             let Some(ticket) = self.finished.pop_front() else { break };
             self.finish_job(ticket);
+        }
+        for _ in 0..self.limits.completions_per_turn {
+            let Some(job) = self.calls.pop_front() else { break };
+            self.with_session(NOBODY, |service, _, io| service.begin(job, io));
+            self.apply(NOBODY);
         }
     }
 

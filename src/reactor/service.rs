@@ -146,6 +146,18 @@ pub trait Service: Sized {
         io.effects.push(Effect::Close(CloseReason::Internal));
     }
 
+    // ---- calls from other threads: for a service that has clients which are no connections
+
+    /// A call came from another thread, as a job that is done: what follows from it is the call. By
+    /// default nothing does.
+    fn begin(&mut self, _call: JobOf<Self>, _io: &mut Io<'_, Self>) {}
+
+    /// An answer that is for no connection, or for one that has ended. By default nobody hears it.
+    fn answer(&mut self, _reply: ReplyOf<Self>, _now: Now) {}
+
+    /// Everything of this turn has been answered and told: what is for other threads may go to them.
+    fn hand_over(&mut self) {}
+
     // ---- topics: for a service that publishes events
 
     /// The topics that a joined connection is a member of.

@@ -195,6 +195,7 @@ fn serve(folder: &Path, change: impl FnOnce(&mut Config)) -> Running {
     config.http.listen = any();
     config.tcp.v1_listen = any();
     config.tcp.v2_listen = any();
+    config.grpc.listen = any();
     config.internal.listen = any();
     config.udp.v1 = any();
     config.udp.v2 = any();
@@ -295,13 +296,15 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Every listener on a port of its own, and the cheapest password hash.
-const FREE_PORTS: [&str; 14] = [
+const FREE_PORTS: [&str; 16] = [
     "--set",
     "http.listen=127.0.0.1:0",
     "--set",
     "tcp.v1_listen=127.0.0.1:0",
     "--set",
     "tcp.v2_listen=127.0.0.1:0",
+    "--set",
+    "grpc.listen=127.0.0.1:0",
     "--set",
     "internal.listen=127.0.0.1:0",
     "--set",

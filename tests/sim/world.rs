@@ -311,6 +311,7 @@ fn settings() -> Settings {
         chat_keep_days: 0,
         v2_coalesce: false,
         behind: Behind::Store,
+        rpc_unauthenticated: false,
     }
 }
 

@@ -1,0 +1,39 @@
+//! `mangahub.v1`: this server's own services, for whoever writes a client today.
+//!
+//! What is asked is read in `own/read.rs`; here are the routes and what is shown.
+
+mod read;
+mod show;
+
+pub use show::{event, show};
+
+use super::messages::own as messages;
+use crate::handlers::opinions::ratings;
+use crate::handlers::{behalf, library, manga, progress, watch};
+use crate::proto::routes::{Package, Route};
+use read::*;
+
+/// The stream of changes.
+pub const WATCH_PROGRESS: &str = "/mangahub.v1.ProgressService/WatchProgress";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::rpc(Package::Own, "/mangahub.v1.CatalogueService/GetManga", manga::DETAIL, read_detail),
+        Route::rpc(Package::Own, "/mangahub.v1.CatalogueService/SearchManga", manga::SEARCH, read_search),
+        Route::rpc(Package::Own, "/mangahub.v1.CatalogueService/ListGenres", manga::GENRES, |_: NoGenreFilter| Ok(())),
+        Route::rpc(Package::Own, "/mangahub.v1.LibraryService/ListLibrary", library::LIST, read_library),
+        Route::rpc(Package::Own, "/mangahub.v1.LibraryService/AddToLibrary", library::ADD, read_add),
+        Route::rpc(Package::Own, "/mangahub.v1.LibraryService/RemoveFromLibrary", library::REMOVE, read_remove),
+        Route::rpc(Package::Own, "/mangahub.v1.ProgressService/GetProgress", progress::GET, read_get),
+        Route::rpc(Package::Own, "/mangahub.v1.ProgressService/ListProgress", progress::LIST, read_list),
+        Route::rpc(Package::Own, "/mangahub.v1.ProgressService/UpdateProgress", behalf::UPDATE, read_update),
+        Route::rpc(Package::Own, "/mangahub.v1.ProgressService/DeleteProgress", progress::DELETE, read_delete),
+        Route::rpc(Package::Own, "/mangahub.v1.ProgressService/ListHistory", progress::HISTORY, read_history),
+        Route::rpc(Package::Own, WATCH_PROGRESS, watch::PROGRESS, read_watch),
+        Route::rpc(Package::Own, "/mangahub.v1.RatingService/GetRating", ratings::STANDING, read_rating),
+        Route::rpc(Package::Own, "/mangahub.v1.RatingService/RateManga", ratings::RATE, read_rate),
+        Route::rpc(Package::Own, "/mangahub.v1.RatingService/DeleteRating", ratings::DELETE, read_unrate),
+    ]
+}
+
+type NoGenreFilter = messages::ListGenresRequest;
