@@ -116,7 +116,9 @@ pub fn configure(command: &mut Command, folder: &Path, settings: &[(&str, &str)]
     for name in strange.filter(|name| name.to_string_lossy().starts_with("MANGAHUB_")) {
         command.env_remove(name);
     }
-    for service in ["HTTP_LISTEN", "TCP_V1_LISTEN", "TCP_V2_LISTEN", "GRPC_LISTEN", "INTERNAL_LISTEN"] {
+    let services =
+        ["HTTP_LISTEN", "TCP_V1_LISTEN", "TCP_V2_LISTEN", "UDP_V1", "UDP_V2", "GRPC_LISTEN", "INTERNAL_LISTEN"];
+    for service in services {
         command.env(format!("MANGAHUB_{service}"), "127.0.0.1:0");
     }
     command.env("MANGAHUB_AUTH_BCRYPT_COST", "4").env("MANGAHUB_LOG_FORMAT", "text");
