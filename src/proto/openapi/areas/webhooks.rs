@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::proto::openapi::describe::{Area, Description, Example, describe, example};
 use crate::proto::openapi::schema::{
-    between, chars, data, from, items, list, message, named, object, one_of, or_null, text, time, truth, whole, with,
+    between, chars, data, from, items, list, message, named, number, object, one_of, or_null, text, time, truth, whole,
+    with,
 };
 use crate::store::model::{DeliveryState, HookEvent, HookScope};
 
@@ -137,7 +138,7 @@ fn webhook() -> Value {
 }
 
 fn delivery() -> Value {
-    let body = object([("event", one_of(HookEvent::WORDS)), ("created_at", time()), ("data", object([], []))], []);
+    let body = object([("event", one_of(HookEvent::WORDS)), ("created_at", time()), ("data", told())], []);
     object(
         [
             ("id", whole()),
@@ -153,6 +154,26 @@ fn delivery() -> Value {
             ("finished_at", or_null(time())),
         ],
         [],
+    )
+}
+
+/// What happened. The event of a test from here has `webhook_id` and `message`, all others the rest.
+fn told() -> Value {
+    let change = object([("field", text()), ("old_value", json!({})), ("new_value", json!({}))], []);
+    object(
+        [("message", text())],
+        [
+            ("webhook_id", whole()),
+            ("id", whole()),
+            ("manga_id", or_null(whole())),
+            ("manga_slug", or_null(text())),
+            ("title", text()),
+            ("chapter", or_null(number())),
+            ("old_chapter", or_null(number())),
+            ("chapter_title", or_null(text())),
+            ("release_date", or_null(text())),
+            ("changes", list(change)),
+        ],
     )
 }
 

@@ -1,0 +1,156 @@
+//! Every protocol at once: what happens is heard on each in its own shape, in the same order, and somebody
+//! who stalls on one of them delays nobody on any.
+
+mod common;
+
+use common::line::LineClient;
+use common::udp::UdpClient;
+use common::ws::WsClient;
+use common::{Account, ONGOING, TestServer};
+use serde_json::{Value, json};
+
+/// One client of each protocol, all of one user, all listening to progress and notifications.
+struct Ears {
+    v1: LineClient,
+    v2: LineClient,
+    udp_v1: UdpClient,
+    udp_v2: UdpClient,
+    ws: WsClient,
+}
+
+impl Ears {
+    fn new(server: &TestServer, account: &Account) -> Self {
+        let (mut v1, mut v2) = (server.session_v1(account), server.session_v2(account));
+        for client in [&mut v1, &mut v2] {
+            client.say("subscribe", json!({"topics": ["notifications"]}));
+            client.expect("subscribed");
+        }
+        let (udp_v1, udp_v2) = (UdpClient::new(server, "udp_v1"), UdpClient::new(server, "udp_v2"));
+        udp_v1
+            .say("register", json!({"client_id": "ears", "token": udp_token(server, account), "topics": ["progress"]}));
+        udp_v1.hear_type("register_success");
+        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": udp_token(server, account), "topics": ["progress"]}));
+        udp_v2.hear_type("SUBSCRIBE");
+        Self { v1, v2, udp_v1, udp_v2, ws: listening(server, account) }
+    }
+
+    /// The next progress on each, in the order v1, v2, UDP v1, UDP v2, WebSocket.
+    fn progress(&mut self) -> [Value; 5] {
+        [
+            self.v1.expect("broadcast")["data"].take(),
+            self.v2.expect("progress_broadcast")["data"].take(),
+            self.udp_v1.hear_type("progress")["data"].take(),
+            self.udp_v2.hear_type("PROGRESS"),
+            self.ws.next(),
+        ]
+    }
+
+    /// The next notification on each, in the same order.
+    fn notification(&mut self, kind: &str) -> [Value; 5] {
+        [
+            self.v1.expect("notification")["data"].take(),
+            self.v2.expect("notification")["data"].take(),
+            self.udp_v1.hear_type("notification")["data"].take(),
+            self.udp_v2.hear_type(kind),
+            self.ws.next(),
+        ]
+    }
+}
+
+fn udp_token(server: &TestServer, account: &Account) -> String {
+    let made = server.http().post("/api/v1/auth/udp-token", Some(&account.token), &json!({})).data(200);
+    made["token"].as_str().unwrap().to_owned()
+}
+
+/// A WebSocket that asked for everything, and is in no room.
+fn listening(server: &TestServer, account: &Account) -> WsClient {
+    let mut ws = WsClient::open(server.address("http"), &format!("/ws?token={}", account.token));
+    ws.send(&json!({"type": "subscribe", "topics": ["progress", "notifications"]}));
+    ws.expect("subscribed");
+    ws
+}
+
+fn read(server: &TestServer, account: &Account, chapter: u32) {
+    let body = json!({"manga_id": ONGOING, "current_chapter": chapter});
+    server.http().put("/users/progress", Some(&account.token), &body).data(200);
+}
+
+/// A progress update, a new chapter and an update again arrive on all five, each in its own shape, and in
+/// that order.
+#[test]
+fn every_protocol_hears_what_happens() {
+    let server = TestServer::start();
+    let ann = server.register("ann");
+    let key = server.http().get(&format!("/api/v1/manga/{ONGOING}"), None).data(200)["manga"]["key"].clone();
+    let body = json!({"manga_id": ONGOING, "status": "reading"});
+    server.http().post("/api/v1/users/library", Some(&ann.token), &body).data(201);
+    let mut ears = Ears::new(&server, &ann);
+
+    read(&server, &ann, 7);
+    let [v1, v2, udp_v1, udp_v2, ws] = ears.progress();
+    for first in [v1, udp_v1] {
+        assert_eq!((&first["manga_id"], &first["current_chapter"]), (&json!(ONGOING), &json!(7)));
+    }
+    for second in [v2, udp_v2] {
+        assert_eq!((&second["manga_id"], &second["chapter"]), (&key, &json!(7)));
+    }
+    assert_eq!((&ws["type"], &ws["manga_slug"], &ws["chapter"]), (&json!("progress"), &json!(ONGOING), &json!(7)));
+
+    let body = json!({"manga_id": key, "title": "Berserk", "chapter": 999, "old_chapter": 998});
+    assert_eq!(server.internal().post("/notify/new-chapter", None, &body).status, 202);
+    let message = json!("New chapter 999 available (was chapter 998)");
+    let [v1, v2, udp_v1, udp_v2, ws] = ears.notification("NEW_CHAPTER");
+    for first in [v1, udp_v1] {
+        assert_eq!((&first["manga_id"], &first["chapter_number"]), (&json!(ONGOING), &json!(999)));
+        assert_eq!(first["message"], message);
+    }
+    let change = json!([{"field": "current_chapter", "old_value": 998, "new_value": 999}]);
+    for second in [v2, udp_v2] {
+        assert_eq!((&second["type"], &second["manga_id"]), (&json!("NEW_CHAPTER"), &key));
+        assert_eq!((&second["message"], &second["data"]["chapter"]), (&message, &json!(999)));
+        assert_eq!(second["changes"], change);
+    }
+    assert_eq!((&ws["type"], &ws["message"], &ws["title"]), (&json!("notification"), &message, &json!("Berserk")));
+    assert_eq!(ws["data"]["manga_id"], ONGOING);
+
+    read(&server, &ann, 8);
+    assert!(ears.progress().iter().all(|heard| heard["chapter_exact"] == 8));
+
+    let said = server.http().get(&format!("/api/v1/chat/rooms/{ONGOING}/messages"), Some(&ann.token)).json();
+    assert_eq!(said["data"]["items"][0]["content"], "New Chapter Release: Berserk - Chapter 999!");
+}
+
+/// Clients that read nothing, one of each protocol, are ended when too much is owed to them, and until then
+/// and afterwards everybody else hears everything.
+#[test]
+fn who_stalls_delays_nobody() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 0;
+        config.limits.send_bytes_per_connection = 64 * 1024;
+        config.tcp.broadcasts_per_second = 0;
+    });
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let mut stalled = Ears::new(&server, &bob);
+    let mut ears = Ears::new(&server, &ann);
+    let mut publisher = server.session_v1(&ann);
+    let (manga, title) = ("画".repeat(200), "漫".repeat(200));
+    // More than the kernel holds for somebody who does not read, some at a time.
+    for first in (1..=7_500).step_by(25) {
+        let some = first..first + 25;
+        for chapter in some.clone() {
+            let data = json!({"manga_id": manga, "manga_title": title, "current_chapter": chapter});
+            publisher.say("progress", data);
+        }
+        for chapter in some {
+            assert_eq!(publisher.expect("broadcast")["data"]["current_chapter"], chapter);
+            let [v1, v2, udp_v1, udp_v2, ws] = ears.progress();
+            assert!([v1, udp_v1].iter().all(|heard| heard["current_chapter"] == chapter));
+            assert!([v2, udp_v2, ws].iter().all(|heard| heard["chapter"] == chapter));
+        }
+    }
+    // A WebSocket's last word is why; it waits until whoever stalled reads on.
+    stalled.ws.expect_close(1013);
+    for protocol in ["tcp_v1", "tcp_v2", "ws"] {
+        assert_eq!(server.await_closed(protocol, "slow_consumer")["user"], "bob", "{protocol}");
+    }
+}
