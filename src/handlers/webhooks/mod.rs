@@ -1,6 +1,6 @@
 //! Webhooks: addresses that are told over HTTP what happens, and how their owners look after them.
 //!
-//! [`address`] says where one may point, [`sign`] what a receiver can check, [`deliver`] moves deliveries.
+//! [`address`] says where one may point, `sign` what a receiver can check, `deliver` moves deliveries.
 //! What is told is put in line by whoever stores it:
 //! [`enqueue_webhook`](crate::store::Webhooks::enqueue_webhook), with the text that [`envelope`] makes.
 
