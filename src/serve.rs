@@ -4,36 +4,38 @@
 //! the store is opened and the catalogue loaded; and only then does the first socket accept. What fails
 //! is one line that names the thing.
 
+mod choices;
+mod secret;
+mod sockets;
+
 use std::fs;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use choices::{http_limits, limits};
+pub use choices::{settings, token_s_max};
+use secret::secret;
+use sockets::{bind, bind_datagrams, bind_rpc, connection_bound, descriptors, rpc_limits};
+
 use crate::app::MangaHub;
 use crate::app::rpc::ask;
-use crate::config::files::SECRET_FILE;
-use crate::config::{BroadcastScope, Config, ConflictRule, Registration, Synchronous, Udp};
+use crate::config::{Config, Synchronous};
+use crate::handlers::State;
 use crate::handlers::catalogue::Catalogue;
-use crate::handlers::leases::{self, Dialect};
-use crate::handlers::rate::Rate;
 use crate::handlers::session::ServiceKind;
 use crate::handlers::token::Keys;
 use crate::handlers::work::Work;
-use crate::handlers::{Settings, State, webhooks};
 use crate::outbound::Outbound;
-use crate::proto::http1::HttpLimits;
-use crate::reactor::ReactorLimits;
-use crate::reactor::datagrams::MioDatagrams;
-use crate::reactor::grpc::{self, RpcLimits};
+use crate::reactor::grpc;
 use crate::reactor::inbox::Door;
-use crate::reactor::net::{ListenOptions, MioListener};
 use crate::reactor::pool::{self, LaneBounds, Ticket, WorkerOptions};
 use crate::reactor::start::{Handle, Plan, Server, StartWorkers};
-use crate::store::model::{Behind, MangaFacts};
+use crate::store::model::MangaFacts;
 use crate::store::{self, Job, OpenError, OpenStore, Store, StoreError, StoreOptions, Writer};
 
 /// A server that runs. Dropping it drains it.
@@ -312,277 +314,7 @@ impl Drop for LastCheckpoint {
     }
 }
 
-// ---- sockets
-
-/// The sockets with what each is for, and which of them belong to each service.
-type Bound = (Vec<(MioListener, bool)>, Vec<ServiceKind>, Vec<(&'static str, std::ops::Range<usize>)>);
-
-fn bind(config: &Config) -> Result<Bound, ServeError> {
-    let plans: [(ServiceKind, &'static str, &[SocketAddr]); 4] = [
-        (ServiceKind::Http, "http.listen", &config.http.listen),
-        (ServiceKind::SyncV1, "tcp.v1_listen", &config.tcp.v1_listen),
-        (ServiceKind::SyncV2, "tcp.v2_listen", &config.tcp.v2_listen),
-        (ServiceKind::Internal, "internal.listen", &config.internal.listen),
-    ];
-    let keepalive = (config.tcp.keepalive_seconds > 0).then(|| Duration::from_secs(config.tcp.keepalive_seconds));
-    let (mut listeners, mut kinds, mut services) = (Vec::new(), Vec::new(), Vec::new());
-    for (kind, key, addresses) in plans {
-        let first = listeners.len();
-        for address in addresses {
-            let options = ListenOptions { keepalive: keepalive.filter(|_| kind.is_sync()), tls: None };
-            let listener = MioListener::bind(*address, options).map_err(|why| ServeError::Listen {
-                service: kind.as_str(),
-                key,
-                address: *address,
-                why,
-            })?;
-            listeners.push((listener, kind == ServiceKind::Internal));
-            kinds.push(kind);
-        }
-        services.push((kind.as_str(), first..listeners.len()));
-    }
-    Ok((listeners, kinds, services))
-}
-
-/// The sockets of gRPC's thread, and where they are.
-fn bind_rpc(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), ServeError> {
-    let bind = |address: &SocketAddr| {
-        let bound = grpc::bind(*address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        bound.map(|(address, listener)| (listener, address)).map_err(|why| ServeError::Listen {
-            service: ServiceKind::Grpc.as_str(),
-            key: "grpc.listen",
-            address: *address,
-            why,
-        })
-    };
-    config.grpc.listen.iter().map(bind).collect()
-}
-
-fn rpc_limits(config: &Config) -> RpcLimits {
-    RpcLimits {
-        connections_max: config.grpc.connections,
-        streams_max: config.grpc.streams_per_connection as u32,
-        calls_max: config.grpc.calls,
-    }
-}
-
-/// The sockets of datagrams with what is spoken on each, and which of them belong to each service.
-type BoundDatagrams = (Vec<MioDatagrams>, Vec<Dialect>, Vec<(&'static str, std::ops::Range<usize>)>);
-
-fn bind_datagrams(config: &Config) -> Result<BoundDatagrams, ServeError> {
-    let plans: [(&'static str, Dialect, &'static str, &[SocketAddr]); 2] =
-        [("udp_v1", Dialect::V1, "udp.v1", &config.udp.v1), ("udp_v2", Dialect::V2, "udp.v2", &config.udp.v2)];
-    let (mut sockets, mut dialects, mut services) = (Vec::new(), Vec::new(), Vec::new());
-    for (service, dialect, key, addresses) in plans {
-        let first = sockets.len();
-        for address in addresses {
-            let failed = |why| ServeError::Listen { service, key, address: *address, why };
-            sockets.push(MioDatagrams::bind(*address).map_err(failed)?);
-            dialects.push(dialect);
-        }
-        services.push((service, first..sockets.len()));
-    }
-    Ok((sockets, dialects, services))
-}
-
-/// How many descriptors this process may open: as many as the system lets it ask for.
-fn descriptors(config: &Config) -> Result<usize, ServeError> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // The soft limit is a courtesy to programs that use select; this one doesn't.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let allowed = getrlimit(Resource::Nofile).current.map_or(1 << 20, |limit| limit as usize);
-    // A database connection has its file, its log and, now and then, a journal.
-    let wanted = DESCRIPTORS_MIN + config.listeners().count() + 3 * (store_options(config).readers + 1);
-    if allowed < wanted { Err(ServeError::Descriptors { allowed, wanted }) } else { Ok(allowed) }
-}
-
-/// How many connections there may be: as configured, or all that the system's limit on descriptors
-/// allows, less a reserve for the store, the logs and those who are told that there is no room.
-fn connection_bound(configured: usize, descriptors: usize) -> usize {
-    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE).max(CONNECTIONS_MIN);
-    if configured > most {
-        let wanted = configured + DESCRIPTOR_RESERVE;
-        tracing::warn!(
-            configured,
-            most,
-            allowed = descriptors,
-            wanted,
-            "limits.connections needs a higher RLIMIT_NOFILE"
-        );
-    }
-    if configured == 0 { most } else { configured.min(most) }
-}
-
-// ---- the operator's choices, as each part needs them
-
-/// The listeners through which people may chat without a token: HTTP's are bound before all others.
-fn anonymous_listeners(config: &Config) -> Vec<u8> {
-    let ports = config.http.listen.iter().map(|address| address.port());
-    (0..).zip(ports).filter(|(_, port)| config.http.anonymous_chat.contains(port)).map(|(index, _)| index).collect()
-}
-
-/// What handlers need to know of the configuration.
-pub fn settings(config: &Config) -> Settings {
-    let (scope, narrowed) = config.effective_broadcast_scope();
-    if narrowed {
-        tracing::warn!("a listener is not on loopback, so tcp.broadcast_scope is \"user\"; set the key to choose");
-    }
-    let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-    Settings {
-        registration: config.auth.registration == Registration::Open,
-        bcrypt_cost: config.auth.bcrypt_cost,
-        v1_token_s: i64::from(config.auth.v1_token_days) * 86_400,
-        v2_access_s: i64::from(config.auth.v2_access_minutes) * 60,
-        v2_refresh_s: i64::from(config.auth.v2_refresh_days) * 86_400,
-        token_s_max: token_s_max(config),
-        broadcast_all: scope == BroadcastScope::All,
-        broadcasts: Rate { per_second: config.tcp.broadcasts_per_second, burst: config.tcp.broadcasts_per_second },
-        messages: Rate { per_second: config.limits.messages_per_second, burst: config.limits.messages_burst },
-        connections_per_user: config.limits.connections_per_user as u32,
-        connections_per_address: config.limits.connections_per_address as u32,
-        hosts: config.http.hosts.clone(),
-        cors_origins: config.http.cors_origins.clone(),
-        internal_token: config.internal.token.as_ref().map(|token| token.expose().clone()),
-        notices_keep_ms: i64::from(config.notifications.keep_days) * 86_400_000,
-        chat_keep_days: config.chat.keep_days,
-        recommend_interval_ms: config.recommend.interval_minutes as u64 * 60_000,
-        webhooks: webhook_settings(config),
-        reconnect_after_ms: RECONNECT_AFTER_MS,
-        anonymous_chat: anonymous_listeners(config),
-        ws_timeouts_ms: (ms(config.websocket.ping_seconds * 1000), ms(config.websocket.pong_seconds * 1000)),
-        ws_message_bytes_max: (config.websocket.message_bytes, config.websocket.anonymous_message_bytes),
-        line_bytes_max: config.tcp.line_bytes,
-        first_line_bytes_max: config.tcp.line_bytes_before_auth,
-        auth_timeout_ms: (ms(config.tcp.v1_auth_timeout_ms), ms(config.tcp.v2_auth_timeout_ms)),
-        v2_idle_ms: ms(config.tcp.v2_idle_timeout_ms),
-        http_timeouts_ms: (
-            ms(config.http.idle_timeout_ms),
-            ms(config.http.head_timeout_ms),
-            ms(config.http.body_timeout_ms),
-        ),
-        v2_coalesce: config.tcp.v2_coalesce,
-        leases: lease_wishes(&config.udp),
-        behind: match config.sync.conflict {
-            ConflictRule::LastWriteWins => Behind::Store,
-            ConflictRule::Furthest => Behind::KeepPlace,
-            ConflictRule::Ask => Behind::Refuse,
-        },
-        rpc_unauthenticated: config.grpc.allow_unauthenticated,
-    }
-}
-
-fn webhook_settings(config: &Config) -> webhooks::Settings {
-    let hooks = &config.webhooks;
-    webhooks::Settings {
-        allow_private: hooks.allow_private,
-        per_user: hooks.per_user as u32,
-        // A user whose receivers are slow leaves room for others.
-        calls: (hooks.calls, (hooks.calls / 4).max(1)),
-        backoff_ms: hooks.backoff_ms,
-        attempts: hooks.attempts,
-        disable_after: hooks.disable_after,
-        keep_ms: i64::from(hooks.keep_days) * 86_400_000,
-    }
-}
-
-/// What the operator wants of leases.
-fn lease_wishes(udp: &Udp) -> leases::Wishes {
-    leases::Wishes {
-        bounds: leases::Bounds {
-            lease_ms: udp.lease_seconds * 1000,
-            silent_lease_ms: udp.silent_lease_seconds * 1000,
-            leases_max: udp.leases,
-            leases_per_user: udp.leases_per_user,
-            rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
-        },
-        resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },
-        believe_claims: udp.allow_unverified_replay,
-    }
-}
-
-/// The longest life of any token that is not looked up, in seconds.
-pub fn token_s_max(config: &Config) -> i64 {
-    // Refresh tokens are not among them: the store itself says whether one counts.
-    i64::from(config.auth.v1_token_days * 86_400).max(i64::from(config.auth.v2_access_minutes * 60))
-}
-
-fn http_limits(config: &Config) -> HttpLimits {
-    HttpLimits {
-        head_bytes_max: config.http.head_bytes,
-        line_bytes_max: config.http.line_bytes,
-        fields_max: config.http.fields,
-        body_bytes_max: config.http.body_bytes,
-    }
-}
-
-fn limits(config: &Config, connections_max: usize) -> ReactorLimits {
-    let limits = &config.limits;
-    ReactorLimits {
-        connections_max,
-        recv_bytes_total: limits.recv_bytes_total,
-        send_bytes_total: limits.send_bytes_total,
-        send_bytes_max: limits.send_bytes_per_connection,
-        pipeline_jobs: limits.pipeline_jobs as u16,
-        read_budget_bytes: limits.read_budget_bytes,
-        write_budget_bytes: limits.write_budget_bytes,
-        calls_per_turn: limits.calls_per_turn,
-        accepts_per_turn: limits.accepts_per_turn,
-        completions_per_turn: limits.completions_per_turn,
-        datagrams_queued: config.udp.queue,
-        drain_ms: config.server.drain_seconds * 1000,
-        ..ReactorLimits::default()
-    }
-}
-
-// ---- the secret
-
-/// The key of tokens: the configured one, or one made on the first start and kept.
-fn secret(config: &Config) -> Result<Vec<u8>, ServeError> {
-    if let Some(secret) = &config.auth.secret {
-        return Ok(secret.expose().clone().into_bytes());
-    }
-    let path = config.server.data_dir.join(SECRET_FILE);
-    let failed = |why| ServeError::Data { path: path.clone(), why };
-    match fs::read(&path) {
-        Ok(secret) if secret.len() >= SECRET_BYTES => keep_private(&path).map(|()| secret).map_err(failed),
-        Ok(_) => Err(failed(io::Error::other("the secret is too short; delete the file to have a new one made"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(&path).map_err(failed),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn make_secret(path: &Path) -> io::Result<Vec<u8>> {
-    let mut secret = vec![0; SECRET_BYTES];
-    getrandom::fill(&mut secret).map_err(io::Error::other)?;
-    let mut file = private(fs::OpenOptions::new().write(true).create_new(true)).open(path)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    Ok(secret)
-}
-
-/// Takes a secret back that others may read: from a backup, or made by hand.
-#[cfg(unix)]
-fn keep_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(path)?.permissions().mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    tracing::warn!(path = %path.display(), "others could read the secret; now only its owner can");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Files that only their owner may read.
-fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
+// ---- the folder and the time
 
 /// Makes the data folder, for its owner only.
 fn make_folder(path: &Path) -> Result<(), ServeError> {
@@ -603,19 +335,3 @@ const CATALOGUE: &str = include_str!("../data/manga.json");
 
 /// How many series are read or written at a time.
 const SLICE: usize = 500;
-
-/// As many bytes as the hash that signs tokens has.
-const SECRET_BYTES: usize = 32;
-
-/// Descriptors that connections leave for everything else.
-const DESCRIPTOR_RESERVE: usize = 512;
-
-/// As few connections as make sense: who has so few descriptors has no room for the whole reserve.
-const CONNECTIONS_MIN: usize = 16;
-
-/// What a start takes beside sockets to listen on and the store: [`CONNECTIONS_MIN`], standard streams,
-/// the poll, and some room.
-const DESCRIPTORS_MIN: usize = 48;
-
-/// How long clients should wait before they come back after a shutdown: a restart takes less.
-const RECONNECT_AFTER_MS: u64 = 5000;
