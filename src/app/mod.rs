@@ -479,11 +479,11 @@ impl Service for MangaHub {
     }
 
     fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
-        let streams = &self.state.streams;
+        let (streams, mut told) = (&self.state.streams, rpc::Told::new(event));
         let mut leases: Vec<Audience> = Vec::new();
         for member in to {
             match member {
-                Audience::Stream(number) => rpc::tell(streams, number, event),
+                Audience::Stream(number) => told.tell(streams, number),
                 other => leases.push(other),
             }
         }

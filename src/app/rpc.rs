@@ -3,6 +3,8 @@
 //! That thread reads the message; whose token it is and what the call does is decided here, in the
 //! same steps as a request over HTTP.
 
+use bytes::Bytes;
+
 use super::MangaHub;
 use super::http::authorize;
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Origin};
@@ -12,6 +14,7 @@ use crate::handlers::token::Claims;
 use crate::handlers::watch::Streams;
 use crate::handlers::work::Work;
 use crate::handlers::{Access, Caller, Ctx, auth, text};
+use crate::proto::grpc::frame::encode;
 use crate::proto::grpc::own;
 use crate::proto::routes::{Input, Prepared, ROUTES, Route};
 use crate::reactor::grpc::Asked;
@@ -104,10 +107,25 @@ impl MangaHub {
     }
 }
 
-/// Tells a stream what happened.
-pub(super) fn tell(streams: &Streams, number: u32, event: &Event) {
-    let Some(stream) = streams.get(number).filter(|stream| stream.hears(event)) else { return };
-    if let Some(message) = own::event(event) {
-        stream.remote.0.tell(message);
+/// An event on its way to streams: put into bytes for the first that hears it, and shared by the others.
+pub(super) struct Told<'a> {
+    event: &'a Event,
+    frame: Option<Bytes>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(event: &'a Event) -> Self {
+        Self { event, frame: None }
+    }
+
+    /// Tells a stream, if it wants to hear of it.
+    pub(super) fn tell(&mut self, streams: &Streams, number: u32) {
+        let Some(stream) = streams.get(number).filter(|stream| stream.hears(self.event)) else { return };
+        if self.frame.is_none() {
+            self.frame = own::event(self.event).map(|message| encode(&message, false));
+        }
+        if let Some(frame) = &self.frame {
+            stream.remote.0.tell(frame.clone());
+        }
     }
 }

@@ -65,6 +65,11 @@ impl Decoder {
     }
 }
 
+/// A frame that many share, made for one who wants it compressed if that is worth it.
+pub fn repack(frame: Bytes, gzip: bool) -> Bytes {
+    if gzip && frame.len() >= HEAD_BYTES + PACK_BYTES_MIN { encode(&frame[HEAD_BYTES..], true) } else { frame }
+}
+
 /// A message ready to be sent, compressed if `gzip` and if that is worth it.
 pub fn encode(message: &[u8], gzip: bool) -> Bytes {
     let packed = (gzip && message.len() >= PACK_BYTES_MIN).then(|| pack(message)).flatten();
@@ -135,6 +140,9 @@ mod tests {
         assert_eq!(encode(&long, false).len(), 5005);
         assert!(encode(&long, true).len() < 100);
         assert_eq!(&encode(b"short", true)[..], b"\0\0\0\0\x05short");
+        let shared = encode(&long, false);
+        assert_eq!(repack(shared.clone(), false).as_ptr(), shared.as_ptr());
+        assert_eq!(repack(shared, true), encode(&long, true));
     }
 
     fn code(stream: &[u8], gzip: bool) -> Option<Code> {

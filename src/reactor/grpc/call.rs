@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Shared;
 use super::outbox::{Life, Slot};
 use crate::handlers::api::Via;
-use crate::proto::grpc::frame::{Decoder, encode};
+use crate::proto::grpc::frame::{Decoder, encode, repack};
 use crate::proto::grpc::status::{Code, Status, parse_timeout};
 use crate::proto::grpc::{self, Method, health, reflect};
 
@@ -120,7 +120,7 @@ fn open(headers: &HeaderMap, peer: SocketAddr) -> Result<Head, Status> {
         _ => return Err(Status::new(Code::Unimplemented, "grpc-encoding: expected identity or gzip")),
     };
     let time = match text(headers, "grpc-timeout").map(parse_timeout) {
-        None => CALL_TIME_MAX,
+        None => STREAM_TIME_MAX,
         Some(Some(time)) => time,
         Some(None) => return Err(Status::new(Code::InvalidArgument, "grpc-timeout: not a time")),
     };
@@ -184,7 +184,7 @@ async fn feed(via: Via, head: &Head, messages: &mut Messages, mut respond: SendR
     let mut drained = pin!(shared.outbox.reached(Life::Draining));
     let mut over = pin!(tokio::time::sleep_until(head.deadline));
     loop {
-        let message = tokio::select! {
+        let frame = tokio::select! {
             biased;
             ended = &mut end => {
                 let left = Status::new(Code::Unavailable, "The server is shutting down");
@@ -196,10 +196,9 @@ async fn feed(via: Via, head: &Head, messages: &mut Messages, mut respond: SendR
             }
             _ = poll_fn(|cx| stream.poll_reset(cx)) => return,
             () = &mut over => return finish(&mut stream, Some(&too_late())),
-            message = feed.next() => message,
+            frame = feed.next() => repack(frame, head.gzip),
         };
         // One that reads nothing is ended from behind, however long this would take.
-        let frame = encode(&message, head.gzip);
         let sent = tokio::select! {
             sent = send(&mut stream, frame) => sent,
             ended = &mut end => {
@@ -393,3 +392,21 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How often a watcher's service is looked at.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that says nothing of its time has a stream's time; one that says more than a day has a day.
+    #[test]
+    fn a_stream_lasts_unless_its_caller_says_otherwise() {
+        let lasts = |said: Option<&'static str>| {
+            let fields = said.map(|time| ("grpc-timeout".parse().unwrap(), HeaderValue::from_static(time)));
+            let headers = fields.into_iter().collect();
+            let head = open(&headers, ([127, 0, 0, 1], 1).into()).unwrap_or_else(|status| panic!("{status:?}"));
+            head.deadline.duration_since(Instant::now()).as_secs_f64()
+        };
+        assert!(lasts(None) > 86_000.0 && lasts(Some("99999999H")) > 86_000.0);
+        assert!(lasts(Some("99999999H")) <= 86_400.0 && lasts(Some("5S")) <= 5.0);
+    }
+}

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
@@ -37,7 +38,7 @@ pub struct Outbox {
 
 enum Item {
     Answer(oneshot::Sender<Outcome>, Outcome),
-    Message(mpsc::UnboundedSender<Vec<u8>>, Vec<u8>),
+    Message(mpsc::UnboundedSender<Bytes>, Bytes),
 }
 
 /// The loop's end. When it is dropped the loop has ended.
@@ -122,12 +123,12 @@ pub struct Slot {
     peer: SocketAddr,
     outbox: Arc<Outbox>,
     answer: Mutex<Option<oneshot::Sender<Outcome>>>,
-    feed: Option<(mpsc::UnboundedSender<Vec<u8>>, Arc<AtomicUsize>)>,
+    feed: Option<(mpsc::UnboundedSender<Bytes>, Arc<AtomicUsize>)>,
 }
 
 /// The messages of a stream, in the hands of its call.
 pub struct Feed {
-    messages: mpsc::UnboundedReceiver<Vec<u8>>,
+    messages: mpsc::UnboundedReceiver<Bytes>,
     /// How many there are in it and on the way to it.
     owed: Arc<AtomicUsize>,
 }
@@ -169,7 +170,7 @@ impl Waiting for Slot {
         }
     }
 
-    fn tell(&self, message: Vec<u8>) -> bool {
+    fn tell(&self, frame: Bytes) -> bool {
         let Some((to, owed)) = &self.feed else { return false };
         if self.has_left() {
             return false;
@@ -179,7 +180,7 @@ impl Waiting for Slot {
             self.answer(Err(ApiError::new(ErrorKind::TooLarge, slow)));
             return false;
         }
-        self.outbox.push(Item::Message(to.clone(), message));
+        self.outbox.push(Item::Message(to.clone(), frame));
         true
     }
 }
@@ -199,7 +200,7 @@ impl Drop for Slot {
 
 impl Feed {
     /// The next message. Pends for ever once there can be no more.
-    pub async fn next(&mut self) -> Vec<u8> {
+    pub async fn next(&mut self) -> Bytes {
         match self.messages.recv().await {
             Some(message) => message,
             None => std::future::pending().await,
@@ -275,14 +276,14 @@ mod tests {
         let (answers, outbox) = answers();
         let (slot, mut end, mut feed) = Slot::feed(peer(), outbox.clone());
         for _ in 0..3 {
-            assert!(slot.tell(vec![1]));
+            assert!(slot.tell(Bytes::from_static(&[1])));
             answers.hand_over();
             give(&outbox);
-            assert_eq!(feed.messages.try_recv().ok(), Some(vec![1]));
+            assert_eq!(feed.messages.try_recv().ok(), Some(Bytes::from_static(&[1])));
             feed.sent();
         }
-        assert!((0..FEED_MESSAGES_MAX).all(|_| slot.tell(vec![1])));
-        assert!(!slot.tell(vec![1]) && !slot.tell(vec![1]));
+        assert!((0..FEED_MESSAGES_MAX).all(|_| slot.tell(Bytes::from_static(&[1]))));
+        assert!(!slot.tell(Bytes::from_static(&[1])) && !slot.tell(Bytes::from_static(&[1])));
         assert!(slot.has_left());
         answers.hand_over();
         give(&outbox);
