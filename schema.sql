@@ -579,7 +579,7 @@ CREATE INDEX chat_messages_by_deleter ON chat_messages (deleted_by) WHERE delete
 -- The rooms in which something was said, so that a list of them need not look through all messages.
 CREATE TABLE chat_rooms (
     room TEXT PRIMARY KEY,
-    -- When something was last said there.
+    -- When something was last said there, to the second.
     last_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -303,4 +303,17 @@ mod tests {
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
+
+    /// Shows that a list is planned once, however much of it is asked for. SQLite's default is to look at the limit
+    /// that is bound, and to plan anew at each.
+    #[test]
+    fn a_list_is_planned_once() {
+        let (_folder, conn) = super::super::fresh();
+        let mut statement = conn.prepare(IN_ROOM).unwrap();
+        for limit in 1..10_i64 {
+            let rows = statement.query_map(params!["general", MessageId::MAX, limit], message_of).unwrap();
+            assert_eq!(rows.count(), 0);
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
 }
