@@ -252,6 +252,8 @@ impl Waiting for Gone {
         panic!("nobody hears this");
     }
 
+    fn admitted(&self) {}
+
     fn tell(&self, _: Bytes) -> bool {
         false
     }

@@ -14,7 +14,6 @@ use crate::handlers::token::Claims;
 use crate::handlers::watch::Streams;
 use crate::handlers::work::Work;
 use crate::handlers::{Access, Caller, Ctx, auth, text};
-use crate::proto::grpc::frame::encode;
 use crate::proto::grpc::own;
 use crate::proto::routes::{Input, Prepared, ROUTES, Route};
 use crate::reactor::grpc::Asked;
@@ -122,7 +121,7 @@ impl<'a> Told<'a> {
     pub(super) fn tell(&mut self, streams: &Streams, number: u32) {
         let Some(stream) = streams.get(number).filter(|stream| stream.hears(self.event)) else { return };
         if self.frame.is_none() {
-            self.frame = own::event(self.event).map(|message| encode(&message, false));
+            self.frame = own::event(self.event);
         }
         if let Some(frame) = &self.frame {
             stream.remote.0.tell(frame.clone());

@@ -17,6 +17,8 @@ pub trait Waiting: Send + Sync {
     /// Answers, once. What comes after that is not heard; where a stream of messages is waited for, a
     /// refusal ends it.
     fn answer(&self, outcome: Result<Reply, ApiError>);
+    /// A stream is admitted: from now on it is waited for what happens.
+    fn admitted(&self);
     /// Tells a stream one message, as its wire wants it: the bytes are shared with all who hear the same.
     /// `false` when it has ended, or takes no more.
     fn tell(&self, frame: Bytes) -> bool;

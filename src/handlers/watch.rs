@@ -77,6 +77,7 @@ fn progress(args: Watch, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiEr
     let Some(member) = ctx.state.members.enter(&caller.id, &caller.username, caller.role, most) else {
         return Err(ApiError::new(ErrorKind::RateLimited, "Too many connections of this user"));
     };
+    remote.0.admitted();
     let stream = Stream { remote, member, only: args.own.then_some(caller.id) };
     let subscriber = subscriber(ctx.state.streams.0.insert(stream));
     for topic in topics(member, ctx) {

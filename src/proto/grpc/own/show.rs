@@ -1,6 +1,8 @@
 //! What `mangahub.v1` answers, and what its streams tell.
 
-use super::super::bytes;
+use bytes::Bytes;
+
+use super::super::{bytes, frame};
 use super::messages;
 use crate::handlers::api::{Event, ProgressEvent, Reply, Series, SeriesName};
 use crate::handlers::manga;
@@ -47,13 +49,15 @@ pub fn show(reply: Reply) -> Option<Vec<u8>> {
     }
 }
 
-/// Puts an event into the message that its stream tells.
-pub fn event(event: &Event) -> Option<Vec<u8>> {
-    match event {
-        Event::Progress(event) => bytes(&progress_event(event)),
+/// Puts an event into the message that its stream tells, framed: every stream that hears it is sent these
+/// same bytes.
+pub fn event(event: &Event) -> Option<Bytes> {
+    let message = match event {
+        Event::Progress(event) => bytes(&progress_event(event))?,
         // Nobody is told of them by a stream of progress.
-        Event::Notification(..) | Event::Chat(_) => None,
-    }
+        Event::Notification(..) | Event::Chat(_) => return None,
+    };
+    Some(frame::encode(&message, false))
 }
 
 /// A series, as it is made once and kept.
