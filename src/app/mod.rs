@@ -244,6 +244,10 @@ impl Service for MangaHub {
         self.answer_rpc(answer, now);
     }
 
+    fn serves_elsewhere(&self) -> bool {
+        self.answers.as_ref().is_some_and(Answers::are_awaited)
+    }
+
     fn hand_over(&mut self) {
         if let Some(answers) = &self.answers {
             answers.hand_over();
@@ -502,7 +506,7 @@ impl Service for MangaHub {
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
-        inspect::answer(&self.state, inquiry, view)
+        inspect::answer(&self.state, self.answers.as_ref().map(Answers::counts), inquiry, view)
     }
 
     fn describe(&self, session: &Session) -> (&'static str, Option<String>) {

@@ -22,15 +22,17 @@ use crate::store::model::Role;
 
 /// Reads a call on the thread it came by. What is left to do is left for the loop.
 pub fn ask(asked: Asked) -> Result<Work, ApiError> {
-    let Asked { via, message, authorization, device, remote } = asked;
+    let Asked { via, message, authorization, device, remote, place } = asked;
     let Some(route) = ROUTES.get(usize::from(via.0)) else { return Err(ApiError::not_found("no such method")) };
-    let prepared = route.prepare(&Input::Rpc(&message))?;
+    // Who calls is asked first, as over HTTP; what they sent is read here, where it holds up nobody else.
+    let prepared = route.prepare(&Input::Rpc(&message));
     let conn = ConnKey { index: 0, generation: 0 };
     let origin = Origin { via, conn, since_ms: 0, user: None, remote: Some(remote) };
     Ok(Work::new(
         origin,
         |_| Ok(()),
         move |_, session, ctx| {
+            drop(place);
             ctx.device = device.as_deref().and_then(text::device);
             begin(route, authorization.as_deref(), prepared, session, ctx)
         },
@@ -41,7 +43,7 @@ pub fn ask(asked: Asked) -> Result<Work, ApiError> {
 fn begin(
     route: &'static Route,
     authorization: Option<&str>,
-    call: Prepared,
+    call: Result<Prepared, ApiError>,
     session: &mut Session,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), ApiError> {
@@ -53,16 +55,16 @@ fn begin(
                 authorize(&claims, route.access)?;
                 ctx.device = device;
                 ctx.set_caller(Some(caller(claims)));
-                call(session, ctx)
+                call?(session, ctx)
             });
             Ok(())
         }
         Some(claims) => {
             authorize(&claims, route.access)?;
             ctx.set_caller(Some(caller(claims)));
-            call(session, ctx)
+            call?(session, ctx)
         }
-        None => call(session, ctx),
+        None => call?(session, ctx),
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::mem::take;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::counts::Counts;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::handlers::remote::Waiting;
 
@@ -33,6 +34,9 @@ pub enum Life {
 pub struct Outbox {
     items: Mutex<Vec<Item>>,
     bell: Notify,
+    /// There is a thread that takes what is said.
+    serving: AtomicBool,
+    counts: Arc<Counts>,
     life: watch::Sender<Life>,
 }
 
@@ -49,6 +53,8 @@ pub fn answers() -> (Answers, Arc<Outbox>) {
     let outbox = Arc::new(Outbox {
         items: Mutex::new(Vec::new()),
         bell: Notify::new(),
+        serving: AtomicBool::new(false),
+        counts: Arc::default(),
         life: watch::Sender::new(Life::Running),
     });
     (Answers(outbox.clone()), outbox)
@@ -60,6 +66,16 @@ impl Answers {
         if !self.0.items().is_empty() {
             self.0.bell.notify_one();
         }
+    }
+
+    /// Whether somebody may still wait for one.
+    pub fn are_awaited(&self) -> bool {
+        self.0.serving.load(Ordering::Acquire)
+    }
+
+    /// What the other thread has counted.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// No new calls are taken from now on.
@@ -75,7 +91,31 @@ impl Drop for Answers {
     }
 }
 
+/// The other thread serves. When this is dropped it does not any more, and says so.
+pub struct Serving<F: FnMut()> {
+    outbox: Arc<Outbox>,
+    left: F,
+}
+
+impl<F: FnMut()> Drop for Serving<F> {
+    fn drop(&mut self) {
+        self.outbox.serving.store(false, Ordering::Release);
+        (self.left)();
+    }
+}
+
 impl Outbox {
+    /// Notes that a thread serves from now on, and what to do when it has left.
+    pub fn serve<F: FnMut()>(self: &Arc<Self>, left: F) -> Serving<F> {
+        self.serving.store(true, Ordering::Release);
+        Serving { outbox: self.clone(), left }
+    }
+
+    /// Where this thread counts.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
     /// Waits until the server has come so far.
     pub async fn reached(&self, life: Life) {
         // The sender is held by this very outbox, so it is never gone.
