@@ -160,6 +160,33 @@ fn guests_are_no_users() {
     assert_eq!((&users["online"], &users["items"][0]["verified"]), (&json!(2), &json!(false)));
 }
 
+/// Shows that a guest who looks like a user is marked, whatever stands between the letters and in whichever
+/// case and width they are, and that one who looks like nobody is shown as they are seen.
+#[test]
+fn guests_look_like_nobody_else() {
+    let server = start();
+    server.register("alice");
+    let body = json!({"username": "Åsa Öberg", "email": "asa@example.org", "password": common::PASSWORD});
+    assert_eq!(server.http().post("/api/v1/auth/register", None, &body).status, 201);
+    for name in [
+        "alice%E2%80%8B",
+        "a%C2%ADlice",
+        "%EF%BB%BFALICE",
+        "%EF%BD%81%EF%BD%8C%EF%BD%89%EF%BD%83%EF%BD%85",
+        "%C3%A5sa%20%20%C3%B6berg",
+        "%C3%85SA%E3%80%80%C3%96BERG",
+    ] {
+        let joined = first(&server, name, "general").next()["content"].clone();
+        assert!(joined.as_str().unwrap().ends_with(" (guest) joined the chat"), "{joined}");
+    }
+    assert_eq!(first(&server, "al%E2%80%8Bine", "general").next()["content"], "aline joined the chat");
+    for name in ["System_Admin", "system", "Anonymous", "Server"] {
+        let body = json!({"username": name, "email": "a@example.org", "password": common::PASSWORD});
+        server.http().post("/api/v1/auth/register", None, &body).refused(400, "BAD_REQUEST");
+        assert_eq!(server.http().post("/auth/register", None, &body).status, 400, "{name}");
+    }
+}
+
 /// Shows that a user with two connections is one user: who comes and goes, and how many there are, says so.
 #[test]
 fn a_user_counts_once() {
