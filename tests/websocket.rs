@@ -256,7 +256,7 @@ fn bounds_hold() {
     for client in [&mut first, &mut unnamed] {
         (0..20).for_each(|_| client.send(&json!({"type": "ping"})));
         client.expect("pong");
-        client.expect_error("RATE_LIMITED");
+        assert_eq!(client.expect_error("RATE_LIMITED")["retry_after"], 1);
     }
     let connz = server.internal().get("/connz?protocol=ws", None).json();
     let rows = connz["connections"].as_array().unwrap();

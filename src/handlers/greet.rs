@@ -11,6 +11,7 @@ use super::effect::{Effect, Lane};
 use super::session::{ServiceKind, Session};
 use super::token::Claims;
 use super::{Access, Call, Caller, Ctx, chat, names, text};
+use crate::store::model::as_guest;
 
 /// Makes a WebSocket of an HTTP connection.
 pub const OPEN: Call<Opening> = Call { name: "ws.open", access: Access::Public, lane: Lane::Reactor, run: open };
@@ -112,11 +113,6 @@ fn open_unnamed(args: Opening, session: &mut Session, ctx: &mut Ctx<'_>) -> Resu
         },
     );
     Ok(())
-}
-
-/// How somebody without an account is shown whose name is a user's.
-pub fn as_guest(name: &str) -> String {
-    format!("{name} (guest)")
 }
 
 /// A name that nobody vouches for, fit to be shown. It can't look like an address: then asking whose
