@@ -294,7 +294,7 @@ declare! {
         connections_per_user: Count<0, MILLION> = 100;
         /// Connections from one address; beyond it a new one is closed. 0: no limit, as a proxy or a school is one address.
         connections_per_address: Count<0, MILLION> = 0;
-        /// Messages a second of one user over all connections; beyond it RATE_LIMITED. Sync only; people read slower. 0: no limit.
+        /// Messages and HTTP changes a second of one user over all connections; beyond it RATE_LIMITED, 429. People are slower. 0: no limit.
         messages_per_second: Rate = 50;
         /// Messages a user may send at once after a pause: a device that was offline catches up.
         messages_burst: Rate<1> = 100;

@@ -488,6 +488,11 @@ impl ApiError {
         Self::new(ErrorKind::Unavailable, "The server is busy, please try again").after(1)
     }
 
+    /// A bucket is empty, and has a token again in so many milliseconds.
+    pub fn too_often(wait_ms: u32) -> Self {
+        Self::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000))
+    }
+
     /// The same, with the seconds after which trying again makes sense.
     pub fn after(mut self, seconds: u32) -> Self {
         self.retry_after_s = seconds;

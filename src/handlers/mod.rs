@@ -33,6 +33,7 @@ pub mod library;
 pub mod lists;
 pub mod manga;
 pub mod monitor;
+pub mod names;
 pub mod neighbours;
 pub mod notices;
 pub mod opinions;

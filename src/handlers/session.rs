@@ -12,6 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::Caller;
 use super::greet::Greeting;
 use super::notices::subscribe::Heard;
 use super::rate::{Bucket, Rate};
@@ -276,6 +277,16 @@ impl Members {
         self.get_mut(member).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
     }
 
+    /// The same for whoever may have no connection that is known as theirs. Once their bucket is full, a sweep
+    /// forgets them.
+    pub fn spend_of(&mut self, caller: &Caller, rate: Rate, now_ms: u64) -> Result<(), u32> {
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let known = self.known(&caller.id).unwrap_or_else(|| self.add(&caller.id, &caller.username, caller.role));
+        self.spend(known, rate, now_ms)
+    }
+
     /// Gives the last token back.
     pub fn refund(&mut self, member: MemberId, rate: Rate) {
         if let Some(found) = self.get_mut(member) {
@@ -362,6 +373,24 @@ mod tests {
         assert!(members.get(gone).is_none());
         members.leave(gone, 0);
         assert_eq!(members.counts(), (1, 1));
+    }
+
+    /// Whoever has no connection has a bucket all the same, the one that their connections will share, and is
+    /// told nothing and forgotten in time.
+    #[test]
+    fn whoever_has_no_connection_has_a_bucket() {
+        let rate = Rate { per_second: 1, burst: 1 };
+        let caller = Caller { id: user("a"), username: "alice".into(), role: Role::User };
+        let mut members = Members::default();
+        members.spend_of(&caller, Rate { per_second: 0, burst: 0 }, 0).unwrap();
+        assert!(members.slots.is_empty(), "nothing is kept where nothing is limited");
+        members.spend_of(&caller, rate, 0).unwrap();
+        assert_eq!((members.find(&user("a")), members.counts()), (None, (0, 0)));
+        let member = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        assert!(members.spend(member, rate, 500).is_err() && members.spend_of(&caller, rate, 500).is_err());
+        members.leave(member, 500);
+        members.sweep(5000);
+        assert!(members.slots.is_empty());
     }
 
     /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.
