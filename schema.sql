@@ -501,7 +501,7 @@ CREATE TABLE notifications (
     CHECK (audience <> 'readers' OR manga_id IS NOT NULL)
 ) STRICT;
 
--- For the deletion of a user.
+-- What is for one user alone; what is for several stands together, under NULL, in the order of its keys.
 CREATE INDEX notifications_by_user ON notifications (user_id);
 
 -- Whether a chapter has been told of already.

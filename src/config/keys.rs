@@ -343,8 +343,8 @@ declare! {
         allow_private: Flag = false;
         /// Webhooks of one user; beyond it a new one is refused with 409.
         per_user: Count<0, 1000> = 20;
-        /// Deliveries on their way at a time, each on a thread of its own; a quarter of them for one user. The rest waits.
-        calls: Count<1, 64> = 8;
+        /// Deliveries on their way at a time, a thread for each; an eighth for one user, a quarter for all with slow receivers.
+        calls: Count<1, 64> = 16;
         /// A receiver must have answered after this long, name and connection included; then it has failed.
         timeout_ms: Millis<10, 60_000> = 10_000;
         /// The pause after a first failure. Each further one is twice as long, a quarter more or less by chance.

@@ -313,9 +313,7 @@ pub enum Topic {
     Member(MemberId),
     /// Those whom nobody vouches for: they hear what is public, as it happens, whoever it is for.
     Announced,
-    /// Users who asked for notifications: they hear what is for everyone.
-    News,
-    /// Where one user asked for notifications: they hear what is for this user.
+    /// Where one user asked for notifications: they hear what is for this user, and for everyone.
     Notices(MemberId),
     /// Whoever is in a room of chat.
     Room(RoomId),
