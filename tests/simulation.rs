@@ -497,6 +497,12 @@ fn addresses_hear_what_connections_hear() {
     assert!(desk.reactor.is_stopped());
 }
 
+/// Somebody far away is told what they missed as they pay for it, with room for few datagrams and for many.
+#[test]
+fn what_is_not_paid_for_is_not_lost() {
+    (0..8).for_each(sim::posts::hear_what_was_missed);
+}
+
 /// Whatever the kernel, the workers and the clients do: every honest client is answered, in order
 /// and once; every event reaches every member; nothing is leaked; and draining ends.
 ///

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::datagrams::BATCH_MAX;
 use super::net::{Net, Ready};
 use super::service::{Io, Service};
-use super::{NOBODY, Reactor, State};
+use super::{NOBODY, Reactor, ReactorLimits, State};
 use crate::handlers::effect::Datagram;
 
 /// A socket of datagrams, what it knows of its readiness, and what it owes.
@@ -110,13 +110,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
+    /// Queues what the service has to send by itself, as far as there is room.
+    pub(super) fn fill(&mut self) {
+        if self.datagrams.is_empty() {
+            return;
+        }
+        let mut post = std::mem::take(&mut self.post);
+        post.open(room(&self.datagrams, &self.limits));
+        self.with_session(NOBODY, |service, _, io| service.fill(&mut post, io));
+        self.post = post;
+        self.apply(NOBODY);
+        self.post_all();
+    }
+
     /// Queues what an event left.
     pub(super) fn post_all(&mut self) {
-        let mut post = std::mem::take(&mut self.post);
-        post.drain(..).for_each(|datagram| self.post(datagram));
-        if post.capacity() <= POST_KEPT {
-            self.post = post;
-        }
+        let (mut datagrams, dropped) = self.post.take();
+        self.stats.datagrams_dropped += dropped;
+        datagrams.drain(..).for_each(|datagram| self.post(datagram));
+        self.post.give_back(datagrams);
     }
 
     /// Sends what is owed, within the turn's budget, until the kernel takes no more.
@@ -160,6 +172,10 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 }
 
+/// How many datagrams each socket's queue still takes.
+pub(super) fn room<N: Net>(sockets: &[DatagramSocket<N>], limits: &ReactorLimits) -> impl Iterator<Item = usize> {
+    sockets.iter().map(|socket| limits.datagrams_queued.saturating_sub(socket.queue.len()))
+}
+
 /// Room for so many datagrams is kept when nothing waits.
 const QUEUE_KEPT: usize = 1024;
-const POST_KEPT: usize = 1024;
