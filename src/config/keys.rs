@@ -212,6 +212,8 @@ declare! {
         leases: Count<1, MILLION> = 50_000;
         /// Addresses of one user with a token; one more displaces the one that was silent for longest.
         leases_per_user: Count<1, 1000> = 8;
+        /// Addresses without a token on one machine, or behind one router; one more displaces the one that was silent for longest.
+        leases_per_address: Count<1, 10_000> = 1000;
         /// Datagrams a second that an address may send, twice as many at once; more are ignored. 0: no limit.
         /// On loopback and private networks each port counts for itself.
         datagrams_per_second: Rate = 20;

@@ -74,7 +74,7 @@ fn parse_v1(kind: &str, top: &Object<'_>) -> Result<Option<Said>, Fault> {
             let client_time = data.raw("client_time");
             match client_time.is_some_and(|time| time.get().len() > CLIENT_TIME_BYTES_MAX) {
                 true => Err(ApiError::invalid("client_time: too long").into()),
-                false => Ok(Some(Said::Ping(client_time.map(ToOwned::to_owned)))),
+                false => Ok(Some(Said::Ping(client_time.map(ToOwned::to_owned), read_proof(&data)))),
             }
         }
         "ack" => Ok(Some(Said::Acknowledge(read_id(&data()?)?))),
@@ -95,7 +95,7 @@ fn parse_v2(kind: &str, top: &Object<'_>) -> Result<Option<Said>, Fault> {
     match kind {
         "SUBSCRIBE" => read_options(top, "user_id").map(|wish| Some(Said::Register(wish))),
         "UNSUBSCRIBE" => Ok(Some(Said::Unregister)),
-        "PING" => Ok(Some(Said::Ping(None))),
+        "PING" => Ok(Some(Said::Ping(None, read_proof(top)))),
         "ACK" => Ok(Some(Said::Acknowledge(read_id(top)?))),
         _ => Ok(None),
     }
@@ -128,6 +128,17 @@ fn read_id(data: &Object<'_>) -> Result<i64, ApiError> {
     data.integer("id", 1, i64::MAX)?.ok_or_else(|| super::json::missing("id"))
 }
 
+/// What was told when registering, as it was written then. Anything else proves nothing, and a ping is
+/// answered all the same.
+fn read_proof(data: &Object<'_>) -> Option<u64> {
+    let text = data.short_text("proof", PROOF_CHARACTERS).ok().flatten()?;
+    u64::from_str_radix(&text, 16).ok()
+}
+
+fn write_proof(proof: u64) -> String {
+    format!("{proof:016x}")
+}
+
 /// The first dialect's envelope.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -144,6 +155,8 @@ struct Flat<'a> {
     title: &'a str,
     message: &'a str,
     timestamp: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 /// Puts what an address is answered into bytes: none, if that is nothing.
@@ -163,8 +176,11 @@ fn write_answer_v1(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
     }
     let envelope = |kind, data| json(&Envelope { r#type: kind, timestamp: at, data });
     match outcome {
-        Ok(Answer::Registered(client_id)) => {
-            let data = serde_json::json!({"client_id": client_id, "message": "Registration successful"});
+        Ok(Answer::Registered(client_id, proof)) => {
+            let mut data = serde_json::json!({"client_id": client_id, "message": "Registration successful"});
+            if let Some(proof) = proof {
+                data["proof"] = write_proof(proof).into();
+            }
             envelope("register_success", data)
         }
         Ok(Answer::Pong(client_time)) => {
@@ -181,10 +197,13 @@ fn write_answer_v1(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
 }
 
 fn write_answer_v2(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
-    let flat = |kind, message| json(&Flat { r#type: kind, manga_id: 0, title: "", message, timestamp: at });
+    let flat = |kind, message, proof: Option<u64>| {
+        let proof = proof.map(write_proof);
+        json(&Flat { r#type: kind, manga_id: 0, title: "", message, timestamp: at, proof })
+    };
     match outcome {
-        Ok(Answer::Registered(_)) => flat("SUBSCRIBE", "Successfully subscribed to notifications"),
-        Ok(Answer::Unregistered) => flat("UNSUBSCRIBE", "Successfully unsubscribed"),
+        Ok(Answer::Registered(_, proof)) => flat("SUBSCRIBE", "Successfully subscribed to notifications", proof),
+        Ok(Answer::Unregistered) => flat("UNSUBSCRIBE", "Successfully unsubscribed", None),
         // Its clients compare these bytes.
         Ok(Answer::Pong(_)) => br#"{"type":"PONG"}"#.to_vec(),
         Ok(Answer::Silence) | Err(_) => Vec::new(),
@@ -246,6 +265,9 @@ const ID_CHARACTERS_MAX: usize = 128;
 
 /// Room for any way to write a time.
 const CLIENT_TIME_BYTES_MAX: usize = 100;
+
+/// A number of 64 bits, in sixteen digits.
+const PROOF_CHARACTERS: usize = 16;
 
 /// There are two topics.
 const TOPICS_MAX: usize = 16;
@@ -342,12 +364,13 @@ mod tests {
     #[test]
     fn answers_of_the_first_dialect() {
         assert_eq!(
-            answer(Answer::Registered("c".into()), Dialect::V1),
+            answer(Answer::Registered("c".into(), None), Dialect::V1),
             format!(
                 r#"{{"type":"register_success","timestamp":"{AT}","data":{{"client_id":"c","message":"Registration successful"}}}}"#
             )
         );
-        let Said::Ping(time) = said(r#"{"type":"ping","data":{"client_time":"2026-01-01T00:00:00Z"}}"#, Dialect::V1)
+        let Said::Ping(time, None) =
+            said(r#"{"type":"ping","data":{"client_time":"2026-01-01T00:00:00Z"}}"#, Dialect::V1)
         else {
             panic!("not a ping")
         };
@@ -364,7 +387,7 @@ mod tests {
     #[test]
     fn answers_of_the_second_dialect() {
         assert_eq!(
-            answer(Answer::Registered(String::new()), Dialect::V2),
+            answer(Answer::Registered(String::new(), None), Dialect::V2),
             format!(
                 r#"{{"type":"SUBSCRIBE","manga_id":0,"title":"","message":"Successfully subscribed to notifications","timestamp":"{AT}"}}"#
             )
@@ -375,8 +398,28 @@ mod tests {
                 r#"{{"type":"UNSUBSCRIBE","manga_id":0,"title":"","message":"Successfully unsubscribed","timestamp":"{AT}"}}"#
             )
         );
-        assert!(matches!(said(r#"{"type":"PING","user_id":"u"}"#, Dialect::V2), Said::Ping(None)));
+        assert!(matches!(said(r#"{"type":"PING","user_id":"u"}"#, Dialect::V2), Said::Ping(None, None)));
         assert_eq!(answer(Answer::Pong(None), Dialect::V2), r#"{"type":"PONG"}"#);
+    }
+
+    /// An address that is not known to be where it says is told a number, and says it in a ping; a ping
+    /// that says anything else is a ping without one.
+    #[test]
+    fn an_address_proves_itself() {
+        let told = |dialect| -> serde_json::Value {
+            serde_json::from_str(&answer(Answer::Registered("c".into(), Some(0xf00d)), dialect)).unwrap()
+        };
+        assert_eq!(told(Dialect::V1)["data"]["proof"], "000000000000f00d");
+        assert_eq!(told(Dialect::V2)["proof"], "000000000000f00d");
+        let proof = |bytes: &str, dialect| match said(bytes, dialect) {
+            Said::Ping(_, proof) => proof,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(proof(r#"{"type":"PING","proof":"000000000000f00d"}"#, Dialect::V2), Some(0xf00d));
+        assert_eq!(proof(r#"{"type":"ping","data":{"proof":"000000000000f00d"}}"#, Dialect::V1), Some(0xf00d));
+        for other in ["7", "\"\"", "\"-1\"", "\"g\"", "\"00000000000000001\"", "[]", "null"] {
+            assert_eq!(proof(&format!(r#"{{"type":"PING","proof":{other}}}"#), Dialect::V2), None, "{other}");
+        }
     }
 
     /// What the first dialect can't read it refuses by code or by reason.
@@ -417,11 +460,11 @@ mod tests {
         }
         assert_eq!(refused(&"x".repeat(4097), Dialect::V2), "");
         assert_eq!(refused(r#"{"type":"SUBSCRIBE","user_id":7}"#, Dialect::V2), "");
-        for own in [Answer::Registered("c".into()), Answer::Unregistered, Answer::Pong(None)] {
+        for own in [Answer::Registered("c".into(), Some(7)), Answer::Unregistered, Answer::Pong(None)] {
             let bytes = answer(own, Dialect::V2);
             assert_eq!(refused(&bytes, Dialect::V2), "", "{bytes}");
         }
-        for own in [Answer::Registered("c".into()), Answer::Pong(None)] {
+        for own in [Answer::Registered("c".into(), Some(7)), Answer::Pong(None)] {
             let bytes = answer(own, Dialect::V1);
             assert_eq!(refused(&bytes, Dialect::V1), "", "{bytes}");
         }

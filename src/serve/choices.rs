@@ -89,6 +89,7 @@ fn lease_wishes(udp: &Udp) -> leases::Wishes {
             silent_lease_ms: udp.silent_lease_seconds * 1000,
             leases_max: udp.leases,
             leases_per_user: udp.leases_per_user,
+            leases_per_address: udp.leases_per_address,
             rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
         },
         resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },
