@@ -102,10 +102,11 @@ fn what_was_missed_is_told_first() {
     client.open("live", NOTIFICATIONS, json!({}), &alice);
     client.open("unread", NOTIFICATIONS, json!({"include_unread": true}), &alice);
     client.open("after", NOTIFICATIONS, json!({"after_id": ids[0]}), &alice);
+    client.open("far", NOTIFICATIONS, json!({"after_id": i64::MAX}), &alice);
     client.open("both", NOTIFICATIONS, json!({"after_id": ids[0], "include_unread": true}), &alice);
-    await_streams(&server, 4);
+    await_streams(&server, 5);
     news("four");
-    let all = [("live", vec!["four"]), ("unread", vec!["one", "three", "four"])];
+    let all = [("live", vec!["four"]), ("far", vec!["four"]), ("unread", vec!["one", "three", "four"])];
     let newer = [("after", vec!["two", "three", "four"]), ("both", vec!["three", "four"])];
     for (name, titles) in all.into_iter().chain(newer) {
         for title in titles {

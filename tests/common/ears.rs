@@ -33,7 +33,8 @@ impl Ears {
         udp_v1
             .say("register", json!({"client_id": "ears", "token": udp_token(server, account), "topics": ["progress"]}));
         udp_v1.hear_type("register_success");
-        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": udp_token(server, account), "topics": ["progress"]}));
+        let token = udp_token(server, account);
+        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": token, "topics": ["progress"], "ack": true}));
         udp_v2.hear_type("SUBSCRIBE");
         Self { v1, v2, udp_v1, udp_v2, ws: listening(server, account) }
     }
@@ -49,15 +50,17 @@ impl Ears {
         ]
     }
 
-    /// The next notification on each, in the same order.
+    /// The next notification on each, in the same order. The one by UDP v2 waits to be acknowledged.
     pub fn notification(&mut self, kind: &str) -> [Value; 5] {
-        [
+        let told = [
             self.v1.expect("notification")["data"].take(),
             self.v2.expect("notification")["data"].take(),
             self.udp_v1.hear_type("notification")["data"].take(),
             self.udp_v2.hear_type(kind),
             self.ws.next(),
-        ]
+        ];
+        self.udp_v2.send(&json!({"type": "ACK", "id": told[3]["id"]}));
+        told
     }
 }
 

@@ -3,7 +3,7 @@
 use super::messages;
 use super::messages::chat_event::Event as What;
 use crate::handlers::chat::{Event, Face, Room};
-use crate::store::model::{Chapter, FieldChange, Message, Mute, Notification, UnixMillis};
+use crate::store::model::{Chapter, FieldChange, Message, Mute, Notification, UnixMillis, UserId};
 
 /// A notification in its message.
 pub(super) fn notification(told: &Notification) -> messages::Notification {
@@ -51,31 +51,31 @@ fn in_room(room: &Room, at_ms: UnixMillis, what: What) -> messages::ChatEvent {
 }
 
 fn said(message: &Message) -> messages::ChatMessage {
-    let user_id = message.user_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
     messages::ChatMessage {
         id: message.id,
         speaker: message.speaker.as_str().to_owned(),
-        from: Some(messages::ChatPerson { user_id, username: message.username.clone() }),
+        from: Some(somebody(message.user_id.as_ref(), &message.username)),
         content: message.content.clone(),
     }
 }
 
 fn muted(mute: &Mute) -> messages::ChatMute {
-    let person = messages::ChatPerson { user_id: mute.user_id.as_str().to_owned(), username: mute.username.clone() };
-    messages::ChatMute { person: Some(person), until_ms: mute.until }
+    messages::ChatMute { person: Some(somebody(mute.user_id.as_ref(), &mute.username)), until_ms: mute.until }
 }
 
 fn person(face: &Face) -> messages::ChatPerson {
-    messages::ChatPerson {
-        user_id: face.user_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
-        username: face.username.to_string(),
-    }
+    somebody(face.user_id.as_ref(), &face.username)
+}
+
+fn somebody(user_id: Option<&UserId>, username: &str) -> messages::ChatPerson {
+    let user_id = user_id.map(|id| id.as_str().to_owned()).unwrap_or_default();
+    messages::ChatPerson { user_id, username: username.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::model::{NoticeKind, Place, RoomKey, Speaker, UserId};
+    use crate::store::model::{NoticeKind, Place, RoomKey, Speaker};
     use serde_json::{Value, json};
 
     fn message(place: Place, speaker: Speaker) -> Message {
