@@ -199,7 +199,7 @@ fn nothing_falls_between_what_was_and_what_comes() {
         scope.spawn(|| {
             let mut http = server.http();
             for number in 0..80 {
-                http.post("/api/v1/notifications/test", Some(&alice.token), &json!({}));
+                trigger(&server, "new-manga", &json!({"manga_id": 999_999, "title": number.to_string()}));
                 let body = json!({"content": number.to_string()});
                 http.post("/api/v1/chat/rooms/general/messages", Some(&bob.token), &body).data(201);
             }
