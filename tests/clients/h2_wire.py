@@ -30,6 +30,7 @@ class Peer:
 
     def __init__(self, host, port, settings=None):
         self.socket = socket.create_connection((host, int(port)), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.unread = b""
         self.acknowledges = True
