@@ -29,7 +29,8 @@ impl Ears {
         udp_v1
             .say("register", json!({"client_id": "ears", "token": udp_token(server, account), "topics": ["progress"]}));
         udp_v1.hear_type("register_success");
-        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": udp_token(server, account), "topics": ["progress"]}));
+        let token = udp_token(server, account);
+        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": token, "topics": ["progress"], "ack": true}));
         udp_v2.hear_type("SUBSCRIBE");
         Self { v1, v2, udp_v1, udp_v2, ws: listening(server, account) }
     }
@@ -45,15 +46,17 @@ impl Ears {
         ]
     }
 
-    /// The next notification on each, in the same order.
+    /// The next notification on each, in the same order. The one by UDP v2 waits to be acknowledged.
     fn notification(&mut self, kind: &str) -> [Value; 5] {
-        [
+        let told = [
             self.v1.expect("notification")["data"].take(),
             self.v2.expect("notification")["data"].take(),
             self.udp_v1.hear_type("notification")["data"].take(),
             self.udp_v2.hear_type(kind),
             self.ws.next(),
-        ]
+        ];
+        self.udp_v2.send(&json!({"type": "ACK", "id": told[3]["id"]}));
+        told
     }
 }
 
@@ -120,19 +123,24 @@ fn every_protocol_hears_what_happens() {
     assert_eq!(said["data"]["items"][0]["content"], "New Chapter Release: Berserk - Chapter 999!");
 }
 
-/// Clients that read nothing, one of each protocol, are ended when too much is owed to them, and until then
-/// and afterwards everybody else hears everything.
+/// Clients that read nothing and acknowledge nothing, one of each protocol, are ended when too much is owed
+/// to them, and until then and afterwards everybody else hears everything: progress and notifications. An
+/// address is never ended for that. What it has not acknowledged waits for it, and for nobody else.
 #[test]
 fn who_stalls_delays_nobody() {
     let server = TestServer::with(|config| {
         config.limits.messages_per_second = 0;
         config.limits.send_bytes_per_connection = 64 * 1024;
         config.tcp.broadcasts_per_second = 0;
+        // Nothing comes twice, so that each one's next message is known.
+        config.udp.resend_ms = 60_000;
+        config.udp.datagrams_per_second = 0;
     });
     let (ann, bob) = (server.register("ann"), server.register("bob"));
     let mut stalled = Ears::new(&server, &bob);
     let mut ears = Ears::new(&server, &ann);
     let mut publisher = server.session_v1(&ann);
+    let mut internal = server.internal();
     let (manga, title) = ("画".repeat(200), "漫".repeat(200));
     // More than the kernel holds for somebody who does not read, some at a time.
     for first in (1..=7_500).step_by(25) {
@@ -147,10 +155,24 @@ fn who_stalls_delays_nobody() {
             assert!([v1, udp_v1].iter().all(|heard| heard["current_chapter"] == chapter));
             assert!([v2, udp_v2, ws].iter().all(|heard| heard["chapter"] == chapter));
         }
+        // It need not be in the catalogue.
+        let number = 1_000_000 + first;
+        let body = json!({"manga_id": number, "title": format!("Series {number}")});
+        assert_eq!(internal.post("/notify/new-manga", None, &body).status, 202);
+        let told = ears.notification("NEW_MANGA");
+        assert!(told.iter().all(|told| told["message"] == format!("New manga added: Series {number}")), "{told:?}");
     }
     // A WebSocket's last word is why; it waits until whoever stalled reads on.
     stalled.ws.expect_close(1013);
     for protocol in ["tcp_v1", "tcp_v2", "ws"] {
         assert_eq!(server.await_closed(protocol, "slow_consumer")["user"], "bob", "{protocol}");
+    }
+    assert_eq!(server.varz()["datagrams"]["dropped"], 0, "a queue grew behind somebody who acknowledges nothing");
+    // The first one that was sent to the address that stalled is still the only one.
+    for number in [1, 26, 51] {
+        let heard = || Some(stalled.udp_v2.hear()).filter(|heard| heard["type"] == "NEW_MANGA");
+        let told = std::iter::repeat_with(heard).flatten().next().unwrap();
+        assert_eq!(told["manga_id"], 1_000_000 + number);
+        stalled.udp_v2.send(&json!({"type": "ACK", "id": told["id"]}));
     }
 }

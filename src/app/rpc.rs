@@ -96,7 +96,6 @@ impl MangaHub {
         call.origin.since_ms = io.now.mono_ms;
         self.state.counts.call(usize::from(call.origin.via.0));
         self.finish_work(call, None, io);
-        self.post_letters(io);
     }
 
     /// Hands an answer to whoever waits for it on another thread.
