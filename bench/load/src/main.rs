@@ -3,6 +3,7 @@
 //! Arguments in, one scenario run, numbers out; the work is in [`scenario`], and [`suite`] runs all of it
 //! against the peers. One thread holds every connection. Load goes to loopback addresses only.
 
+mod broker;
 mod client;
 mod error;
 mod http;
@@ -24,10 +25,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use broker::Broker;
 use error::{Doing, LoadError};
 use message::Message;
 use scenario::open_loop::OpenLoop;
-use scenario::{Pace, chat, connect, fanout, fanout_redis, greet, idle, ingest, logins, members, search, udp};
+use scenario::{Pace, chat, connect, fanout, fanout_broker, greet, idle, ingest, logins, members, search, udp};
 use suite::{Places, STORED_SERIES, Scale, UNKNOWN_SERIES};
 
 /// Puts load on a MangaHub server, and says what it did.
@@ -45,9 +47,12 @@ struct Arguments {
 enum Scenario {
     /// One publisher, every client receives every message.
     Fanout(FanOutArguments),
-    /// The same through Redis pub/sub.
-    FanoutRedis {
-        /// Redis's address.
+    /// The same through a broker: Redis, NATS or Mosquitto.
+    FanoutBroker {
+        /// What it is.
+        #[arg(long, value_enum)]
+        broker: Broker,
+        /// Its address.
         #[arg(long)]
         addr: SocketAddr,
         /// The length of a payload.
@@ -210,7 +215,7 @@ enum Scenario {
         #[arg(long)]
         raw: Option<usize>,
     },
-    /// Everything, against the bare loop and Redis, written as a Markdown page.
+    /// Everything, against the bare loop and the peers, written as a Markdown page.
     Suite {
         /// Under a minute, to see that it works; the numbers mean little.
         #[arg(long)]
@@ -329,9 +334,10 @@ fn run(scenario: Scenario, json: bool) -> Result<(), LoadError> {
     server::raise_descriptor_limit()?;
     match scenario {
         Scenario::Fanout(arguments) => show_fan_out(&fan_out(&arguments)?, json),
-        Scenario::FanoutRedis { addr, message_bytes, load } => {
-            let pace = Pace::seconds(load.seconds);
-            show_fan_out(&fanout_redis::run(addr, message_bytes, load.clients.max(1), load.in_flight, pace)?, json)
+        Scenario::FanoutBroker { broker, addr, message_bytes, load } => {
+            let (clients, pace) = (load.clients.max(1), Pace::seconds(load.seconds));
+            let outcome = fanout_broker::run(broker, addr, message_bytes, clients, load.in_flight, pace)?;
+            show_fan_out(&outcome, json)
         }
         Scenario::Connect { tcp, identity, clients, pending_max } => {
             let storm = connect::run(tcp, &identity.tokens()?, clients, pending_max.unwrap_or(usize::MAX).max(1))?;
@@ -419,6 +425,7 @@ fn run_suite(
     let places = Places {
         server: server.unwrap_or_else(|| own.with_file_name("mangahub")),
         ceiling: own.with_file_name("ceiling"),
+        twin: own.with_file_name("twin-go"),
         data: data.unwrap_or_else(|| own.with_file_name("bench-data")),
         catalogue_script,
     };

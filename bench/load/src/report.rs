@@ -1,7 +1,7 @@
 //! The report: numbers, what they are measured against, and whether the floor is met.
 //!
 //! Rendering only: nothing is measured here. What must hold: a number that was not measured, or a ratio
-//! whose ceiling was not ahead of Redis in the same run, is never called met.
+//! whose ceiling was not ahead of every peer in the same run, is never called met.
 
 use std::fmt::Write;
 
@@ -44,13 +44,13 @@ pub enum Verdict {
     Missed,
     /// There is no number.
     NotMeasured,
-    /// Redis was not measured, so nobody knows whether the bare loop was ahead of it.
+    /// A peer was not measured, so nobody knows whether the server and the bare loop were ahead of it.
     NoPeer,
-    /// The bare loop was not ahead of Redis in this run, so the ratio means nothing.
+    /// The bare loop was not ahead of every peer in this run, so the ratio means nothing.
     DoesNotCount,
 }
 
-/// Deliveries per second of the three peers for one kind of fan-out.
+/// Deliveries per second, by everybody who takes part in one kind of fan-out.
 #[derive(Debug, Clone, Default)]
 pub struct FanOutRow {
     /// What was done.
@@ -61,23 +61,52 @@ pub struct FanOutRow {
     pub server: Option<f64>,
     /// The bare loop.
     pub ceiling: Option<f64>,
-    /// Redis pub/sub.
-    pub redis: Option<f64>,
+    /// The peers by name; `None` when not measured.
+    pub peers: Vec<(&'static str, Option<f64>)>,
 }
 
 impl FanOutRow {
-    /// The claim this row makes against a floor of `floor` times the bare loop.
-    pub fn claim(&self, floor: f64) -> Row {
-        let ratio = ratio(self.server, self.ceiling);
-        let verdict = match (ratio, ratio_of_ceiling_to_redis(self)) {
-            (None, _) => Verdict::NotMeasured,
-            (Some(_), None) => Verdict::NoPeer,
-            (Some(_), Some(lead)) if lead <= 1.0 => Verdict::DoesNotCount,
-            (Some(ratio), Some(_)) => verdict(ratio >= floor),
-        };
-        let number = self.server.map_or("not measured".to_owned(), |number| format!("{} deliveries/s", count(number)));
-        Row { work: self.work.clone(), number, ratio, floor: format!("{floor} of the bare loop"), verdict }
+    /// Everyone but the server and the bare loop: their names and rates.
+    pub fn peers(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+        self.peers.iter().copied()
     }
+
+    /// The claim this row makes: `floor` times the bare loop, and ahead of every peer.
+    pub fn claim(&self, floor: f64) -> Row {
+        let number = self.server.map_or("not measured".to_owned(), |number| format!("{} deliveries/s", count(number)));
+        let (ratio, verdict) = claim(self.server, self.ceiling, self.peers().map(|(_, rate)| rate), floor);
+        let floor = format!("{floor} of the bare loop and ahead of every peer");
+        Row { work: self.work.clone(), number, ratio, floor, verdict }
+    }
+
+    /// The fastest of the peers, if all of them were measured.
+    pub fn best_peer(&self) -> Option<f64> {
+        best(self.peers().map(|(_, rate)| rate))
+    }
+}
+
+/// Whether `server` reaches `floor` times the bare loop and is ahead of every peer, and the ratio to the bare loop.
+/// It counts only when the bare loop is ahead of every peer too.
+pub fn claim(
+    server: Option<f64>,
+    ceiling: Option<f64>,
+    peers: impl Iterator<Item = Option<f64>>,
+    floor: f64,
+) -> (Option<f64>, Verdict) {
+    let ratio = ratio(server, ceiling);
+    let verdict = match (server.zip(ceiling).zip(ratio), best(peers)) {
+        (None, _) => Verdict::NotMeasured,
+        (Some(_), None) => Verdict::NoPeer,
+        (Some(((_, ceiling), _)), Some(peer)) if ceiling <= peer => Verdict::DoesNotCount,
+        (Some(((server, _), ratio)), Some(peer)) => verdict(ratio >= floor && server > peer),
+    };
+    (ratio, verdict)
+}
+
+/// The greatest, if all were measured and there is one.
+fn best(mut peers: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let first = peers.next()??;
+    peers.try_fold(first, |best, peer| Some(best.max(peer?)))
 }
 
 impl Verdict {
@@ -86,8 +115,8 @@ impl Verdict {
             Verdict::Met => "yes",
             Verdict::Missed => "**no**",
             Verdict::NotMeasured => "not measured",
-            Verdict::NoPeer => "does not count: Redis was not measured",
-            Verdict::DoesNotCount => "does not count: the bare loop was behind Redis",
+            Verdict::NoPeer => "does not count: a peer was not measured",
+            Verdict::DoesNotCount => "does not count: the bare loop was behind a peer",
         }
     }
 }
@@ -117,21 +146,27 @@ impl Report {
     }
 
     fn write_fan_outs(&self, page: &mut String) {
-        let head = "| work | message | MangaHub | bare loop | Redis | MangaHub / Redis | bare loop / Redis |";
-        let _ = writeln!(page, "\n## Fan-out, deliveries per second\n\n{head}\n|---|---:|---:|---:|---:|---:|---:|");
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.fan_outs.iter().flat_map(FanOutRow::peers) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let head = "| work | message | MangaHub | bare loop |";
+        let _ = write!(page, "\n## Fan-out, deliveries per second\n\n{head}");
+        names.iter().for_each(|name| page.push_str(&format!(" {name} |")));
+        let columns = "---:|".repeat(5 + names.len());
+        let _ = writeln!(page, " MangaHub / best peer | bare loop / best peer |\n|---|{columns}");
         for row in &self.fan_outs {
             let shown = |number: Option<f64>| number.map_or("not measured".to_owned(), count);
-            let _ = writeln!(
-                page,
-                "| {} | {} B | {} | {} | {} | {} | {} |",
-                row.work,
-                row.message_bytes,
-                shown(row.server),
-                shown(row.ceiling),
-                shown(row.redis),
-                decimal(ratio(row.server, row.redis)),
-                decimal(ratio_of_ceiling_to_redis(row)),
-            );
+            let (server, ceiling) = (shown(row.server), shown(row.ceiling));
+            let _ = write!(page, "| {} | {} B | {server} | {ceiling} |", row.work, row.message_bytes);
+            for name in &names {
+                let peer = row.peers().find(|(peer, _)| peer == name);
+                let _ = write!(page, " {} |", peer.map_or("–".to_owned(), |(_, rate)| shown(rate)));
+            }
+            let best = row.best_peer();
+            let _ = writeln!(page, " {} | {} |", decimal(ratio(row.server, best)), decimal(ratio(row.ceiling, best)));
         }
     }
 }
@@ -160,10 +195,6 @@ pub fn count(number: f64) -> String {
     text
 }
 
-fn ratio_of_ceiling_to_redis(row: &FanOutRow) -> Option<f64> {
-    ratio(row.ceiling, row.redis)
-}
-
 fn decimal(number: Option<f64>) -> String {
     number.map_or("–".to_owned(), |number| format!("{number:.2}"))
 }
@@ -171,8 +202,9 @@ fn decimal(number: Option<f64>) -> String {
 const HEAD: &str = "# Benchmarks
 
 Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
-bare loop (`bench/ceiling`: epoll, read, send and nothing else) and Redis take turns on one core, the load has
-the other. Each number is the median of the rounds. Every message is verified: all clients received each one
+bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
+the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
+(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
 fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
@@ -180,33 +212,37 @@ TCP connection beside them. In chat, each member of a room is a user with a WebS
 loop sends as many bytes to as many; a message is stored before anyone hears it, which one in flight waits for. A
 UDP notification counts from its trigger (an HTTP request, which is stored first; for the bare loop of `sendmmsg`
 a datagram) until the last address has it, and none may be lost. Ratios travel between machines better than
-numbers; a ratio of a fan-out to the bare loop counts only when the bare loop was ahead of Redis in the same run.
+numbers; a ratio to the bare loop counts only when the bare loop was ahead of every peer in the same run.
 ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(server: Option<f64>, ceiling: Option<f64>, redis: Option<f64>) -> FanOutRow {
-        FanOutRow { work: "fan-out".into(), message_bytes: 250, server, ceiling, redis }
+    fn row(server: Option<f64>, ceiling: Option<f64>, peers: &[Option<f64>]) -> FanOutRow {
+        let peers = ["Redis", "NATS"].into_iter().zip(peers.iter().copied()).collect();
+        FanOutRow { work: "fan-out".into(), message_bytes: 250, server, ceiling, peers }
     }
 
-    /// Shows each verdict a fan-out can get, the ceiling behind Redis and the missing peers included.
+    /// Shows each verdict a fan-out can get, the ceiling behind a peer and the missing peers included.
     #[test]
-    fn a_claim_needs_its_ceiling() {
-        let verdict = |server, ceiling, redis| row(server, ceiling, redis).claim(0.85).verdict;
-        assert_eq!(verdict(Some(90.0), Some(100.0), Some(50.0)), Verdict::Met);
-        assert_eq!(verdict(Some(80.0), Some(100.0), Some(50.0)), Verdict::Missed);
-        assert_eq!(verdict(Some(90.0), Some(100.0), Some(110.0)), Verdict::DoesNotCount);
-        assert_eq!(verdict(None, Some(100.0), Some(50.0)), Verdict::NotMeasured);
-        assert_eq!(verdict(Some(90.0), None, Some(50.0)), Verdict::NotMeasured);
-        assert_eq!(verdict(Some(90.0), Some(100.0), None), Verdict::NoPeer);
+    fn a_claim_needs_its_ceiling_and_its_peers() {
+        let verdict = |server, ceiling, peers: [f64; 2]| row(server, ceiling, &peers.map(Some)).claim(0.85).verdict;
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 60.0]), Verdict::Met);
+        assert_eq!(verdict(Some(80.0), Some(100.0), [50.0, 60.0]), Verdict::Missed);
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 95.0]), Verdict::Missed);
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 110.0]), Verdict::DoesNotCount);
+        assert_eq!(verdict(None, Some(100.0), [50.0, 60.0]), Verdict::NotMeasured);
+        assert_eq!(verdict(Some(90.0), None, [50.0, 60.0]), Verdict::NotMeasured);
+        let missing = row(Some(90.0), Some(100.0), &[Some(50.0), None]);
+        assert_eq!((missing.claim(0.85).verdict, missing.best_peer()), (Verdict::NoPeer, None));
+        assert_eq!(row(Some(90.0), Some(100.0), &[]).claim(0.85).verdict, Verdict::NoPeer);
     }
 
     /// Shows that the page names what was measured, what was not, and the command that repeats it.
     #[test]
     fn the_page_says_it_all() {
-        let fan_out = row(Some(900_000.0), Some(1_000_000.0), None);
+        let fan_out = row(Some(900_000.0), Some(1_000_000.0), &[None, Some(9.0)]);
         let report = Report {
             machine: vec![("cores".into(), "2".into())],
             command: "bench/run".into(),
@@ -217,11 +253,11 @@ mod tests {
         let page = report.markdown();
         assert!(
             page.contains(
-                "| fan-out | 900,000 deliveries/s | 0.90 | 0.85 of the bare loop | does not count: Redis was not"
+                "| fan-out | 900,000 deliveries/s | 0.90 | 0.85 of the bare loop and ahead of every peer | does not count: a"
             ),
             "{page}"
         );
-        assert!(page.contains("| fan-out | 250 B | 900,000 | 1,000,000 | not measured | – | – |"), "{page}");
+        assert!(page.contains("| fan-out | 250 B | 900,000 | 1,000,000 | not measured | 9 | – | – |"), "{page}");
         assert!(page.contains("- cores: 2") && page.contains("bench/run") && page.contains("Redis is not installed."));
     }
 

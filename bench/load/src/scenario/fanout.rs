@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Pace, STALL};
+use crate::broker;
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
 use crate::login::log_in_all;
@@ -26,6 +27,8 @@ pub struct FanOut {
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
     pub latency: Summary,
+    /// Messages received, all clients together, before the measurement and after it included.
+    pub deliveries: u64,
 }
 
 /// Fan-out through MangaHub: `clients` authenticate with `tokens` in turn, the last one publishes.
@@ -37,9 +40,20 @@ pub fn run(
     message: Message,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
+    ready(tcp, tokens, clients, in_flight, message)?.measure(pace)
+}
+
+/// The same up to the first message: everybody is connected and authenticated.
+pub fn ready(
+    tcp: SocketAddr,
+    tokens: &[String],
+    clients: usize,
+    in_flight: usize,
+    message: Message,
+) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     log_in_all(&mut swarm, clients, tokens)?;
-    Loop::new(swarm, clients, clients - 1, in_flight, message).measure(pace)
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, message))
 }
 
 /// Fan-out through the bare loop: lines of `message_bytes` and no authentication.
@@ -50,14 +64,19 @@ pub fn run_raw(
     in_flight: usize,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
+    ready_raw(tcp, message_bytes, clients, in_flight)?.measure(pace)
+}
+
+/// The same up to the first message.
+pub fn ready_raw(tcp: SocketAddr, message_bytes: usize, clients: usize, in_flight: usize) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     connect_all(&mut swarm, clients - 1)?;
     // The publisher connects last: the listener's queue is in order, so whoever reads it has accepted the others.
     connect_all(&mut swarm, 1)?;
-    Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }).measure(pace)
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }))
 }
 
-/// The length of one broadcast line with its newline, in bytes: what the bare loop and Redis have to carry.
+/// The length of one broadcast line with its newline, in bytes: what the bare loop and the brokers have to carry.
 pub fn line_length(tcp: SocketAddr, tokens: &[String], message: Message) -> Result<usize, LoadError> {
     let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(20) };
     let outcome = run(tcp, tokens, 1, 1, message, pace)?;
@@ -96,8 +115,8 @@ pub struct Loop {
     receivers: Vec<Receiver>,
     watch: Watch,
     outgoing: Vec<u8>,
-    /// Pings that arrived, and on which connection.
-    pings: Vec<(usize, Vec<u8>)>,
+    /// Answers to pings that arrived, and on which connection.
+    pongs: Vec<(usize, Vec<u8>)>,
     /// The first thing that went wrong.
     failure: Option<LoadError>,
 }
@@ -114,7 +133,7 @@ impl Loop {
             window: Window::new(receivers, in_flight),
             receivers: vec![Receiver::new(framing); receivers],
             outgoing: Vec::new(),
-            pings: Vec::new(),
+            pongs: Vec::new(),
             failure: None,
         }
     }
@@ -123,14 +142,20 @@ impl Loop {
     pub fn measure(mut self, pace: Pace) -> Result<FanOut, LoadError> {
         self.drive_until(Instant::now() + pace.warm_up)?;
         self.window.latencies = Latencies::new();
-        let (start, done) = (Instant::now(), self.window.done);
+        let (start, before) = (Instant::now(), self.deliveries());
         self.drive_until(start + pace.duration)?;
-        let measured = (self.window.done - done) as f64 * self.receivers.len() as f64;
+        let measured = (self.deliveries() - before) as f64;
         let elapsed = start.elapsed().as_secs_f64();
         let latency = self.window.latencies.summary();
         self.drain()?;
         let message_bytes = self.verify()?;
-        Ok(FanOut { deliveries_per_second: measured / elapsed, message_bytes, latency })
+        let deliveries = self.deliveries();
+        Ok(FanOut { deliveries_per_second: measured / elapsed, message_bytes, latency, deliveries })
+    }
+
+    /// What everybody has received so far: of a peer that is slow, only some may have a message.
+    fn deliveries(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.messages).sum()
     }
 
     fn drive_until(&mut self, end: Instant) -> Result<(), LoadError> {
@@ -169,7 +194,7 @@ impl Loop {
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<bool, LoadError> {
-        let Self { swarm, window, receivers, watch, pings, failure, .. } = self;
+        let Self { swarm, window, receivers, watch, pongs, failure, .. } = self;
         let something = swarm.turn(Some(timeout), |index, arrival| {
             let result = match (arrival, receivers.get_mut(index)) {
                 (Arrival::Closed(_), _) => Err(LoadError::Closed(index)),
@@ -178,7 +203,7 @@ impl Loop {
                 (Arrival::Bytes(bytes), Some(receiver)) => {
                     let before = receiver.messages;
                     let counted = receiver.count(bytes).and_then(|count| window.receive(index, before, count));
-                    pings.extend(receiver.frames.take_ping().map(|ping| (index, ping)));
+                    pongs.extend(receiver.take_pongs().map(|pong| (index, pong)));
                     counted.and_then(|()| if index == WATCHED { watch.look(bytes) } else { Ok(()) })
                 }
             };
@@ -191,10 +216,8 @@ impl Loop {
     }
 
     fn answer_pings(&mut self) {
-        for (index, ping) in self.pings.drain(..) {
-            self.outgoing.clear();
-            websocket::pong(&ping, &mut self.outgoing);
-            self.swarm.send(index, &self.outgoing);
+        for (index, pong) in self.pongs.drain(..) {
+            self.swarm.send(index, &pong);
         }
     }
 
@@ -277,13 +300,15 @@ struct Receiver {
     framing: Framing,
     /// Where it is within a frame, if its messages are frames.
     frames: Counter,
+    /// The same among NATS's deliveries.
+    pushes: broker::Counter,
     bytes: u64,
     messages: u64,
 }
 
 impl Receiver {
     fn new(framing: Framing) -> Self {
-        Self { framing, frames: Counter::default(), bytes: 0, messages: 0 }
+        Self { framing, frames: Counter::default(), pushes: broker::Counter::default(), bytes: 0, messages: 0 }
     }
 
     /// Counts the messages that `bytes` completes.
@@ -293,12 +318,27 @@ impl Receiver {
         self.messages = match self.framing {
             Framing::Lines => before + memchr::memchr_iter(b'\n', bytes).count() as u64,
             Framing::Fixed(length) => self.bytes / length as u64,
+            Framing::Pushes(length) => before + self.pushes.feed(bytes, length).map_err(LoadError::Wrong)?,
             Framing::Frames => before + self.frames.feed(bytes, CHAT)?,
         };
-        if self.framing == Framing::Frames {
-            self.bytes = self.frames.counted_bytes;
+        match self.framing {
+            Framing::Pushes(_) => self.bytes = self.pushes.counted_bytes,
+            Framing::Frames => self.bytes = self.frames.counted_bytes,
+            Framing::Lines | Framing::Fixed(_) => {}
         }
         Ok(self.messages - before)
+    }
+
+    /// What answers the pings that came.
+    fn take_pongs(&mut self) -> Option<Vec<u8>> {
+        match self.framing {
+            Framing::Pushes(_) => self.pushes.take_pongs(),
+            _ => self.frames.take_ping().map(|ping| {
+                let mut pong = Vec::new();
+                websocket::pong(&ping, &mut pong);
+                pong
+            }),
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 //! A scenario takes addresses, tokens and a pace, returns numbers, and verifies what it received: a number
 //! whose messages were lost, doubled or swapped is an error, not a number.
 
+pub mod accepts;
 pub mod chat;
 pub mod connect;
 pub mod fanout;
-pub mod fanout_redis;
+pub mod fanout_broker;
 pub mod greet;
 pub mod http;
 pub mod idle;

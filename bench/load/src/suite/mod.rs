@@ -1,9 +1,11 @@
 //! The suite: every number of `docs/benchmarks.md` in one run, side by side.
 //!
-//! It starts the server, the bare loop and Redis on one core, takes the other for itself, and lets the peers
+//! It starts the server, the bare loop and the peers on one core, takes the other for itself, and lets the peers
 //! take turns, round by round, so that whatever slows the machine for a while slows all of them. A
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
+mod fan_out;
+mod field;
 mod http;
 mod realtime;
 mod sync;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, LoadError};
 use crate::report::Report;
-use crate::server::{MangaHub, pin_self, version_of};
+use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
 use crate::stats::median;
 use sync::IdleUsers;
 
@@ -22,6 +24,8 @@ pub struct Places {
     pub server: PathBuf,
     /// The bare loop's binary.
     pub ceiling: PathBuf,
+    /// The Go twin's binary, which is there when `bench/run` could build it.
+    pub twin: PathBuf,
     /// A folder on a real disk, for data whose durability is measured.
     pub data: PathBuf,
     /// The script that writes synthetic catalogues.
@@ -33,6 +37,13 @@ pub struct Scale {
     rounds: usize,
     seconds: f64,
     fan_out_clients: usize,
+    /// The other size of a fan-out: with as many on the load's side, near what a process may open.
+    many_clients: usize,
+    /// Fewer and shorter than the others: six take turns at seven kinds of fan-out.
+    fan_out_rounds: usize,
+    fan_out_seconds: f64,
+    /// The crowds between which the peers' idle connections are measured.
+    idle_field: (usize, usize),
     storm_clients: usize,
     idle: (usize, usize),
     ingest_users: usize,
@@ -46,12 +57,16 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the documentation is written from: ten to fifteen minutes. Seven rounds, because neighbours
+    /// What the documentation is written from: about fifteen minutes. Seven rounds, because neighbours
     /// on this kind of machine make a single one wrong by a fifth.
     pub const FULL: Scale = Scale {
         rounds: 7,
         seconds: 1.5,
         fan_out_clients: 1000,
+        many_clients: 9000,
+        fan_out_rounds: 5,
+        fan_out_seconds: 1.0,
+        idle_field: (1000, 9000),
         storm_clients: 19_000,
         idle: (1000, 15_000),
         ingest_users: 1000,
@@ -68,6 +83,10 @@ impl Scale {
         rounds: 1,
         seconds: 0.4,
         fan_out_clients: 1000,
+        many_clients: 3000,
+        fan_out_rounds: 1,
+        fan_out_seconds: 0.2,
+        idle_field: (1000, 3000),
         storm_clients: 3000,
         idle: (1000, 4000),
         ingest_users: 200,
@@ -136,6 +155,17 @@ impl Suite<'_> {
         }
     }
 
+    /// The same, where several took turns: a note says whose run failed, and at what.
+    fn settle_of(&mut self, who: &str, work: &str, samples: Samples) -> Option<f64> {
+        match samples.failure {
+            None => median(&samples.numbers),
+            Some(error) => {
+                self.note(format!("Not measured: {who}, {work}: {error}"));
+                None
+            }
+        }
+    }
+
     fn note(&mut self, note: String) {
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
@@ -169,14 +199,19 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let release = read("/proc/sys/kernel/osrelease");
     let kernel = release.trim().split(['.', '-']).take(2).collect::<Vec<_>>().join(".");
-    let version = |program: &Path| version_of(program).unwrap_or_else(|| "not there".to_owned());
+    let shown = |version: Option<String>| version.unwrap_or_else(|| "not there".to_owned());
+    let version = |program: &Path| shown(version_of(program, "--version"));
     let pinning = format!("{cores}; the peers on core {PEERS_CORE}, the load on core {LOAD_CORE}");
     [
         ("processor", model.unwrap_or("unknown").to_owned()),
         ("cores", if cores > 1 { pinning } else { cores.to_string() }),
         ("system", format!("{} {kernel}, everything on 127.0.0.0/8", std::env::consts::OS)),
         ("server", version(&places.server)),
-        ("Redis", version(Path::new("redis-server"))),
+        ("Go twin", shown(twin::version(&places.twin))),
+        ("Redis", shown(redis::version())),
+        ("NATS", shown(nats::version())),
+        ("Mosquitto", shown(mosquitto::version())),
+        ("nginx", shown(nginx::version())),
         ("wrk", version(Path::new("wrk"))),
         ("compiler", version(Path::new("rustc"))),
     ]
@@ -207,7 +242,8 @@ mod tests {
         samples.take(|| Ok(1.0));
         samples.take(|| Err(LoadError::Closed(3)));
         samples.take(|| Ok(3.0));
-        let places = Places { server: "".into(), ceiling: "".into(), data: "".into(), catalogue_script: "".into() };
+        let [server, ceiling, twin, data, catalogue_script] = [(); 5].map(|()| PathBuf::new());
+        let places = Places { server, ceiling, twin, data, catalogue_script };
         let mut suite = Suite { places: &places, scale: &Scale::QUICK, core: None, report: Report::default() };
         assert_eq!(suite.settle(samples), None);
         assert_eq!(suite.report.notes.len(), 1);
