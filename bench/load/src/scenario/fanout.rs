@@ -22,6 +22,8 @@ use crate::websocket::{self, Counter};
 pub struct FanOut {
     /// Messages received, all clients together, per second.
     pub deliveries_per_second: f64,
+    /// Messages received, all clients together, the warm-up's too.
+    pub deliveries: u64,
     /// The mean length of a received message, in bytes.
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
@@ -64,7 +66,8 @@ pub fn line_length(tcp: SocketAddr, tokens: &[String], message: Message) -> Resu
     Ok(outcome.message_bytes.round() as usize)
 }
 
-fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
+/// Connects `count` more to a peer that does not ask who they are.
+pub fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
     let target = swarm.len() + count;
     while swarm.len() < target {
         swarm.connect()?;
@@ -130,7 +133,8 @@ impl Loop {
         let latency = self.window.latencies.summary();
         self.drain()?;
         let message_bytes = self.verify()?;
-        Ok(FanOut { deliveries_per_second: measured / elapsed, message_bytes, latency })
+        let deliveries = self.window.done * self.receivers.len() as u64;
+        Ok(FanOut { deliveries_per_second: measured / elapsed, deliveries, message_bytes, latency })
     }
 
     fn drive_until(&mut self, end: Instant) -> Result<(), LoadError> {

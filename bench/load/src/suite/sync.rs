@@ -1,8 +1,9 @@
 //! The claims about sync over TCP: fan-out, ingest, idle connections and the storm.
 
-use super::{STORED_SERIES, Samples, Suite, UNKNOWN_SERIES};
+use super::{STORED_SERIES, Samples, Suite, UNKNOWN_SERIES, WAITS};
 use crate::error::LoadError;
 use crate::message::Message;
+use crate::report::chart::{CEILING, SERVER};
 use crate::report::{FanOutRow, Row, Verdict, count, ratio, verdict};
 use crate::scenario::{Pace, connect, fanout, fanout_redis, idle, ingest};
 use crate::server::{Ceiling, MangaHub, Redis};
@@ -38,7 +39,7 @@ impl Suite<'_> {
         for _ in 0..self.scale.rounds {
             for ((work, samples), &bytes) in FAN_OUTS.iter().zip(&mut taken).zip(&lengths) {
                 let [of_ceiling, of_redis, of_hub] = samples;
-                let per_second = |outcome: fanout::FanOut| outcome.deliveries_per_second;
+                let per_second = |outcome: fanout::FanOut| (outcome.deliveries_per_second, outcome.latency);
                 if let Some(peer) = &ceiling {
                     let run = || fanout::run_raw(peer.address, bytes, clients, work.in_flight, pace);
                     of_ceiling.take(|| run().map(per_second));
@@ -68,10 +69,13 @@ impl Suite<'_> {
     }
 
     fn report_fan_out(&mut self, work: &FanOutWork, samples: [Samples; 3], message_bytes: usize) {
-        let [ceiling, redis, server] = samples.map(|samples| self.settle(samples));
         let kind = if work.stored { "stored" } else { "not stored" };
         let clients = count(self.scale.fan_out_clients as f64);
         let name = format!("fan-out to {clients} TCP clients, series {kind}, {} in flight", work.in_flight);
+        for (peer, samples) in [CEILING, "Redis", SERVER].into_iter().zip(&samples) {
+            self.plot_latency(&format!("Latency: {name}"), peer, &samples.latencies);
+        }
+        let [ceiling, redis, server] = samples.map(|samples| self.settle(samples));
         let row = FanOutRow { work: name, message_bytes, server, ceiling, redis };
         self.report.rows.push(row.claim(work.floor));
         self.report.fan_outs.push(row);
@@ -94,10 +98,11 @@ impl Suite<'_> {
                 of_hub.take(|| {
                     let outcome = ingest::run(hub.tcp()?, identities, STORED_SERIES, INGEST_IN_FLIGHT, pace)?;
                     p99_ms.push(outcome.latency.p99_ms);
-                    Ok(outcome.updates_per_second)
+                    Ok((outcome.updates_per_second, outcome.latency))
                 });
             }
         }
+        self.plot_latency(WAITS, "a durable update, to its broadcast", &of_hub.latencies);
         let (sqlite, server) = (self.settle(of_sqlite), self.settle(of_hub));
         if let Some(sqlite) = sqlite {
             self.note(format!("SQLite alone, in groups of 1,000: {} durable updates a second.", count(sqlite)));
@@ -148,6 +153,9 @@ impl Suite<'_> {
         if let Some((reason, times)) = storm.as_ref().and_then(|storm| storm.failures.first_key_value()) {
             self.note(format!("In the storm, {times} clients failed: {reason}"));
         }
+        if let Some(storm) = &storm {
+            self.plot_latency(WAITS, "connect and authenticate, in the storm", &storm.wait.percentiles);
+        }
         let shown = |storm: &connect::Storm| {
             let wait = &storm.wait;
             let rate = count(storm.logins_per_second);
@@ -189,7 +197,8 @@ fn ingest_row(users: usize, server: Option<f64>, sqlite: Option<f64>, p99_ms: Op
     }
 }
 
-fn token_of_a_new_user(hub: &MangaHub) -> Result<String, LoadError> {
+/// Somebody who may publish.
+pub fn token_of_a_new_user(hub: &MangaHub) -> Result<String, LoadError> {
     let mut identities = register(hub.http()?, 1)?;
     identities.pop().map(|identity| identity.token).ok_or_else(|| LoadError::Missing("no user".to_owned()))
 }
