@@ -13,6 +13,7 @@ mod message;
 mod report;
 mod scenario;
 mod server;
+mod show;
 mod stats;
 mod suite;
 mod token;
@@ -23,22 +24,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use broker::Broker;
 use error::{Doing, LoadError};
 use message::Message;
+use report::Report;
 use scenario::open_loop::OpenLoop;
 use scenario::{Pace, chat, connect, fanout, fanout_broker, greet, idle, ingest, logins, members, search, udp};
+use show::Show;
 use suite::{Places, STORED_SERIES, Scale, UNKNOWN_SERIES};
 
 /// Puts load on a MangaHub server, and says what it did.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Print the numbers as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    show: Show,
     #[command(subcommand)]
     scenario: Scenario,
 }
@@ -215,7 +216,7 @@ enum Scenario {
         #[arg(long)]
         raw: Option<usize>,
     },
-    /// Everything, against the bare loop and the peers, written as a Markdown page.
+    /// Everything, against the bare loop and the peers, as a Markdown page; `--html` and `--json=FILE` have the plots.
     Suite {
         /// Under a minute, to see that it works; the numbers mean little.
         #[arg(long)]
@@ -321,7 +322,7 @@ impl IdentityArguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.scenario, arguments.json) {
+    match run(arguments.scenario, &arguments.show) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mangahub-load: {error}");
@@ -330,61 +331,61 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(scenario: Scenario, json: bool) -> Result<(), LoadError> {
+fn run(scenario: Scenario, show: &Show) -> Result<(), LoadError> {
     server::raise_descriptor_limit()?;
     match scenario {
-        Scenario::Fanout(arguments) => show_fan_out(&fan_out(&arguments)?, json),
+        Scenario::Fanout(arguments) => show_fan_out(&fan_out(&arguments)?, show),
         Scenario::FanoutBroker { broker, addr, message_bytes, load } => {
             let (clients, pace) = (load.clients.max(1), Pace::seconds(load.seconds));
             let outcome = fanout_broker::run(broker, addr, message_bytes, clients, load.in_flight, pace)?;
-            show_fan_out(&outcome, json)
+            show_fan_out(&outcome, show)
         }
         Scenario::Connect { tcp, identity, clients, pending_max } => {
             let storm = connect::run(tcp, &identity.tokens()?, clients, pending_max.unwrap_or(usize::MAX).max(1))?;
             let failed: u64 = storm.failures.values().sum();
             let text = format!("{:.0} logins/s, {failed} failed; wait: {}", storm.logins_per_second, storm.wait);
-            show(&storm, text, json)
+            show.outcome(&storm, &text)
         }
         Scenario::Idle { tcp, pid, secret, from, to, users } => {
             let count = if users == Users::One { 1 } else { to };
             let identities = token::forge_many(&secret, count)?;
             let tokens: Vec<String> = identities.into_iter().map(|identity| identity.token).collect();
             let idle = idle::run(tcp, pid, &tokens, from, to)?;
-            show(&idle, format!("{:.1} bytes for each connection more", idle.bytes_per_connection), json)
+            show.outcome(&idle, &format!("{:.1} bytes for each connection more", idle.bytes_per_connection))
         }
         Scenario::Ingest { tcp, http, users, in_flight, seconds, manga } => {
             let identities = token::register(http, users)?;
             let ingest = ingest::run(tcp, &identities, &manga, in_flight, Pace::seconds(seconds))?;
-            show(&ingest, format!("{:.0} updates/s; {}", ingest.updates_per_second, ingest.latency), json)
+            show.outcome(&ingest, &format!("{:.0} updates/s; {}", ingest.updates_per_second, ingest.latency))
         }
         Scenario::Http { http, path, connections, seconds } => {
             let outcome = scenario::http::run(http, &path, connections, seconds)?;
-            show(&outcome, format!("{} requests/s", report::count(outcome.requests_per_second)), json)
+            show.outcome(&outcome, &format!("{} requests/s", report::count(outcome.requests_per_second)))
         }
         Scenario::Search { peer, identity, catalogue, per_second, seconds } => {
             let (tokens, queries) = (identity.tokens()?, search::queries(&catalogue)?);
             let pace = Pace::seconds(seconds);
-            show_open_loop(&search::run(peer.http, peer.tcp, &tokens[0], &queries, per_second, pace)?, json)
+            show_open_loop(&search::run(peer.http, peer.tcp, &tokens[0], &queries, per_second, pace)?, show)
         }
         Scenario::Logins { peer, users, per_second, seconds } => {
             let users = token::register(peer.http, users.max(1))?;
-            show_open_loop(&logins::run(peer.http, peer.tcp, &users, per_second, Pace::seconds(seconds))?, json)
+            show_open_loop(&logins::run(peer.http, peer.tcp, &users, per_second, Pace::seconds(seconds))?, show)
         }
         Scenario::Chat { room, load, content_bytes } => {
             let tokens = token::forge_with_one_registered(&room.secret, room.http, load.clients.max(1))?;
             let pace = Pace::seconds(load.seconds);
-            show_chat(&chat::run(room.http, &tokens, content_bytes, load.in_flight, pace)?, json)
+            show_chat(&chat::run(room.http, &tokens, content_bytes, load.in_flight, pace)?, show)
         }
         Scenario::Members { room, pid, from, to } => {
             let tokens = token::forge_tokens(&room.secret, to)?;
             let outcome = members::run(room.http, pid, &tokens, from)?;
             let (bytes, joined) = (outcome.idle.bytes_per_connection, &outcome.joined);
-            show(&outcome, format!("{bytes:.1} bytes for each member more; {joined}"), json)
+            show.outcome(&outcome, &format!("{bytes:.1} bytes for each member more; {joined}"))
         }
         Scenario::Greet { room, per_second, seconds } => {
             let tokens = token::forge_tokens(&room.secret, greet::GUESTS)?;
             let outcome = greet::run(room.http, &tokens, per_second, Pace::seconds(seconds))?;
-            show(&outcome, format!("{} newcomers; to the first message: {}", outcome.wait.count, outcome.wait), json)
+            show.outcome(&outcome, &format!("{} newcomers; to the first message: {}", outcome.wait.count, outcome.wait))
         }
         Scenario::Udp { udp, internal, addresses, seconds, raw } => {
             let pace = Pace::seconds(seconds);
@@ -394,10 +395,10 @@ fn run(scenario: Scenario, json: bool) -> Result<(), LoadError> {
                 (None, None) => return Err(LoadError::Missing("--internal is needed".to_owned())),
             };
             let (rate, bytes) = (report::count(outcome.datagrams_per_second), outcome.datagram_bytes);
-            show(&outcome, format!("{rate} datagrams/s of {bytes:.0} bytes; one to all: {}", outcome.latency), json)
+            show.outcome(&outcome, &format!("{rate} datagrams/s of {bytes:.0} bytes; one to all: {}", outcome.latency))
         }
         Scenario::Suite { quick, output, server, data, catalogue_script } => {
-            run_suite(quick, output, server, data, catalogue_script)
+            show.suite(&run_suite(quick, server, data, catalogue_script)?, output.as_deref())
         }
     }
 }
@@ -416,11 +417,10 @@ fn fan_out(arguments: &FanOutArguments) -> Result<fanout::FanOut, LoadError> {
 
 fn run_suite(
     quick: bool,
-    output: Option<PathBuf>,
     server: Option<PathBuf>,
     data: Option<PathBuf>,
     catalogue_script: PathBuf,
-) -> Result<(), LoadError> {
+) -> Result<Report, LoadError> {
     let own = std::env::current_exe().doing("find this binary")?;
     let places = Places {
         server: server.unwrap_or_else(|| own.with_file_name("mangahub")),
@@ -430,40 +430,20 @@ fn run_suite(
         catalogue_script,
     };
     let (scale, command) = if quick { (Scale::QUICK, "bench/run --quick") } else { (Scale::FULL, "bench/run") };
-    let page = suite::run(&places, &scale, command)?.markdown();
-    match output {
-        None => print!("{page}"),
-        Some(path) => {
-            std::fs::write(&path, page).doing("write the report")?;
-            println!("wrote {}", path.display());
-        }
-    }
-    Ok(())
+    suite::run(&places, &scale, command)
 }
 
-fn show_fan_out(outcome: &fanout::FanOut, json: bool) -> Result<(), LoadError> {
+fn show_fan_out(outcome: &fanout::FanOut, show: &Show) -> Result<(), LoadError> {
     let (rate, bytes) = (report::count(outcome.deliveries_per_second), outcome.message_bytes);
-    show(outcome, format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency), json)
+    show.outcome(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency))
 }
 
-fn show_chat(outcome: &chat::Chat, json: bool) -> Result<(), LoadError> {
+fn show_chat(outcome: &chat::Chat, show: &Show) -> Result<(), LoadError> {
     let (rate, bytes) = (report::count(outcome.said.deliveries_per_second), outcome.said.message_bytes);
     let (latency, joined) = (&outcome.said.latency, &outcome.joined);
-    show(outcome, format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}; {joined}"), json)
+    show.outcome(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}; {joined}"))
 }
 
-fn show_open_loop(outcome: &OpenLoop, json: bool) -> Result<(), LoadError> {
-    show(outcome, outcome.to_string(), json)
-}
-
-fn show(outcome: &impl Serialize, text: String, json: bool) -> Result<(), LoadError> {
-    match json {
-        false => println!("{text}"),
-        true => {
-            let text = serde_json::to_string(outcome)
-                .map_err(|error| LoadError::Wrong(format!("could not write the numbers as JSON: {error}")))?;
-            println!("{text}");
-        }
-    }
-    Ok(())
+fn show_open_loop(outcome: &OpenLoop, show: &Show) -> Result<(), LoadError> {
+    show.outcome(outcome, &outcome.to_string())
 }

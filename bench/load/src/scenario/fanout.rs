@@ -23,12 +23,12 @@ use crate::websocket::{self, Counter};
 pub struct FanOut {
     /// Messages received, all clients together, per second.
     pub deliveries_per_second: f64,
+    /// Messages received, all clients together, the warm-up's too.
+    pub deliveries: u64,
     /// The mean length of a received message, in bytes.
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
     pub latency: Summary,
-    /// Messages received, all clients together, before the measurement and after it included.
-    pub deliveries: u64,
 }
 
 /// Fan-out through MangaHub: `clients` authenticate with `tokens` in turn, the last one publishes.
@@ -83,7 +83,8 @@ pub fn line_length(tcp: SocketAddr, tokens: &[String], message: Message) -> Resu
     Ok(outcome.message_bytes.round() as usize)
 }
 
-fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
+/// Connects `count` more to a peer that does not ask who they are.
+pub fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
     let target = swarm.len() + count;
     while swarm.len() < target {
         swarm.connect()?;

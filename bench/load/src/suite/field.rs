@@ -5,9 +5,11 @@ use uuid::Uuid;
 use super::{Suite, fan_out::Work};
 use crate::broker::Broker;
 use crate::error::LoadError;
+use crate::report::chart::{CEILING, SERVER};
 use crate::scenario::fanout::{self, Loop};
 use crate::scenario::{Pace, fanout_broker, idle};
 use crate::server::{Ceiling, MangaHub, Peer, mosquitto, nats, processor_time, redis, twin};
+use crate::stats::Summary;
 use crate::token::{Identity, forge, register};
 
 /// Who takes part.
@@ -37,8 +39,8 @@ impl Who {
     /// The name in the page.
     pub fn name(self) -> &'static str {
         match self {
-            Who::Hub => "MangaHub",
-            Who::Bare => "bare loop",
+            Who::Hub => SERVER,
+            Who::Bare => CEILING,
             Who::Twin => "Go twin",
             Who::Broker(broker) => broker.name(),
         }
@@ -68,6 +70,8 @@ pub struct Turn {
     pub deliveries_per_second: f64,
     /// Processor time of the program that sent them, in nanoseconds for each.
     pub ns_per_delivery: f64,
+    /// From sending a message until the last client has it.
+    pub latency: Summary,
 }
 
 impl Runner {
@@ -87,7 +91,7 @@ impl Runner {
         let outcome = ready.measure(pace)?;
         let used = processor_time(self.pid())?.saturating_sub(before);
         let ns_per_delivery = used.as_nanos() as f64 / outcome.deliveries.max(1) as f64;
-        Ok(Turn { deliveries_per_second: outcome.deliveries_per_second, ns_per_delivery })
+        Ok(Turn { deliveries_per_second: outcome.deliveries_per_second, ns_per_delivery, latency: outcome.latency })
     }
 
     fn ready(&self, work: &Work, clients: usize, bytes: usize) -> Result<Loop, LoadError> {

@@ -3,6 +3,7 @@
 //! The last two keep a fixed rate, with a ping beside them. A round of theirs that has failures is the last one
 //! and the one that is reported: it is a number, and a missed floor.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use crate::report::{Row, Verdict, claim, count, ratio, verdict};
 use crate::scenario::open_loop::OpenLoop;
 use crate::scenario::{Pace, http, logins, search};
 use crate::server::{Ceiling, MangaHub, Peer, nginx, processor_time};
-use crate::stats::{Summary, median};
+use crate::stats::{Latencies, Summary, median};
 use crate::token::{forge, register};
 
 impl Suite<'_> {
@@ -80,6 +81,7 @@ impl Suite<'_> {
                 search::run(hub.http()?, hub.tcp()?, &token, &queries, SEARCHES_PER_SECOND, pace)
             })
         });
+        self.plot_answers("searches", &rounds);
         self.report.rows.push(search_row(self.scale.search_titles, &rounds));
     }
 
@@ -101,7 +103,22 @@ impl Suite<'_> {
         if let Some(alone) = alone {
             self.note(format!("bcrypt alone, cost {BCRYPT_COST}, on one core: {alone:.1} passwords checked a second."));
         }
+        self.plot_answers("logins", &rounds);
         self.report.rows.push(logins_row(&rounds, alone));
+    }
+
+    /// How long answers took by their status, and the pings beside them.
+    fn plot_answers(&mut self, what: &str, rounds: &[OpenLoop]) {
+        let title = format!("Latency: {what} at a fixed rate");
+        let mut of: BTreeMap<String, Latencies> = BTreeMap::new();
+        for round in rounds {
+            let answers =
+                round.answers.iter().map(|(status, answered)| (format!("{what}, {status}"), &answered.latency));
+            for (name, summary) in answers.chain([("pings meanwhile".to_owned(), &round.ping)]) {
+                of.entry(name).or_default().add(&summary.percentiles);
+            }
+        }
+        of.iter().for_each(|(name, samples)| self.plot_latency(&title, name, samples));
     }
 
     /// The rounds of an open loop. One with failures is the last, and then the only one.
@@ -298,7 +315,6 @@ const LATE_MS: f64 = 1.0;
 mod tests {
     use super::*;
     use crate::scenario::open_loop::Answered;
-    use crate::stats::Latencies;
     use std::time::Duration;
 
     fn summary(ms: u64) -> Summary {

@@ -6,6 +6,7 @@
 
 mod fan_out;
 mod field;
+mod growth;
 mod http;
 mod realtime;
 mod sync;
@@ -13,9 +14,9 @@ mod sync;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, LoadError};
-use crate::report::Report;
+use crate::report::{Chart, Report};
 use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
-use crate::stats::median;
+use crate::stats::{Latencies, Summary, median};
 use sync::IdleUsers;
 
 /// Where the programs and files are.
@@ -54,6 +55,8 @@ pub struct Scale {
     /// The small crowd is past the memory that the start has left free, which would hide what a member costs.
     members: (usize, usize),
     udp_addresses: usize,
+    /// How many connections growth is looked at with, in rising order.
+    growth: &'static [usize],
 }
 
 impl Scale {
@@ -76,6 +79,7 @@ impl Scale {
         login_seconds: 5.0,
         members: (5000, 15_000),
         udp_addresses: 10_000,
+        growth: &[1000, 5000, 10_000, 19_000],
     };
 
     /// Whether everything still works: under a minute, and no numbers to quote.
@@ -96,6 +100,7 @@ impl Scale {
         login_seconds: 2.5,
         members: (5000, 8000),
         udp_addresses: 2000,
+        growth: &[500, 1000, 2000],
     };
 }
 
@@ -103,6 +108,8 @@ impl Scale {
 pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, LoadError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut suite = Suite { places, scale, core: None, report: Report::default() };
+    suite.report.title = "Benchmarks".to_owned();
+    suite.report.about = ABOUT.to_owned();
     suite.report.command = command.to_owned();
     if cores > 1 {
         suite.core = Some(PEERS_CORE);
@@ -117,6 +124,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.idle("one user's connections", IdleUsers::One, 256.0);
     suite.idle("a different user each", IdleUsers::Many, 512.0);
     suite.storm();
+    suite.growth();
     suite.gets();
     suite.search();
     suite.logins();
@@ -166,6 +174,12 @@ impl Suite<'_> {
         }
     }
 
+    /// Adds the samples of all rounds to a plot of latencies.
+    fn plot_latency(&mut self, title: &str, name: &str, samples: &Latencies) {
+        let about = "All rounds together. The further right, the rarer; both axes grow by factors.";
+        self.report.chart(title, || Chart::latency(title, about)).add(name, samples.curve());
+    }
+
     fn note(&mut self, note: String) {
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
@@ -177,15 +191,35 @@ impl Suite<'_> {
 #[derive(Default)]
 struct Samples {
     numbers: Vec<f64>,
+    /// How long things took, all rounds together, where that was measured.
+    latencies: Latencies,
     failure: Option<LoadError>,
+}
+
+/// What one round measured: a number, and how long things took if it says so.
+struct Sample(f64, Option<Summary>);
+
+impl From<f64> for Sample {
+    fn from(number: f64) -> Self {
+        Self(number, None)
+    }
+}
+
+impl From<(f64, Summary)> for Sample {
+    fn from((number, summary): (f64, Summary)) -> Self {
+        Self(number, Some(summary))
+    }
 }
 
 impl Samples {
     /// Measures once more, unless an earlier round failed.
-    fn take(&mut self, measure: impl FnOnce() -> Result<f64, LoadError>) {
+    fn take<S: Into<Sample>>(&mut self, measure: impl FnOnce() -> Result<S, LoadError>) {
         if self.failure.is_none() {
-            match measure() {
-                Ok(number) => self.numbers.push(number),
+            match measure().map(Into::into) {
+                Ok(Sample(number, summary)) => {
+                    self.numbers.push(number);
+                    summary.iter().for_each(|summary| self.latencies.add(&summary.percentiles));
+                }
                 Err(error) => self.failure = Some(error),
             }
         }
@@ -219,11 +253,29 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// How everything is measured, for whoever reads the numbers.
+const ABOUT: &str =
+    "Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
+bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
+the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
+(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
+once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
+often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
+fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
+TCP connection beside them. In chat, each member of a room is a user with a WebSocket of their own, and the bare
+loop sends as many bytes to as many; a message is stored before anyone hears it, which one in flight waits for. A
+UDP notification counts from its trigger (an HTTP request, which is stored first; for the bare loop of `sendmmsg`
+a datagram) until the last address has it, and none may be lost. Ratios travel between machines better than
+numbers; a ratio to the bare loop counts only when the bare loop was ahead of every peer in the same run.";
+
 /// Whatever is measured.
 const PEERS_CORE: usize = 0;
 
 /// This process.
 const LOAD_CORE: usize = 1;
+
+/// The plot of how long a single client waits for one thing.
+const WAITS: &str = "Latency: one client's waits";
 
 /// Outside every catalogue.
 pub const UNKNOWN_SERIES: &str = "bench-series";
@@ -239,8 +291,8 @@ mod tests {
     #[test]
     fn a_failed_round_spoils_the_median() {
         let mut samples = Samples::default();
-        samples.take(|| Ok(1.0));
-        samples.take(|| Err(LoadError::Closed(3)));
+        samples.take(|| Ok((1.0, Latencies::new().summary())));
+        samples.take(|| Err::<f64, _>(LoadError::Closed(3)));
         samples.take(|| Ok(3.0));
         let [server, ceiling, twin, data, catalogue_script] = [(); 5].map(|()| PathBuf::new());
         let places = Places { server, ceiling, twin, data, catalogue_script };

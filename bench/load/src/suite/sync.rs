@@ -1,9 +1,10 @@
 //! The claims about sync over TCP: ingest, idle connections and the storm.
 
-use super::{STORED_SERIES, Samples, Suite};
+use super::{STORED_SERIES, Samples, Suite, WAITS};
+use crate::error::LoadError;
 use crate::report::{Row, Verdict, count, ratio, verdict};
 use crate::scenario::{Pace, accepts, connect, idle, ingest};
-use crate::server::Ceiling;
+use crate::server::{Ceiling, MangaHub};
 use crate::stats::median;
 use crate::token::{forge, forge_many, register};
 
@@ -33,10 +34,11 @@ impl Suite<'_> {
                 of_hub.take(|| {
                     let outcome = ingest::run(hub.tcp()?, identities, STORED_SERIES, INGEST_IN_FLIGHT, pace)?;
                     p99_ms.push(outcome.latency.p99_ms);
-                    Ok(outcome.updates_per_second)
+                    Ok((outcome.updates_per_second, outcome.latency))
                 });
             }
         }
+        self.plot_latency(WAITS, "a durable update, to its broadcast", &of_hub.latencies);
         let (sqlite, server) = (self.settle(of_sqlite), self.settle(of_hub));
         if let Some(sqlite) = sqlite {
             self.note(format!("SQLite alone, in groups of 1,000: {} durable updates a second.", count(sqlite)));
@@ -96,6 +98,9 @@ impl Suite<'_> {
             self.note(format!("Not measured: the storm: {error}"));
             storms.clear();
         }
+        if let Some(slowest) = slowest_of(&storms) {
+            self.plot_latency(WAITS, "connect and authenticate, in the storm", &slowest.wait.percentiles);
+        }
         let accepts = self.settle(of_bare);
         for (reason, times) in storms.iter().flat_map(|storm| &storm.failures).take(1) {
             self.note(format!("In a storm, {times} clients failed: {reason}"));
@@ -107,9 +112,14 @@ impl Suite<'_> {
     }
 }
 
+/// The storm whose slowest client waited longest.
+fn slowest_of(storms: &[connect::Storm]) -> Option<&connect::Storm> {
+    storms.iter().max_by(|a, b| a.wait.max_ms.total_cmp(&b.wait.max_ms))
+}
+
 /// The slowest storm's latencies, and the middle one's rate against bare accepts.
 fn storm_row(clients: usize, storms: &[connect::Storm], accepts: Option<f64>) -> Row {
-    let slowest = storms.iter().max_by(|a, b| a.wait.max_ms.total_cmp(&b.wait.max_ms));
+    let slowest = slowest_of(storms);
     let rate = median(&storms.iter().map(|storm| storm.logins_per_second).collect::<Vec<_>>());
     let number = slowest.zip(rate).map(|(storm, rate)| {
         format!("max {:.0} ms, p99 {:.0} ms, {} logins/s", storm.wait.max_ms, storm.wait.p99_ms, count(rate))
@@ -146,6 +156,12 @@ fn ingest_row(users: usize, server: Option<f64>, sqlite: Option<f64>, p99_ms: Op
         ),
         verdict: met.unwrap_or(Verdict::NotMeasured),
     }
+}
+
+/// Somebody who may publish.
+pub fn token_of_a_new_user(hub: &MangaHub) -> Result<String, LoadError> {
+    let mut identities = register(hub.http()?, 1)?;
+    identities.pop().map(|identity| identity.token).ok_or_else(|| LoadError::Missing("no user".to_owned()))
 }
 
 /// Two, so that a reader's next update waits at the server while the group with the last one commits.

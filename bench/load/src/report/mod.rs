@@ -1,13 +1,28 @@
 //! The report: numbers, what they are measured against, and whether the floor is met.
 //!
-//! Rendering only: nothing is measured here. What must hold: a number that was not measured, or a ratio
-//! whose ceiling was not ahead of every peer in the same run, is never called met.
+//! Nothing is measured here and nothing written: [`Report`] is what a run found out, and [`markdown`], [`json`] and
+//! [`html`] each write all of it. What must hold: a number that was not measured, or a ratio whose ceiling was not
+//! ahead of every peer in the same run, is never called met.
 
-use std::fmt::Write;
+pub mod chart;
+pub mod html;
+pub mod json;
+pub mod markdown;
+mod outcome;
+mod plot;
+mod table;
 
-/// Everything one run of the suite found out.
-#[derive(Debug, Default)]
+use serde::Serialize;
+
+pub use chart::Chart;
+
+/// Everything one run found out: of the suite, or of a single scenario.
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
+    /// What the run is called.
+    pub title: String,
+    /// How it was measured, in paragraphs.
+    pub about: String,
     /// What the machine is, line by line: name and value.
     pub machine: Vec<(String, String)>,
     /// The line that repeats the run.
@@ -16,12 +31,14 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The fan-out of every peer, median of the rounds.
     pub fan_outs: Vec<FanOutRow>,
+    /// What is plotted beside what follows from the rows: latencies, memory, growth.
+    pub charts: Vec<Chart>,
     /// What else a reader must know.
     pub notes: Vec<String>,
 }
 
 /// One claim.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// What was done.
     pub work: String,
@@ -36,7 +53,8 @@ pub struct Row {
 }
 
 /// Whether a floor is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is.
     Met,
@@ -44,6 +62,8 @@ pub enum Verdict {
     Missed,
     /// There is no number.
     NotMeasured,
+    /// Nothing is asked for.
+    NoFloor,
     /// A peer was not measured, so nobody knows whether the server and the bare loop were ahead of it.
     NoPeer,
     /// The bare loop was not ahead of every peer in this run, so the ratio means nothing.
@@ -51,7 +71,7 @@ pub enum Verdict {
 }
 
 /// Deliveries per second, by everybody who takes part in one kind of fan-out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct FanOutRow {
     /// What was done.
     pub work: String,
@@ -110,10 +130,12 @@ fn best(mut peers: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 }
 
 impl Verdict {
-    fn words(self) -> &'static str {
+    /// The answer to "met?".
+    pub fn words(self) -> &'static str {
         match self {
             Verdict::Met => "yes",
-            Verdict::Missed => "**no**",
+            Verdict::Missed => "no",
+            Verdict::NoFloor => "–",
             Verdict::NotMeasured => "not measured",
             Verdict::NoPeer => "does not count: a peer was not measured",
             Verdict::DoesNotCount => "does not count: the bare loop was behind a peer",
@@ -122,52 +144,20 @@ impl Verdict {
 }
 
 impl Report {
-    /// The report as a Markdown page.
-    pub fn markdown(&self) -> String {
-        let mut page = String::from(HEAD);
-        // Writing to a String can't fail.
-        let _ = writeln!(page, "\n```\n{}\n```\n\n## Machine and versions\n", self.command);
-        for (name, value) in &self.machine {
-            let _ = writeln!(page, "- {name}: {value}");
-        }
-        let _ = writeln!(page, "\n## Numbers\n\n| work | number | ratio | floor | met? |\n|---|---:|---:|---|---|");
-        for row in &self.rows {
-            let (ratio, met) = (decimal(row.ratio), row.verdict.words());
-            let _ = writeln!(page, "| {} | {} | {ratio} | {} | {met} |", row.work, row.number, row.floor);
-        }
-        self.write_fan_outs(&mut page);
-        if !self.notes.is_empty() {
-            let _ = writeln!(page, "\n## Notes\n");
-        }
-        for note in &self.notes {
-            let _ = writeln!(page, "- {note}");
-        }
-        page
+    /// The chart with this title, made by `empty` if there is none yet.
+    pub fn chart(&mut self, title: &str, empty: impl FnOnce() -> Chart) -> &mut Chart {
+        let at = self.charts.iter().position(|chart| chart.title == title).unwrap_or_else(|| {
+            self.charts.push(empty());
+            self.charts.len() - 1
+        });
+        &mut self.charts[at]
     }
 
-    fn write_fan_outs(&self, page: &mut String) {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in self.fan_outs.iter().flat_map(FanOutRow::peers) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let head = "| work | message | MangaHub | bare loop |";
-        let _ = write!(page, "\n## Fan-out, deliveries per second\n\n{head}");
-        names.iter().for_each(|name| page.push_str(&format!(" {name} |")));
-        let columns = "---:|".repeat(5 + names.len());
-        let _ = writeln!(page, " MangaHub / best peer | bare loop / best peer |\n|---|{columns}");
-        for row in &self.fan_outs {
-            let shown = |number: Option<f64>| number.map_or("not measured".to_owned(), count);
-            let (server, ceiling) = (shown(row.server), shown(row.ceiling));
-            let _ = write!(page, "| {} | {} B | {server} | {ceiling} |", row.work, row.message_bytes);
-            for name in &names {
-                let peer = row.peers().find(|(peer, _)| peer == name);
-                let _ = write!(page, " {} |", peer.map_or("–".to_owned(), |(_, rate)| shown(rate)));
-            }
-            let best = row.best_peer();
-            let _ = writeln!(page, " {} | {} |", decimal(ratio(row.server, best)), decimal(ratio(row.ceiling, best)));
-        }
+    /// Every chart with something in it: what follows from the rows, and what was collected.
+    pub fn all_charts(&self) -> Vec<Chart> {
+        let derived = [chart::ratios(&self.rows, &self.fan_outs), chart::throughput(&self.fan_outs)];
+        let collected = self.charts.iter().cloned();
+        derived.into_iter().chain(collected).filter(|chart| !chart.lines.is_empty()).collect()
     }
 }
 
@@ -195,38 +185,48 @@ pub fn count(number: f64) -> String {
     text
 }
 
+/// Two decimals, or a dash.
 fn decimal(number: Option<f64>) -> String {
     number.map_or("–".to_owned(), |number| format!("{number:.2}"))
 }
 
-const HEAD: &str = "# Benchmarks
-
-Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
-bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
-the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
-(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
-once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
-often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
-fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
-TCP connection beside them. In chat, each member of a room is a user with a WebSocket of their own, and the bare
-loop sends as many bytes to as many; a message is stored before anyone hears it, which one in flight waits for. A
-UDP notification counts from its trigger (an HTTP request, which is stored first; for the bare loop of `sendmmsg`
-a datagram) until the last address has it, and none may be lost. Ratios travel between machines better than
-numbers; a ratio to the bare loop counts only when the bare loop was ahead of every peer in the same run.
-";
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn row(server: Option<f64>, ceiling: Option<f64>, peers: &[Option<f64>]) -> FanOutRow {
-        let peers = ["Redis", "NATS"].into_iter().zip(peers.iter().copied()).collect();
-        FanOutRow { work: "fan-out".into(), message_bytes: 250, server, ceiling, peers }
+    /// A row of `work`, measured by these.
+    pub fn fan_out(work: &str, server: Option<f64>, ceiling: Option<f64>, redis: Option<f64>) -> FanOutRow {
+        FanOutRow { work: work.to_owned(), message_bytes: 250, server, ceiling, peers: vec![("Redis", redis)] }
+    }
+
+    /// A report in which everything happened that a writer has to show.
+    pub fn eventful() -> Report {
+        let row = fan_out("a <small> fan-out", Some(900_000.0), Some(1_000_000.0), None);
+        let mut report = Report {
+            title: "Benchmarks".into(),
+            about: "Written by `bench/run`.".into(),
+            machine: vec![("cores".into(), "2".into())],
+            command: "bench/run".into(),
+            rows: vec![row.claim(0.85)],
+            fan_outs: vec![row],
+            notes: vec!["Redis is not installed.".into()],
+            charts: Vec::new(),
+        };
+        let latency = report.chart("Latency", || Chart::latency("Latency", "Lower is better."));
+        latency.add("MangaHub", vec![[0.5, 1.0], [0.9, 2.0], [0.99, 4.0], [1.0, 8.0]]);
+        let memory = report.chart("Memory", || Chart::lines("Memory", "Straight is good.", "connections", "MiB"));
+        memory.add("MangaHub", vec![[1000.0, 5.0], [5000.0, 6.0]]);
+        memory.add("nobody", Vec::new());
+        report
     }
 
     /// Shows each verdict a fan-out can get, the ceiling behind a peer and the missing peers included.
     #[test]
     fn a_claim_needs_its_ceiling_and_its_peers() {
+        let row = |server, ceiling, peers: &[Option<f64>]| {
+            let peers = ["Redis", "NATS"].into_iter().zip(peers.iter().copied()).collect();
+            FanOutRow { peers, ..fan_out("w", server, ceiling, None) }
+        };
         let verdict = |server, ceiling, peers: [f64; 2]| row(server, ceiling, &peers.map(Some)).claim(0.85).verdict;
         assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 60.0]), Verdict::Met);
         assert_eq!(verdict(Some(80.0), Some(100.0), [50.0, 60.0]), Verdict::Missed);
@@ -237,28 +237,6 @@ mod tests {
         let missing = row(Some(90.0), Some(100.0), &[Some(50.0), None]);
         assert_eq!((missing.claim(0.85).verdict, missing.best_peer()), (Verdict::NoPeer, None));
         assert_eq!(row(Some(90.0), Some(100.0), &[]).claim(0.85).verdict, Verdict::NoPeer);
-    }
-
-    /// Shows that the page names what was measured, what was not, and the command that repeats it.
-    #[test]
-    fn the_page_says_it_all() {
-        let fan_out = row(Some(900_000.0), Some(1_000_000.0), &[None, Some(9.0)]);
-        let report = Report {
-            machine: vec![("cores".into(), "2".into())],
-            command: "bench/run".into(),
-            rows: vec![fan_out.claim(0.85)],
-            fan_outs: vec![fan_out],
-            notes: vec!["Redis is not installed.".into()],
-        };
-        let page = report.markdown();
-        assert!(
-            page.contains(
-                "| fan-out | 900,000 deliveries/s | 0.90 | 0.85 of the bare loop and ahead of every peer | does not count: a"
-            ),
-            "{page}"
-        );
-        assert!(page.contains("| fan-out | 250 B | 900,000 | 1,000,000 | not measured | 9 | – | – |"), "{page}");
-        assert!(page.contains("- cores: 2") && page.contains("bench/run") && page.contains("Redis is not installed."));
     }
 
     /// Shows where the commas of a whole number go.
