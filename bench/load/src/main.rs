@@ -4,14 +4,18 @@
 //! against the peers. One thread holds every connection. Load goes to loopback addresses only.
 
 mod client;
+mod drive;
 mod error;
+mod guard;
 mod http;
 mod join;
 mod login;
 mod message;
+mod progress;
 mod report;
 mod scenario;
 mod server;
+mod sources;
 mod stats;
 mod suite;
 mod token;

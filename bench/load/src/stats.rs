@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows what was measured. Latencies are kept in microseconds.
 
+mod buckets;
+
 use std::fmt;
 use std::time::Duration;
 

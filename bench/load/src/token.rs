@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::LoadError;
+use crate::guard;
 
 /// A user and the token that says so.
 #[derive(Debug, Clone)]
@@ -64,6 +65,7 @@ pub fn forge_with_one_registered(secret: &str, http: SocketAddr, count: usize) -
 
 /// Registers `count` users over HTTP, one after the other on one connection, and returns their tokens.
 pub fn register(http: SocketAddr, count: usize) -> Result<Vec<Identity>, LoadError> {
+    guard::check(http)?;
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();
     let agent = ureq::Agent::new_with_config(config);
     let run = &Uuid::new_v4().simple().to_string()[..8];

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::open_loop::Schedule;
 use super::{Pace, STALL};
 use crate::client::{Arrival, Swarm};
+use crate::drive::schedule::Schedule;
 use crate::error::LoadError;
 use crate::join::{Newcomer, ROOM, Step, join_frame};
 use crate::stats::{Latencies, Summary};
