@@ -35,7 +35,8 @@ impl Progress {
             return Self::HIDDEN;
         }
         // The template is a constant and valid; a plain spinner would do as well.
-        let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);
         bar.set_message(format!("{what}: getting ready"));
         bar.enable_steady_tick(EVERY);
@@ -88,7 +89,8 @@ mod tests {
     /// Shows what the line says, and that nothing is asked for when nobody watches, as in a test.
     #[test]
     fn the_line_says_how_far() {
-        let said = |done, failed| message("ping", Duration::from_millis(3900), Duration::from_millis(5500), done, failed);
+        let said =
+            |done, failed| message("ping", Duration::from_millis(3900), Duration::from_millis(5500), done, failed);
         assert_eq!(said(0, 0), "ping: 3 of 6 s");
         assert_eq!(said(12_345, 2), "ping: 3 of 6 s, 12,345 done, 2 failed");
         Progress::HIDDEN.tick(Instant::now(), || panic!("nobody watches"));

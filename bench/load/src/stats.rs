@@ -52,7 +52,7 @@ impl Latencies {
 }
 
 /// Percentiles, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// How many samples there were.
     pub count: u64,

@@ -14,7 +14,7 @@ use crate::error::LoadError;
 use crate::guard;
 
 /// A user and the token that says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     /// The id, the same on every wire.
     pub user_id: String,
@@ -58,8 +58,18 @@ pub fn forge_tokens(secret: &str, count: usize) -> Result<Vec<String>, LoadError
 
 /// The tokens of `count` different users, of whom only the last one exists in the store.
 pub fn forge_with_one_registered(secret: &str, http: SocketAddr, count: usize) -> Result<Vec<String>, LoadError> {
-    let mut tokens = forge_tokens(secret, count.saturating_sub(1))?;
-    tokens.extend(register(http, 1)?.into_iter().map(|identity| identity.token));
+    forge_with_some_registered(secret, http, count, 1)
+}
+
+/// The tokens of `count` different users, of whom only the last `registered` exist in the store.
+pub fn forge_with_some_registered(
+    secret: &str,
+    http: SocketAddr,
+    count: usize,
+    registered: usize,
+) -> Result<Vec<String>, LoadError> {
+    let mut tokens = forge_tokens(secret, count.saturating_sub(registered))?;
+    tokens.extend(register(http, registered)?.into_iter().map(|identity| identity.token));
     Ok(tokens)
 }
 

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::Client;
 use super::lane::{Lane, Pacing};
 use super::schedule::timeout;
 use super::tally::Tally;
-use super::Client;
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
 use crate::progress::Progress;
@@ -43,11 +43,6 @@ pub struct Meter<'a> {
     pub progress: &'a Progress,
     /// The server's process, to see what an operation costs it.
     pub pid: Option<u32>,
-}
-
-impl Meter<'static> {
-    /// Nobody watches.
-    pub const NONE: Meter<'static> = Meter { progress: &Progress::HIDDEN, pid: None };
 }
 
 impl<C: Client> Drive<C> {
@@ -176,7 +171,8 @@ impl<C: Client> Drive<C> {
             let waiting = lane.waiting() as u64;
             let mut tally = lane.tally;
             tally.fail("not sent at the end", waiting);
-            (tally.seconds, tally.processor_seconds) = (pace.duration.as_secs_f64(), used.map(|used| used.as_secs_f64()));
+            (tally.seconds, tally.processor_seconds) =
+                (pace.duration.as_secs_f64(), used.map(|used| used.as_secs_f64()));
             tally
         });
         (tallies.collect(), self.seats.into_iter().map(|seat| seat.client).collect())
@@ -283,7 +279,8 @@ mod tests {
         let mut swarm = Swarm::new(peer)?;
         swarm.connect()?;
         let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(300) };
-        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &Meter::NONE)?;
+        let meter = Meter { progress: &Progress::HIDDEN, pid: None };
+        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &meter)?;
         assert_eq!(clients.len(), 1);
         Ok(tallies.remove(0))
     }
