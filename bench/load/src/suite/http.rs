@@ -115,7 +115,7 @@ impl Suite<'_> {
             let answers =
                 round.answers.iter().map(|(status, answered)| (format!("{what}, {status}"), &answered.latency));
             for (name, summary) in answers.chain([("pings meanwhile".to_owned(), &round.ping)]) {
-                of.entry(name).or_default().add(&summary.percentiles);
+                of.entry(name).or_default().merge(&summary.percentiles);
             }
         }
         of.iter().for_each(|(name, samples)| self.plot_latency(&title, name, samples));

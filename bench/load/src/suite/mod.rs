@@ -218,7 +218,7 @@ impl Samples {
             match measure().map(Into::into) {
                 Ok(Sample(number, summary)) => {
                     self.numbers.push(number);
-                    summary.iter().for_each(|summary| self.latencies.add(&summary.percentiles));
+                    summary.iter().for_each(|summary| self.latencies.merge(&summary.percentiles));
                 }
                 Err(error) => self.failure = Some(error),
             }
