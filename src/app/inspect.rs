@@ -197,6 +197,7 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
         "sync_clients": clients,
         "sync_users": users,
         "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
+        "grpc": {"streams": state.streams.len()},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,

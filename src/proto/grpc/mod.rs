@@ -67,7 +67,7 @@ pub fn find(path: &str) -> Option<Method> {
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
         | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Some(Method::Reflection),
         health::WATCH => routes::find_rpc(health::CHECK).map(|(via, _)| Method::HealthWatch(via)),
-        own::WATCH_PROGRESS => routes::find_rpc(path).map(|(via, _)| Method::Feed(via)),
+        path if own::STREAMS.contains(&path) => routes::find_rpc(path).map(|(via, _)| Method::Feed(via)),
         _ => routes::find_rpc(path).map(|(via, _)| Method::Unary(via)),
     }
 }
