@@ -92,6 +92,8 @@ fn a_slow_stream_hears_that_it_was_slow() {
     let mut scene = Scene::of(&server, "slow_stream", Some(&alice));
     scene.ready();
     let mut http = server.http();
+    let add = json!({"manga_id": ONGOING, "status": "reading"});
+    http.post("/api/v1/users/library", Some(&alice.token), &add).data(201);
     for chapter in 1..=300 {
         let body = json!({"current_chapter": chapter});
         http.put(&format!("/api/v1/users/progress/{ONGOING}"), Some(&alice.token), &body).data(200);
