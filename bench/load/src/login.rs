@@ -95,7 +95,8 @@ impl Crowd {
     }
 }
 
-fn auth_line(token: &str) -> String {
+/// The line that says who a client is.
+pub fn auth_line(token: &str) -> String {
     format!("{{\"type\":\"auth\",\"data\":{{\"token\":\"{token}\"}}}}\n")
 }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+mod grpc;
 mod http;
 mod join;
 mod login;

@@ -109,6 +109,9 @@ pub struct Ports {
     /// Not every server has one.
     #[serde(default)]
     udp_v1: Vec<SocketAddr>,
+    /// Likewise.
+    #[serde(default)]
+    grpc: Vec<SocketAddr>,
     internal: Vec<SocketAddr>,
 }
 
@@ -156,6 +159,11 @@ impl MangaHub {
         self.ports.udp_v1.first().copied().ok_or_else(|| LoadError::Missing("no UDP listener".to_owned()))
     }
 
+    /// Where gRPC clients connect.
+    pub fn grpc(&self) -> Result<SocketAddr, LoadError> {
+        self.ports.grpc.first().copied().ok_or_else(|| LoadError::Missing("no gRPC listener".to_owned()))
+    }
+
     /// Where programs beside the server tell it things.
     pub fn internal(&self) -> Result<SocketAddr, LoadError> {
         self.ports.internal.first().copied().ok_or_else(|| LoadError::Missing("no internal listener".to_owned()))
@@ -189,6 +197,14 @@ impl Ceiling {
     pub fn start_udp(program: &Path, core: Option<usize>) -> Result<Self, LoadError> {
         let folder = tempfile::tempdir().doing("make a folder")?;
         Self::serve(program, core, folder, &["udp".as_ref()])
+    }
+
+    /// Starts `h2` alone, to answer every call with `message`, its five bytes included.
+    pub fn start_h2(program: &Path, core: Option<usize>, message: &[u8]) -> Result<Self, LoadError> {
+        let folder = tempfile::tempdir().doing("make a folder")?;
+        let file = folder.path().join("message");
+        std::fs::write(&file, message).doing("write a message")?;
+        Self::serve(program, core, folder, &["h2".as_ref(), "--message".as_ref(), file.as_os_str()])
     }
 
     fn serve(program: &Path, core: Option<usize>, folder: TempDir, mode: &[&OsStr]) -> Result<Self, LoadError> {

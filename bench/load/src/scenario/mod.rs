@@ -8,6 +8,7 @@ pub mod connect;
 pub mod fanout;
 pub mod fanout_redis;
 pub mod greet;
+pub mod grpc;
 pub mod http;
 pub mod idle;
 pub mod ingest;

@@ -4,6 +4,7 @@
 //! take turns, round by round, so that whatever slows the machine for a while slows all of them. A
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
+mod grpc;
 mod http;
 mod realtime;
 mod sync;
@@ -105,6 +106,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.members();
     suite.greet();
     suite.notify();
+    suite.grpc();
     Ok(suite.report)
 }
 
@@ -178,6 +180,7 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         ("server", version(&places.server)),
         ("Redis", version(Path::new("redis-server"))),
         ("wrk", version(Path::new("wrk"))),
+        ("h2load", version(Path::new("h2load"))),
         ("compiler", version(Path::new("rustc"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
