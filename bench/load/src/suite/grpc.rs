@@ -50,7 +50,7 @@ impl Suite<'_> {
             let (bare, server) = (self.settle(of_bare), self.settle(of_hub));
             let ratio = ratio(server, bare);
             self.report.rows.push(Row {
-                work: format!("gRPC GetManga, {FLOOD_CONNECTIONS} connections, {streams} streams each"),
+                work: format!("gRPC GetManga, {FLOOD_CONNECTIONS} connections, {} each", flights(streams)),
                 number: calls(server),
                 ratio,
                 floor: format!("{UNARY_FLOOR} of h2 alone"),
@@ -67,7 +67,8 @@ impl Suite<'_> {
                 let mut taken = Samples::default();
                 taken.take(|| self.flood(peers.hub.grpc(), asked, streams));
                 let rate = calls(self.settle(taken));
-                self.note(format!("gRPC {name}, {FLOOD_CONNECTIONS} connections, {streams} streams each: {rate}."));
+                let each = flights(streams);
+                self.note(format!("gRPC {name}, {FLOOD_CONNECTIONS} connections, {each} each: {rate}."));
             }
         }
     }
@@ -155,6 +156,10 @@ fn prepare(hub: MangaHub, places: &super::Places, core: Option<usize>) -> Result
 
 fn calls(rate: Option<f64>) -> String {
     rate.map_or("not measured".to_owned(), |rate| format!("{} calls/s", count(rate)))
+}
+
+fn flights(streams: usize) -> String {
+    if streams == 1 { "one stream".to_owned() } else { format!("{streams} streams") }
 }
 
 const FLOOD_CONNECTIONS: usize = 64;
