@@ -29,6 +29,9 @@ pub struct Ports {
     /// Not every server has one.
     #[serde(default)]
     udp_v1: Vec<SocketAddr>,
+    /// Likewise.
+    #[serde(default)]
+    grpc: Vec<SocketAddr>,
     internal: Vec<SocketAddr>,
 }
 
@@ -74,6 +77,11 @@ impl MangaHub {
     /// Where v1 UDP clients register.
     pub fn udp(&self) -> Result<SocketAddr, LoadError> {
         self.ports.udp_v1.first().copied().ok_or_else(|| LoadError::Missing("no UDP listener".to_owned()))
+    }
+
+    /// Where gRPC clients connect.
+    pub fn grpc(&self) -> Result<SocketAddr, LoadError> {
+        self.ports.grpc.first().copied().ok_or_else(|| LoadError::Missing("no gRPC listener".to_owned()))
     }
 
     /// Where programs beside the server tell it things.

@@ -7,6 +7,7 @@
 mod fan_out;
 mod field;
 mod growth;
+mod grpc;
 mod http;
 mod realtime;
 mod sync;
@@ -132,6 +133,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.members();
     suite.greet();
     suite.notify();
+    suite.grpc();
     Ok(suite.report)
 }
 
@@ -247,6 +249,7 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         ("Mosquitto", shown(mosquitto::version())),
         ("nginx", shown(nginx::version())),
         ("wrk", version(Path::new("wrk"))),
+        ("h2load", version(Path::new("h2load"))),
         ("compiler", version(Path::new("rustc"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
