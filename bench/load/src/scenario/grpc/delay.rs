@@ -3,6 +3,7 @@
 //! One device reads on over TCP at a fixed rate, another hears it over TCP, a third over `WatchProgress`. Every
 //! change must arrive on both once and in order.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,12 @@ pub struct Delay {
     pub tcp: Summary,
     /// From sending a change to its message on the stream.
     pub stream: Summary,
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on the stream: {}; on TCP: {}", self.stream, self.tcp)
+    }
 }
 
 /// Sends `count` changes of `manga`, `per_second` of them, as the user of `token`.

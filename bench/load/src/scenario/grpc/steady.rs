@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,23 @@ pub struct Steady {
     pub latency: Summary,
     /// What went wrong, and how often; the warm-up's too.
     pub failures: BTreeMap<String, u64>,
+}
+
+impl Steady {
+    /// An error when any call failed: numbers of what was lost are for looking at.
+    pub fn none_failed(&self) -> Result<(), LoadError> {
+        match self.failures.values().sum::<u64>() {
+            0 => Ok(()),
+            failed => Err(LoadError::Wrong(format!("{failed} calls failed"))),
+        }
+    }
+}
+
+impl fmt::Display for Steady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} offered; {}", self.offered, self.latency)?;
+        self.failures.iter().try_for_each(|(reason, times)| write!(f, "; {reason}: {times}"))
+    }
 }
 
 /// Makes `call` on `connections` in turn, `per_second` times in a second.
