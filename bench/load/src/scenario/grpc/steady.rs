@@ -72,7 +72,7 @@ pub fn run(
         if missing > 0 {
             failures.insert("no answer".to_owned(), missing);
         }
-        Ok(Steady { offered: seen.offered, latency: seen.latencies.0.summary(), failures })
+        Ok(Steady { offered: seen.offered, latency: seen.latencies.summary(), failures })
     })
 }
 
@@ -112,16 +112,8 @@ struct Tally {
 struct Seen {
     offered: u64,
     under_way: usize,
-    latencies: Measured,
+    latencies: Latencies,
     failures: BTreeMap<String, u64>,
-}
-
-struct Measured(Latencies);
-
-impl Default for Measured {
-    fn default() -> Self {
-        Self(Latencies::new())
-    }
 }
 
 impl Tally {
@@ -143,7 +135,7 @@ impl Tally {
         match answer {
             Ok(answer) if answer == self.expected => {
                 if due >= self.begin {
-                    seen.latencies.0.record(due.elapsed());
+                    seen.latencies.record(due.elapsed());
                 }
             }
             Ok(_) => *seen.failures.entry("another answer".to_owned()).or_default() += 1,
