@@ -15,24 +15,18 @@ pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
         Inquiry::Varz(origin) => (origin, varz(state, view)),
         Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
         Inquiry::Sync(origin) => {
-            let (clients, users) = sync_counts(state);
+            let (clients, users) = state.members.sync_counts();
             (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
         }
     };
     Answer { origin, outcome: Ok(reply) }
 }
 
-/// Sync connections that have authenticated, and the distinct users who are here in any way.
-fn sync_counts(state: &State) -> (usize, usize) {
-    let (all, users) = state.members.counts();
-    (all.saturating_sub(state.counts.websockets.0), users)
-}
-
 fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
     let stats = view.stats;
     let count = |name, help, value: u64| Metric::one(name, help, true, value as f64);
     let gauge = |name, help, value: usize| Metric::one(name, help, false, value as f64);
-    let (clients, users) = sync_counts(state);
+    let (clients, users) = state.members.sync_counts();
     let (verified, anonymous) = state.counts.websockets;
     let leases = &state.leases.registry;
     let (proven, claimed) = leases.counts();
@@ -59,7 +53,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             stats.closes().map(|(reason, count)| (reason.as_str().to_owned(), count as f64)),
         ),
         gauge("sync_clients", "Authenticated sync connections", clients),
-        gauge("sync_users", "Users with an authenticated connection", users),
+        gauge("sync_users", "Users with an authenticated sync connection", users),
         Metric::each(
             "websockets",
             "Open WebSockets, by whether somebody vouches for who it is",
@@ -92,6 +86,17 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             false,
             "verified",
             [("true".to_owned(), proven as f64), ("false".to_owned(), claimed as f64)].into_iter(),
+        ),
+        gauge("notifications_waiting", "Notifications that listeners are still to be told", state.notices.line.len()),
+        count(
+            "notifications_skipped",
+            "Notifications not told at once, because too many were waiting",
+            state.notices.line.skipped,
+        ),
+        count(
+            "notification_looks_retried",
+            "Looks for those whom a notification is for that found no room, and were taken again",
+            state.notices.line.retried,
         ),
         gauge("streams", "gRPC streams that are told what happens", state.streams.len()),
         gauge("events_waiting", "Events that wait to be told", view.events_waiting),
@@ -150,7 +155,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
 
 fn varz(state: &State, view: &View<'_>) -> Reply {
     let stats = view.stats;
-    let (clients, users) = sync_counts(state);
+    let (clients, users) = state.members.sync_counts();
     let (verified, unverified) = state.leases.registry.counts();
     let closes: serde_json::Map<_, _> = stats
         .closes()

@@ -335,6 +335,9 @@ impl Service for MangaHub {
         }
         subscribe::forget(session, &mut self.state);
         if let Some(member) = session.member.take() {
+            if session.service.is_sync() {
+                self.state.members.end_sync(member);
+            }
             self.state.members.leave(member, io.now.mono_ms);
         }
     }

@@ -296,7 +296,7 @@ declare! {
         connections_per_user: Count<0, MILLION> = 100;
         /// Connections from one address; beyond it a new one is closed. 0: no limit, as a proxy or a school is one address.
         connections_per_address: Count<0, MILLION> = 0;
-        /// Messages a second of one user over all connections; beyond it RATE_LIMITED. Sync only; people read slower. 0: no limit.
+        /// Messages and HTTP changes a second of one user over all connections; beyond it RATE_LIMITED, 429. People are slower. 0: no limit.
         messages_per_second: Rate = 50;
         /// Messages a user may send at once after a pause: a device that was offline catches up.
         messages_burst: Rate<1> = 100;
@@ -345,8 +345,8 @@ declare! {
         allow_private: Flag = false;
         /// Webhooks of one user; beyond it a new one is refused with 409.
         per_user: Count<0, 1000> = 20;
-        /// Deliveries on their way at a time, each on a thread of its own; a quarter of them for one user. The rest waits.
-        calls: Count<1, 64> = 8;
+        /// Deliveries on their way at a time, a thread for each; an eighth for one user, a quarter for all with slow receivers.
+        calls: Count<1, 64> = 16;
         /// A receiver must have answered after this long, name and connection included; then it has failed.
         timeout_ms: Millis<10, 60_000> = 10_000;
         /// The pause after a first failure. Each further one is twice as long, a quarter more or less by chance.

@@ -234,20 +234,31 @@ pub fn write_event(event: &Event, dialect: Dialect) -> Vec<u8> {
     }
 }
 
-/// Puts a notification into bytes.
+/// Puts a notification into bytes, with as many of its changes as there is room for.
 pub fn write_notification(notification: &Notification, dialect: Dialect) -> Vec<u8> {
-    let mut out = Vec::new();
-    match dialect {
-        Dialect::V1 => notices::write_v1(notification, &mut out),
-        Dialect::V2 => notices::write_v2(notification, &mut out),
+    let write = match dialect {
+        Dialect::V1 => notices::write_v1_with,
+        Dialect::V2 => notices::write_v2_with,
+    };
+    let (mut out, mut changes) = (Vec::new(), notification.changes.len());
+    loop {
+        out.clear();
+        write(notification, changes, &mut out);
+        if out.len() <= NOTIFICATION_BYTES_MAX || changes == 0 {
+            return out;
+        }
+        changes -= 1;
     }
-    out
 }
 
 /// Writing plain data to memory has nothing that could fail.
 fn json<T: Serialize>(message: &T) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_default()
 }
+
+/// What existing clients read of a datagram: of a longer one the end is lost, and with it the whole. Without its
+/// changes a notification is shorter, whatever its texts.
+const NOTIFICATION_BYTES_MAX: usize = 8192;
 
 /// Room for a UUID and for any name somebody gives a program.
 const ID_CHARACTERS_MAX: usize = 128;
@@ -307,6 +318,46 @@ mod tests {
         );
         assert_eq!((wish.token.as_deref(), wish.acknowledges, wish.progress), (Some("t"), true, true));
         assert_eq!(registered(r#"{"type":"SUBSCRIBE"}"#, Dialect::V2), Register::default());
+    }
+
+    /// However much changed, a notification fits into a datagram; what is left out is counted, and what fits
+    /// is whole.
+    #[test]
+    fn a_notification_fits_into_a_datagram() {
+        use crate::store::model::{Chapter, FieldChange, NoticeKind, NoticeManga};
+        let change = |number: usize| FieldChange {
+            field: format!("{number}{}", "界".repeat(58)),
+            old_value: "界".repeat(120).into(),
+            new_value: "\"".repeat(120).into(),
+        };
+        let mut notification = Notification {
+            id: i64::MAX,
+            kind: NoticeKind::MangaUpdate,
+            manga: Some(NoticeManga { id: i64::MAX, slug: "s".repeat(200) }),
+            title: "\u{1f4d6}".repeat(300),
+            message: "\u{1f4d6}".repeat(600),
+            chapter: None,
+            old_chapter: None,
+            chapter_title: Some("\u{1f4d6}".repeat(300)),
+            release_date: Some("\u{1f4d6}".repeat(60)),
+            changes: (0..64).map(change).collect(),
+            at: NOW,
+        };
+        let parts = |notification: &Notification, dialect| {
+            let bytes = write_notification(notification, dialect);
+            assert!(bytes.len() <= NOTIFICATION_BYTES_MAX, "{} bytes", bytes.len());
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()
+        };
+        let told = parts(&notification, Dialect::V2);
+        let shown = told["changes"].as_array().unwrap().len();
+        assert!(shown > 0 && told["changes_left_out"] == 64 - shown, "{told}");
+        let told = parts(&notification, Dialect::V1)["data"].take();
+        let shown = told["updated_fields"].as_array().unwrap().len();
+        assert!(shown > 0 && told["changes_left_out"] == 64 - shown, "{told}");
+        notification.changes.truncate(1);
+        assert_eq!(parts(&notification, Dialect::V2).get("changes_left_out"), None);
+        (notification.kind, notification.chapter) = (NoticeKind::NewChapter, Chapter::whole(7));
+        assert_eq!(parts(&notification, Dialect::V1)["data"].get("changes_left_out"), None);
     }
 
     /// The answers of the first dialect, to the byte.

@@ -442,7 +442,7 @@ pub const PAUSE_SHARE: usize = 4;
 pub const JOBS: u8 = 255;
 
 /// The key of effects that belong to no connection.
-const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };
+const NOBODY: ConnKey = ConnKey::NOBODY;
 
 /// How often the service's tick comes.
 const TICK_EVERY_MS: u64 = 1000;

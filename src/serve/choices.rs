@@ -68,8 +68,12 @@ fn webhook_settings(config: &Config) -> webhooks::Settings {
     webhooks::Settings {
         allow_private: hooks.allow_private,
         per_user: hooks.per_user as u32,
-        // A user whose receivers are slow leaves room for others.
-        calls: (hooks.calls, (hooks.calls / 4).max(1)),
+        // A user whose receivers are slow leaves room for others, and so do all such users together.
+        calls: webhooks::Calls {
+            all: hooks.calls,
+            of_one: (hooks.calls / 8).max(1),
+            of_slow: (hooks.calls / 4).max(1),
+        },
         backoff_ms: hooks.backoff_ms,
         attempts: hooks.attempts,
         disable_after: hooks.disable_after,

@@ -301,7 +301,7 @@ fn settings() -> Settings {
         webhooks: mangahub::handlers::webhooks::Settings {
             allow_private: false,
             per_user: 1,
-            calls: (1, 1),
+            calls: mangahub::handlers::webhooks::Calls { all: 1, of_one: 1, of_slow: 1 },
             backoff_ms: 1000,
             attempts: 1,
             disable_after: 1,

@@ -87,7 +87,7 @@ pub enum Reply {
     Rooms(Vec<(RoomRow, Room, usize)>, u64, Window),
     /// A message is deleted.
     Deleted(MessageId),
-    /// A user must be silent.
+    /// Somebody must be silent.
     Muted(Box<Mute>),
     /// Who must be silent.
     Mutes(Page<Mute>, Window),

@@ -137,7 +137,7 @@ pub fn revoke(user: &UserId, ctx: &mut Ctx<'_>) {
 /// The topics of a lease. One that nobody vouches for has no user, whatever it claims.
 fn topics(lease: &Lease, ctx: &Ctx<'_>) -> SmallVec<[Topic; 4]> {
     let Some(holder) = &lease.holder else { return smallvec![Topic::Announced] };
-    let mut topics = smallvec![Topic::News, Topic::Notices(holder.member)];
+    let mut topics = smallvec![Topic::Notices(holder.member)];
     if holder.progress {
         topics.push(Topic::Member(holder.member));
         if ctx.state.settings.broadcast_all {
