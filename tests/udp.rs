@@ -379,6 +379,24 @@ fn claims_are_believed_only_where_the_operator_says_so() {
     await_leases(&server, 1, 0);
 }
 
+/// Programs of one machine without a token have so many places and no more: one more takes that of the one
+/// that was silent for longest. Those with a token are not among them.
+#[test]
+fn one_machine_has_so_many_places() {
+    let server = TestServer::with(|config| config.udp.leases_per_address = 3);
+    let ann = server.register("ann");
+    let verified = v2(&server);
+    verified.subscribe(json!({"token": token(&server, &ann)}));
+    let strangers: Vec<_> = (0..5).map(|_| v2(&server)).collect();
+    strangers.iter().for_each(|stranger| stranger.subscribe(json!({})));
+    await_leases(&server, 1, 3);
+    announce(&server, 1);
+    strangers[..2].iter().for_each(UdpClient::silence);
+    for hears in strangers[2..].iter().chain([&verified]) {
+        assert_eq!(hears.hear_type("NEW_MANGA")["manga_id"], 1);
+    }
+}
+
 /// An address that sends too much is not heard for a while, and the others are.
 #[test]
 fn an_address_has_a_rate() {
