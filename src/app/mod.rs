@@ -244,6 +244,10 @@ impl Service for MangaHub {
         self.answer_rpc(answer, now);
     }
 
+    fn serves_elsewhere(&self) -> bool {
+        self.answers.as_ref().is_some_and(Answers::are_awaited)
+    }
+
     fn hand_over(&mut self) {
         if let Some(answers) = &self.answers {
             answers.hand_over();
@@ -482,11 +486,11 @@ impl Service for MangaHub {
     }
 
     fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, _: Now, post: &mut Post) {
-        let streams = &self.state.streams;
+        let (streams, mut told) = (&self.state.streams, rpc::Told::new(event));
         let mut others: Vec<Audience> = Vec::new();
         for member in to {
             match member {
-                Audience::Stream(number) => rpc::tell(streams, number, event),
+                Audience::Stream(number) => told.tell(streams, number),
                 other => others.push(other),
             }
         }
@@ -510,7 +514,7 @@ impl Service for MangaHub {
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
-        inspect::answer(&self.state, inquiry, view)
+        inspect::answer(&self.state, self.answers.as_ref().map(Answers::counts), inquiry, view)
     }
 
     fn describe(&self, session: &Session) -> (&'static str, Option<String>) {

@@ -235,12 +235,16 @@ declare! {
         /// Anyone may change anyone's progress without a token, as the services before this one let them. For an isolated
         /// network only: whoever reaches the port is believed.
         allow_unauthenticated: Flag = false;
-        /// Connections at a time; one more is closed at once. A client needs one.
+        /// Connections at a time, and at most a quarter of what RLIMIT_NOFILE leaves; one more is told so and closed. A
+        /// client needs one. `limits.connections_per_address` counts here as well.
         connections: Count<1, 65_536> = 1024;
         /// Calls open on one connection; a client waits with the next. The usual number of HTTP/2.
         streams_per_connection: Count<1, 10_000> = 100;
         /// Calls open on all connections; one more is refused with RESOURCE_EXHAUSTED. It bounds the loop's inbox.
         calls: Count<1, 100_000> = 4096;
+        /// A connection that says nothing for so long is asked for a sign of life, and closed without one within a third
+        /// of it.
+        keepalive_seconds: Seconds<1, 86_400> = 60;
     }
 
     /// Readers' progress, by whichever wire it comes.

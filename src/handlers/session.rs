@@ -422,7 +422,7 @@ mod tests {
         members.spend_of(&caller, Rate { per_second: 0, burst: 0 }, 0).unwrap();
         assert!(members.slots.is_empty(), "nothing is kept where nothing is limited");
         members.spend_of(&caller, rate, 0).unwrap();
-        assert_eq!((members.find(&user("a")), members.counts()), (None, (0, 0)));
+        assert_eq!((members.find(&user("a")), members.sync_counts()), (None, (0, 0)));
         let member = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
         assert!(members.spend(member, rate, 500).is_err() && members.spend_of(&caller, rate, 500).is_err());
         members.leave(member, 500);

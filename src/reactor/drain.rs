@@ -46,7 +46,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             && self.calls.is_empty()
             && self.tellings.is_empty()
             && !self.owes_datagrams()
-            && self.conns.iter().all(watcher);
+            && self.conns.iter().all(watcher)
+            && !self.service.serves_elsewhere();
         if done || self.now.mono_ms >= until_ms {
             self.state = State::Stopped;
         }

@@ -36,6 +36,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             match wakeup {
                 Wakeup::Done(tickets) => self.finished.extend(tickets),
                 Wakeup::Call(job) => self.calls.push_back(job),
+                Wakeup::Left => {}
                 Wakeup::Drain if self.state == State::Running => self.begin_drain(),
                 Wakeup::Drain | Wakeup::Stop => self.state = State::Stopped,
             }

@@ -156,6 +156,12 @@ pub trait Service: Sized {
     /// An answer that is for no connection, or for one that has ended. By default nobody hears it.
     fn answer(&mut self, _reply: ReplyOf<Self>, _now: Now) {}
 
+    /// Whether another thread still serves clients of this service: a drain waits for them. By default none
+    /// does.
+    fn serves_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Everything of this turn has been answered and told: what is for other threads may go to them.
     fn hand_over(&mut self) {}
 

@@ -234,4 +234,4 @@ fn title(room: &Room) -> String {
 }
 
 /// In a larger room nobody is told who comes and goes: each of so many would be told of each other.
-const NOTICED_MAX: usize = 200;
+pub(super) const NOTICED_MAX: usize = 200;
