@@ -256,9 +256,9 @@ impl Service for MangaHub {
         }
     }
 
-    fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
+    fn busy(&mut self, mut job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         job.void(StoreError::Busy);
-        self.finish(job, Some(session), io);
+        self.finish(job, session, io);
     }
 
     fn broken(&mut self, error: &ProtoError, session: &mut Session, io: &mut Io<'_, Self>) {

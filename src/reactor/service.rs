@@ -143,7 +143,7 @@ pub trait Service: Sized {
 
     /// A lane had no room for this job: answer that the server is busy. By default the connection
     /// is closed, since it would wait for an answer that never comes.
-    fn busy(&mut self, _job: JobOf<Self>, _session: &mut Self::Session, io: &mut Io<'_, Self>) {
+    fn busy(&mut self, _job: JobOf<Self>, _session: Option<&mut Self::Session>, io: &mut Io<'_, Self>) {
         io.effects.push(Effect::Close(CloseReason::Internal));
     }
 
