@@ -525,7 +525,7 @@ impl Service for MangaHub {
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
-        inspect::answer(&self.state, self.answers.as_ref().map(Answers::counts), inquiry, view)
+        inspect::answer(&self.state, self.answers.as_ref(), inquiry, view)
     }
 
     fn describe(&self, session: &Session) -> (&'static str, Option<String>) {
