@@ -101,7 +101,8 @@ impl Echo {
         };
         let pace = self.time.pace();
         let peers = 1 + u32::from(table.ceiling.is_some());
-        let progress = Progress::new("echo", pace.whole() * peers * u32::try_from(table.rows()).unwrap_or(u32::MAX));
+        let progress =
+            Progress::new("echo", pace.whole() * peers * u32::try_from(table.combinations().len()).unwrap_or(u32::MAX));
         let setup = Setup { sources: Sources::new(self.scale.sources)?, pace, pid: None };
         let measured = table.run(&setup, &progress)?;
         drop(progress);

@@ -70,9 +70,16 @@ pub struct Row {
 }
 
 impl Table {
-    /// How many rows there will be.
-    pub fn rows(&self) -> usize {
-        self.sizes.len() * self.connections.len() * self.in_flight.len()
+    /// Every combination of a length, a crowd and a depth that is not too much at once.
+    pub fn combinations(&self) -> Vec<[usize; 3]> {
+        let mut all = Vec::new();
+        for &bytes in &self.sizes {
+            for &connections in &self.connections {
+                all.extend(self.in_flight.iter().map(|&in_flight| [bytes, connections, in_flight]));
+            }
+        }
+        all.retain(|combination| combination.iter().product::<usize>() <= IN_FLIGHT_BYTES_MAX);
+        all
     }
 
     /// Measures everything.
@@ -82,17 +89,12 @@ impl Table {
         let server = Program::start(&self.program, SERVER, self.core)?;
         let bare = self.ceiling.as_ref().map(|ceiling| Program::start(ceiling, BARE, self.core)).transpose()?;
         let connect = connect_times(&server)?;
-        let mut rows = Vec::with_capacity(self.rows());
-        for &bytes in &self.sizes {
-            for &connections in &self.connections {
-                for &in_flight in &self.in_flight {
-                    let of = |peer: &Program| echo(peer, connections, bytes, in_flight, setup, progress);
-                    let bare = bare.as_ref().map(of).transpose()?;
-                    rows.push(row(bytes, connections, in_flight, &of(&server)?, bare.as_ref()));
-                }
-            }
-        }
-        server.shut_down()?;
+        let measure = |[bytes, connections, in_flight]: [usize; 3]| {
+            let of = |peer: &Program| echo(peer, connections, bytes, in_flight, setup, progress);
+            let bare = bare.as_ref().map(of).transpose()?;
+            Ok(row(bytes, connections, in_flight, &of(&server)?, bare.as_ref()))
+        };
+        let rows = self.combinations().into_iter().map(measure).collect::<Result<_, LoadError>>()?;
         Ok(Measured { start_up_ms, shutdown_ms, connect, rows })
     }
 
@@ -104,7 +106,7 @@ impl Table {
             begun.push(server.start_up.as_secs_f64() * 1000.0);
             let mut swarm = Swarm::from_sources(server.address, setup.sources)?;
             connect_all(&mut swarm, crowd)?;
-            ended.push(server.shut_down()?.as_secs_f64() * 1000.0);
+            ended.push(server.shut_down(&mut swarm)?.as_secs_f64() * 1000.0);
         }
         Ok((median(&begun).unwrap_or_default(), median(&ended).unwrap_or_default()))
     }
@@ -191,6 +193,9 @@ pub const IN_FLIGHT: [usize; 2] = [1, 16];
 const SERVER: &[&str] = &["--tcp", "127.0.0.1:0"];
 const BARE: &[&str] = &["echo", "--listen", "127.0.0.1:0"];
 
+/// More than this on its way measures the buffers of the machine: such a row is left out.
+const IN_FLIGHT_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// Starts and shutdowns; the median of so many counts.
 const TIMES: usize = 5;
 
@@ -200,6 +205,16 @@ const CONNECTS: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Shows that the usual table has every combination but the one that would be half a gigabyte on its way.
+    #[test]
+    fn too_much_at_once_is_left_out() {
+        let [sizes, connections, in_flight] = [SIZES.to_vec(), CONNECTIONS.to_vec(), IN_FLIGHT.to_vec()];
+        let (program, ceiling, core) = (PathBuf::new(), None, None);
+        let combinations = Table { program, ceiling, sizes, connections, in_flight, core }.combinations();
+        assert_eq!((combinations.len(), combinations[0]), (31, [34, 1, 1]));
+        assert!(!combinations.contains(&[32 * 1024, 1000, 16]));
+    }
 
     /// Shows a row as the table has it, with a number that was not measured.
     #[test]
