@@ -4,6 +4,7 @@
 //! most of it stands on. [`suite`] runs all of it against the peers. One thread holds every connection of a process;
 //! [`crew`] shares the work among several. Load goes to loopback addresses only, unless [`guard`] is told otherwise.
 
+mod broker;
 mod cli;
 mod client;
 mod crew;

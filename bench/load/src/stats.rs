@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The median, or `None` without samples: of an even number of samples the mean of the middle two.
 pub fn median(samples: &[f64]) -> Option<f64> {
@@ -23,6 +23,7 @@ pub fn median(samples: &[f64]) -> Option<f64> {
 }
 
 /// How long things took, to three digits.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
@@ -47,8 +48,20 @@ impl Latencies {
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             max_ms: self.0.max() as f64 / 1000.0,
+            percentiles: self.clone(),
         }
     }
+
+    /// The distribution: which share of the samples took at most so many milliseconds. Finer towards the rare ones,
+    /// and the last share is 1.
+    pub fn curve(&self) -> Vec<[f64; 2]> {
+        let steps = self.0.iter_quantiles(STEPS_PER_HALF);
+        steps.map(|step| [step.quantile_iterated_to(), step.value_iterated_to() as f64 / 1000.0]).collect()
+    }
+}
+
+fn as_curve<S: Serializer>(latencies: &Latencies, serializer: S) -> Result<S::Ok, S::Error> {
+    latencies.curve().serialize(serializer)
 }
 
 /// Percentiles, in milliseconds.
@@ -64,6 +77,9 @@ pub struct Summary {
     pub p999_ms: f64,
     /// The longest.
     pub max_ms: f64,
+    /// All of them; as JSON, their [`curve`](Latencies::curve).
+    #[serde(serialize_with = "as_curve")]
+    pub percentiles: Latencies,
 }
 
 impl fmt::Display for Summary {
@@ -78,6 +94,9 @@ impl fmt::Display for Summary {
 
 /// Two minutes: longer than any run.
 const LONGEST_US: u64 = 120_000_000;
+
+/// Points of a curve while what is left of the samples halves: smooth to look at, and some hundred numbers at most.
+const STEPS_PER_HALF: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -101,5 +120,21 @@ mod tests {
         assert!((summary.p50_ms - 500.0).abs() < 1.0, "{summary}");
         assert!((summary.p99_ms - 990.0).abs() < 1.0, "{summary}");
         assert!((summary.max_ms - 1000.0).abs() < 1.0, "{summary}");
+    }
+    /// Shows that a curve rises to its last sample, and that the samples of two are all in the first.
+    #[test]
+    fn curves_of_samples_put_together() {
+        let of = |range: std::ops::RangeInclusive<u64>| {
+            let mut latencies = Latencies::new();
+            range.for_each(|ms| latencies.record(Duration::from_millis(ms)));
+            latencies
+        };
+        let mut both = of(1..=500);
+        both.merge(&of(501..=1000));
+        assert_eq!(both, of(1..=1000));
+        let curve = both.curve();
+        assert!(curve.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1]), "{curve:?}");
+        assert!(curve.last().is_some_and(|last| last[0] == 1.0 && (last[1] - 1000.0).abs() < 1.0), "{curve:?}");
+        assert_eq!(Latencies::new().curve(), Vec::<[f64; 2]>::new());
     }
 }

@@ -46,7 +46,7 @@ pub struct Chat {
 
 impl Chat {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let people = self.rooms.saturating_mul(self.members);
         let tokens = token::forge_with_some_registered(hub.secret()?, hub.http()?, people, self.rooms)?;
@@ -84,7 +84,7 @@ pub struct Members {
 
 impl Members {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let tokens = token::forge_tokens(hub.secret()?, self.to)?;
         let outcome = members::run(hub.http()?, hub.pid()?, &tokens, self.from)?;
@@ -110,7 +110,7 @@ pub struct Greet {
 
 impl Greet {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let tokens = token::forge_tokens(hub.secret()?, greet::GUESTS)?;
         let outcome = greet::run(hub.http()?, &tokens, self.rate, self.time.pace())?;

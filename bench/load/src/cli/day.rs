@@ -67,7 +67,7 @@ pub struct Mixed {
 
 impl Mixed {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(SETTINGS)?;
         let days = self.people.days(&hub)?;
         show.outcome(&self.scale.run("mixed", days, self.time.pace(), hub.known_pid())?)
@@ -99,7 +99,7 @@ pub struct Soak {
 
 impl Soak {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(SETTINGS)?;
         let pid = hub.pid()?;
         let people = People { rate: self.people.rate.or(Some(SOAK_RATE)), ..self.people };

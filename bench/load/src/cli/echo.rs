@@ -63,7 +63,7 @@ pub struct Echo {
 
 impl Echo {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let own = std::env::current_exe().doing("find this binary")?;
         let server = self.server.clone().unwrap_or_else(|| own.with_file_name("examples").join("echo"));
         if self.table {
@@ -89,7 +89,7 @@ impl Echo {
         show.outcome(&self.scale.run("echo", work, self.time.pace(), pid)?)
     }
 
-    fn run_table(self, program: PathBuf, ceiling: Option<PathBuf>, show: Show) -> Result<(), LoadError> {
+    fn run_table(self, program: PathBuf, ceiling: Option<PathBuf>, show: &Show) -> Result<(), LoadError> {
         let given = |numbers: Vec<usize>, usual: &[usize]| if numbers.is_empty() { usual.to_vec() } else { numbers };
         let table = Table {
             program,

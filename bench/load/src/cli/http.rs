@@ -35,7 +35,7 @@ pub struct Http {
 
 impl Http {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let outcome = http::run(hub.http()?, &self.path, self.connections, self.time.seconds)?;
         show.print(&outcome, &format!("{} requests/s", count(outcome.requests_per_second)))
@@ -63,7 +63,7 @@ pub struct Search {
 
 impl Search {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let queries = search::queries(&self.catalogue)?;
         let hub = self.hub.open(&[("MANGAHUB_STORE_CATALOGUE", &self.catalogue.to_string_lossy())])?;
         let (http, tcp, token) = (hub.http()?, hub.tcp()?, hub.token()?);
@@ -93,13 +93,13 @@ pub struct Logins {
 
 impl Logins {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[("MANGAHUB_AUTH_BCRYPT_COST", "10")])?;
         let users = token::register(hub.http()?, self.users)?;
         show_open_loop(&logins::run(hub.http()?, hub.tcp()?, &users, self.rate, self.time.pace())?, show)
     }
 }
 
-fn show_open_loop(outcome: &OpenLoop, show: Show) -> Result<(), LoadError> {
+fn show_open_loop(outcome: &OpenLoop, show: &Show) -> Result<(), LoadError> {
     show.print(outcome, &outcome.to_string())
 }

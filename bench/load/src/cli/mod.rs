@@ -26,9 +26,8 @@ use show::Show;
 #[derive(Parser)]
 #[command(version, after_help = GUIDE)]
 pub struct Arguments {
-    /// Print the numbers as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    show: Show,
     /// Load other machines too. Without it only loopback addresses are loaded; with it you answer for having asked
     /// the owner of the other machine.
     #[arg(long, global = true)]
@@ -44,7 +43,7 @@ enum Command {
     Ping(sync::Ping),
     Echo(echo::Echo),
     Fanout(sync::FanOut),
-    FanoutRedis(sync::FanOutRedis),
+    FanoutBroker(sync::FanOutBroker),
     Ingest(sync::Ingest),
     Http(http::Http),
     Search(http::Search),
@@ -67,14 +66,14 @@ pub fn run(arguments: Arguments) -> Result<(), LoadError> {
     if arguments.allow_remote_target {
         guard::allow_remote_target();
     }
-    let show = Show { json: arguments.json };
+    let show = &arguments.show;
     match arguments.command {
         Command::Connect(command) => command.run(show),
         Command::Idle(command) => command.run(show),
         Command::Ping(command) => command.run(show),
         Command::Echo(command) => command.run(show),
         Command::Fanout(command) => command.run(show),
-        Command::FanoutRedis(command) => command.run(show),
+        Command::FanoutBroker(command) => command.run(show),
         Command::Ingest(command) => command.run(show),
         Command::Http(command) => command.run(show),
         Command::Search(command) => command.run(show),
@@ -85,7 +84,7 @@ pub fn run(arguments: Arguments) -> Result<(), LoadError> {
         Command::Udp(command) => command.run(show),
         Command::Mixed(command) => command.run(show),
         Command::Soak(command) => command.run(show),
-        Command::Suite(command) => command.run(),
+        Command::Suite(command) => command.run(show),
         Command::Process => crew::serve(),
     }
 }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::show::Show;
 use crate::error::{Doing, LoadError};
 use crate::suite::{self, Places, Scale};
 
-/// Everything, against the bare loop and Redis, written as a Markdown page.
+/// Everything, against the bare loop and the peers, as a Markdown page; `--html` and `--json=FILE` have the plots.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -34,24 +35,17 @@ pub struct Suite {
 
 impl Suite {
     /// Runs it.
-    pub fn run(self) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let Self { quick, output, server, data, catalogue_script } = self;
         let own = std::env::current_exe().doing("find this binary")?;
         let places = Places {
             server: server.unwrap_or_else(|| own.with_file_name("mangahub")),
             ceiling: own.with_file_name("ceiling"),
+            twin: own.with_file_name("twin-go"),
             data: data.unwrap_or_else(|| own.with_file_name("bench-data")),
             catalogue_script,
         };
         let (scale, command) = if quick { (Scale::QUICK, "bench/run --quick") } else { (Scale::FULL, "bench/run") };
-        let page = suite::run(&places, &scale, command)?.markdown();
-        match output {
-            None => print!("{page}"),
-            Some(path) => {
-                std::fs::write(&path, page).doing("write the report")?;
-                println!("wrote {}", path.display());
-            }
-        }
-        Ok(())
+        show.suite(&suite::run(&places, &scale, command)?, output.as_deref())
     }
 }

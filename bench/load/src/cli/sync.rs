@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::args::{Scale, Time, positive, rate};
 use super::hub::HubArguments;
 use super::show::{Show, none_failed};
+use crate::broker::Broker;
 use crate::drive::Pacing;
 use crate::error::LoadError;
 use crate::message::Message;
@@ -17,7 +18,7 @@ use crate::scenario::connect::Storms;
 use crate::scenario::ingest::Ingests;
 use crate::scenario::ping::Pings;
 use crate::scenario::task::Work;
-use crate::scenario::{fanout, fanout_redis, idle};
+use crate::scenario::{fanout, fanout_broker, idle};
 use crate::suite::{STORED_SERIES, UNKNOWN_SERIES};
 use crate::token;
 
@@ -48,7 +49,7 @@ pub struct Connect {
 
 impl Connect {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let (tcp, tokens) = (hub.tcp()?, vec![hub.token()?]);
         let work = match self.rate {
@@ -93,7 +94,7 @@ enum Users {
 
 impl Idle {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let largest = self.sizes.iter().copied().max().unwrap_or_default();
         let tokens = match self.users {
@@ -136,7 +137,7 @@ pub struct Ping {
 
 impl Ping {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[])?;
         let Self { connections, in_flight, rate, .. } = self;
         let work = Work::Ping(Pings { tcp: hub.tcp()?, tokens: vec![hub.token()?], connections, in_flight, rate });
@@ -189,7 +190,7 @@ pub struct Load {
 
 impl FanOut {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[("MANGAHUB_TCP_BROADCAST_SCOPE", "all")])?;
         let Load { clients, in_flight, rate, time } = self.load;
         let (pace, progress) = (time.pace(), Progress::new("fanout", time.pace().whole()));
@@ -210,13 +211,17 @@ impl FanOut {
     }
 }
 
-/// The same through Redis pub/sub.
+/// The same through a broker: Redis, NATS or Mosquitto.
 #[derive(Args)]
 #[command(after_help = "\
-Example, with `redis-server --port 6399 --protected-mode no` running:
-  mangahub-load fanout-redis --addr 127.0.0.1:6399 --message-bytes 318 --in-flight 16")]
-pub struct FanOutRedis {
-    /// Redis's address.
+Examples, with `redis-server --port 6399 --protected-mode no` or `nats-server --port 4299` running:
+  mangahub-load fanout-broker --broker redis --addr 127.0.0.1:6399 --message-bytes 318 --in-flight 16
+  mangahub-load fanout-broker --broker nats --addr 127.0.0.1:4299 --message-bytes 318")]
+pub struct FanOutBroker {
+    /// What it is.
+    #[arg(long, value_enum)]
+    broker: Broker,
+    /// Its address.
     #[arg(long)]
     addr: SocketAddr,
     /// The length of a payload.
@@ -232,15 +237,15 @@ pub struct FanOutRedis {
     time: Time,
 }
 
-impl FanOutRedis {
+impl FanOutBroker {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
-        let Self { addr, message_bytes, clients, in_flight, time } = self;
-        show_fan_out(&fanout_redis::run(addr, message_bytes, clients, in_flight, time.pace())?, show)
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
+        let Self { broker, addr, message_bytes, clients, in_flight, time } = self;
+        show_fan_out(&fanout_broker::run(broker, addr, message_bytes, clients, in_flight, time.pace())?, show)
     }
 }
 
-fn show_fan_out(outcome: &fanout::FanOut, show: Show) -> Result<(), LoadError> {
+fn show_fan_out(outcome: &fanout::FanOut, show: &Show) -> Result<(), LoadError> {
     let (rate, bytes) = (count(outcome.deliveries_per_second), outcome.message_bytes);
     show.print(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency))
 }
@@ -275,7 +280,7 @@ pub struct Ingest {
 
 impl Ingest {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let hub = self.hub.open(&[("MANGAHUB_TCP_BROADCAST_SCOPE", "user")])?;
         let (tcp, http) = (hub.tcp()?, hub.http()?);
         let identities = token::register(http, self.users)?;

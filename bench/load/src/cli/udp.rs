@@ -39,7 +39,7 @@ pub struct Udp {
 
 impl Udp {
     /// Runs it.
-    pub fn run(self, show: Show) -> Result<(), LoadError> {
+    pub fn run(self, show: &Show) -> Result<(), LoadError> {
         let (addresses, pace) = (self.addresses, self.time.pace());
         let outcome = match (self.udp, self.raw, self.internal) {
             (Some(udp), Some(bytes), _) => udp::run(&mut udp::Bare::connect(udp, bytes)?, addresses, pace)?,

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::echo::connect_all;
 use super::task::share;
 use super::{Pace, STALL};
+use crate::broker;
 use crate::client::{Arrival, Swarm};
 use crate::drive::Pacing;
 use crate::drive::lane::Lane;
@@ -30,6 +31,8 @@ use crate::websocket::{self, Counter};
 pub struct FanOut {
     /// Messages received, all clients together, per second.
     pub deliveries_per_second: f64,
+    /// Messages received, all clients together, the warm-up's too.
+    pub deliveries: u64,
     /// The mean length of a received message, in bytes.
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
@@ -65,6 +68,19 @@ pub fn run_at(
     Loop::rooms(swarm, clients, &[clients - 1], in_flight, pacing, message).measure_watched(pace, progress)
 }
 
+/// The same up to the first message: everybody is connected and authenticated.
+pub fn ready(
+    tcp: SocketAddr,
+    tokens: &[String],
+    clients: usize,
+    in_flight: usize,
+    message: Message,
+) -> Result<Loop, LoadError> {
+    let mut swarm = Swarm::new(tcp)?;
+    log_in_all(&mut swarm, clients, tokens)?;
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, message))
+}
+
 /// Fan-out through the bare loop: lines of `message_bytes` and no authentication.
 pub fn run_raw(
     tcp: SocketAddr,
@@ -73,14 +89,19 @@ pub fn run_raw(
     in_flight: usize,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
+    ready_raw(tcp, message_bytes, clients, in_flight)?.measure(pace)
+}
+
+/// The same up to the first message.
+pub fn ready_raw(tcp: SocketAddr, message_bytes: usize, clients: usize, in_flight: usize) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     connect_all(&mut swarm, clients - 1)?;
     // The publisher connects last: the listener's queue is in order, so whoever reads it has accepted the others.
     connect_all(&mut swarm, 1)?;
-    Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }).measure(pace)
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }))
 }
 
-/// The length of one broadcast line with its newline, in bytes: what the bare loop and Redis have to carry.
+/// The length of one broadcast line with its newline, in bytes: what the bare loop and the brokers have to carry.
 pub fn line_length(tcp: SocketAddr, tokens: &[String], message: Message) -> Result<usize, LoadError> {
     let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(20) };
     let outcome = run(tcp, tokens, 1, 1, message, pace)?;
@@ -94,17 +115,38 @@ pub struct Loop {
     rooms: Vec<Room>,
     receivers: Vec<Receiver>,
     outgoing: Vec<u8>,
-    /// Pings that arrived, and on which connection.
-    pings: Vec<(usize, Vec<u8>)>,
+    /// Answers to pings that arrived, and on which connection.
+    pongs: Vec<(usize, Vec<u8>)>,
     /// The first thing that went wrong.
     failure: Option<LoadError>,
+}
+
+/// How many deliveries there were when the measurement began, and when it ended.
+#[derive(Default)]
+struct Gauge {
+    begun: Option<(Instant, u64)>,
+    ended: Option<(Instant, u64)>,
+}
+
+impl Gauge {
+    fn look(&mut self, now: Instant, measured: &Range<Instant>, deliveries: impl Fn() -> u64) {
+        if now >= measured.start {
+            self.begun.get_or_insert_with(|| (now, deliveries()));
+        }
+        if now >= measured.end {
+            self.ended.get_or_insert_with(|| (now, deliveries()));
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        let (Some((start, before)), Some((end, after))) = (self.begun, self.ended) else { return 0.0 };
+        (after - before) as f64 / (end - start).as_secs_f64().max(f64::EPSILON)
+    }
 }
 
 /// Those who hear one publisher.
 struct Room {
     publisher: usize,
-    /// How many they are.
-    members: usize,
     /// When the next message is due, and what came of the others.
     lane: Lane,
     window: Window,
@@ -135,13 +177,13 @@ impl Loop {
         let room = |(at, publisher): (usize, &usize)| {
             let mut lane = Lane::new("message", pacing);
             (0..in_flight.max(1)).for_each(|_| lane.free(at));
-            let members = share(receivers, at, count);
+            let window = Window::new(share(receivers, at, count), in_flight);
             let watch = Watch { message: message.clone(), tail: Vec::new(), next: 0 };
-            Room { publisher: *publisher, members, lane, window: Window::new(members, in_flight), watch }
+            Room { publisher: *publisher, lane, window, watch }
         };
         let rooms = publishers.iter().enumerate().map(room).collect();
         let receivers = vec![Receiver::new(message.framing()); receivers];
-        Self { swarm, message, rooms, receivers, outgoing: Vec::new(), pings: Vec::new(), failure: None }
+        Self { swarm, message, rooms, receivers, outgoing: Vec::new(), pongs: Vec::new(), failure: None }
     }
 
     /// Warms up, measures, waits for what is in flight and verifies.
@@ -154,9 +196,10 @@ impl Loop {
         let start = Instant::now();
         let window = start + pace.warm_up..start + pace.whole();
         self.rooms.iter_mut().for_each(|room| room.lane.open(start, window.end));
-        let mut last_arrival = start;
+        let (mut last_arrival, mut gauge) = (start, Gauge::default());
         while Instant::now() < window.end || !self.is_quiet() {
             let now = Instant::now();
+            gauge.look(now, &window, || self.deliveries());
             progress.tick(now, || (self.rooms.iter().map(|room| room.window.done).sum(), 0));
             self.publish(now, &window);
             let next = self.rooms.iter().filter_map(|room| room.lane.next()).min();
@@ -166,20 +209,25 @@ impl Loop {
                 return Err(self.stalled());
             }
         }
+        gauge.look(Instant::now(), &window, || self.deliveries());
         // A doubled message would come now.
         self.receive(QUIET, &window)?;
         let message_bytes = self.verify()?;
-        Ok(self.outcome(pace, message_bytes))
+        Ok(self.outcome(gauge.per_second(), message_bytes))
     }
 
-    fn outcome(&self, pace: Pace, message_bytes: f64) -> FanOut {
-        let (mut delivered, mut latencies) = (0, Latencies::new());
+    fn outcome(&self, deliveries_per_second: f64, message_bytes: f64) -> FanOut {
+        let mut latencies = Latencies::new();
         for room in &self.rooms {
-            delivered += room.lane.tally.operations() * room.members as u64;
             room.lane.tally.answers.values().for_each(|answers| latencies.merge(&answers.latencies));
         }
-        let deliveries_per_second = delivered as f64 / pace.duration.as_secs_f64();
-        FanOut { deliveries_per_second, message_bytes, latency: latencies.summary() }
+        let (deliveries, latency) = (self.deliveries(), latencies.summary());
+        FanOut { deliveries_per_second, deliveries, message_bytes, latency }
+    }
+
+    /// What everybody has received so far: of a slow peer, only some may have a message that others wait for.
+    fn deliveries(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.messages).sum()
     }
 
     /// Every message that was due has reached everyone.
@@ -208,7 +256,7 @@ impl Loop {
     }
 
     fn receive(&mut self, timeout: Duration, measured: &Range<Instant>) -> Result<bool, LoadError> {
-        let Self { swarm, rooms, receivers, pings, failure, .. } = self;
+        let Self { swarm, rooms, receivers, pongs, failure, .. } = self;
         let (count, mut something) = (rooms.len(), false);
         swarm.turn(Some(timeout), |index, arrival| {
             something = true;
@@ -219,7 +267,7 @@ impl Loop {
                 (Arrival::Bytes(bytes), Some(receiver)) => {
                     let before = receiver.messages;
                     let result = rooms[index % count].receive(index, index < count, before, receiver, bytes, measured);
-                    pings.extend(receiver.frames.take_ping().map(|ping| (index, ping)));
+                    pongs.extend(receiver.take_pongs().map(|pong| (index, pong)));
                     result
                 }
             };
@@ -232,10 +280,8 @@ impl Loop {
     }
 
     fn answer_pings(&mut self) {
-        for (index, ping) in self.pings.drain(..) {
-            self.outgoing.clear();
-            websocket::pong(&ping, &mut self.outgoing);
-            self.swarm.send(index, &self.outgoing);
+        for (index, pong) in self.pongs.drain(..) {
+            self.swarm.send(index, &pong);
         }
     }
 
@@ -350,13 +396,15 @@ struct Receiver {
     framing: Framing,
     /// Where it is within a frame, if its messages are frames.
     frames: Counter,
+    /// The same among NATS's deliveries.
+    pushes: broker::Counter,
     bytes: u64,
     messages: u64,
 }
 
 impl Receiver {
     fn new(framing: Framing) -> Self {
-        Self { framing, frames: Counter::default(), bytes: 0, messages: 0 }
+        Self { framing, frames: Counter::default(), pushes: broker::Counter::default(), bytes: 0, messages: 0 }
     }
 
     /// Counts the messages that `bytes` completes.
@@ -366,12 +414,27 @@ impl Receiver {
         self.messages = match self.framing {
             Framing::Lines => before + memchr::memchr_iter(b'\n', bytes).count() as u64,
             Framing::Fixed(length) => self.bytes / length as u64,
+            Framing::Pushes(length) => before + self.pushes.feed(bytes, length).map_err(LoadError::Wrong)?,
             Framing::Frames => before + self.frames.feed(bytes, CHAT)?,
         };
-        if self.framing == Framing::Frames {
-            self.bytes = self.frames.counted_bytes;
+        match self.framing {
+            Framing::Pushes(_) => self.bytes = self.pushes.counted_bytes,
+            Framing::Frames => self.bytes = self.frames.counted_bytes,
+            Framing::Lines | Framing::Fixed(_) => {}
         }
         Ok(self.messages - before)
+    }
+
+    /// What answers the pings that came.
+    fn take_pongs(&mut self) -> Option<Vec<u8>> {
+        match self.framing {
+            Framing::Pushes(_) => self.pushes.take_pongs(),
+            _ => self.frames.take_ping().map(|ping| {
+                let mut pong = Vec::new();
+                websocket::pong(&ping, &mut pong);
+                pong
+            }),
+        }
     }
 }
 

@@ -4,12 +4,13 @@
 //! whose messages were lost, doubled or swapped is an error, not a number. Most of them are a client for the loop
 //! in [`drive`](crate::drive), and a [`task`] that several processes can share.
 
+pub mod accepts;
 pub mod arrive;
 pub mod chat;
 pub mod connect;
 pub mod echo;
 pub mod fanout;
-pub mod fanout_redis;
+pub mod fanout_broker;
 pub mod greet;
 pub mod http;
 pub mod idle;
