@@ -183,7 +183,7 @@ fn other_machines_are_left_alone() {
         "echo --tcp A",
         "fanout --tcp A --token t",
         "fanout --raw --message-bytes 100 --tcp A",
-        "fanout-redis --addr A --message-bytes 100",
+        "fanout-broker --broker redis --addr A --message-bytes 100",
         "ingest --tcp A --http A",
         "http --http A",
         "logins --tcp A --http A",

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::program::Program;
 use super::{Echoes, connect_all};
 use crate::client::Swarm;
 use crate::drive::Outcome;
@@ -19,6 +18,7 @@ use crate::error::{Doing, LoadError};
 use crate::progress::Progress;
 use crate::report::count;
 use crate::scenario::task::{Job, Setup, Work};
+use crate::server::Echo;
 use crate::stats::{Latencies, Summary, median};
 
 /// What goes into a table.
@@ -86,11 +86,11 @@ impl Table {
     pub fn run(&self, setup: &Setup, progress: &Progress) -> Result<Measured, LoadError> {
         let crowd = self.connections.iter().copied().max().unwrap_or(1);
         let (start_up_ms, shutdown_ms) = self.begin_and_end(setup, crowd)?;
-        let server = Program::start(&self.program, SERVER, self.core)?;
-        let bare = self.ceiling.as_ref().map(|ceiling| Program::start(ceiling, BARE, self.core)).transpose()?;
+        let server = Echo::start(&self.program, self.core)?;
+        let bare = self.ceiling.as_ref().map(|ceiling| Echo::start_bare(ceiling, self.core)).transpose()?;
         let connect = connect_times(&server)?;
         let measure = |[bytes, connections, in_flight]: [usize; 3]| {
-            let of = |peer: &Program| echo(peer, connections, bytes, in_flight, setup, progress);
+            let of = |peer: &Echo| echo(peer, connections, bytes, in_flight, setup, progress);
             let bare = bare.as_ref().map(of).transpose()?;
             Ok(row(bytes, connections, in_flight, &of(&server)?, bare.as_ref()))
         };
@@ -102,7 +102,7 @@ impl Table {
     fn begin_and_end(&self, setup: &Setup, crowd: usize) -> Result<(f64, f64), LoadError> {
         let (mut begun, mut ended) = (Vec::new(), Vec::new());
         for _ in 0..TIMES {
-            let server = Program::start(&self.program, SERVER, self.core)?;
+            let server = Echo::start(&self.program, self.core)?;
             begun.push(server.start_up.as_secs_f64() * 1000.0);
             let mut swarm = Swarm::from_sources(server.address, setup.sources)?;
             connect_all(&mut swarm, crowd)?;
@@ -113,7 +113,7 @@ impl Table {
 }
 
 fn echo(
-    peer: &Program,
+    peer: &Echo,
     connections: usize,
     bytes: usize,
     in_flight: usize,
@@ -130,7 +130,7 @@ fn echo(
 }
 
 /// One connection after the other, each with one byte there and back: accepting it is part of the time.
-fn connect_times(server: &Program) -> Result<Summary, LoadError> {
+fn connect_times(server: &Echo) -> Result<Summary, LoadError> {
     let mut times = Latencies::new();
     for _ in 0..CONNECTS {
         let begun = Instant::now();
@@ -189,9 +189,6 @@ pub const SIZES: [usize; 4] = [34, 1024, 4096, 32 * 1024];
 pub const CONNECTIONS: [usize; 4] = [1, 10, 100, 1000];
 /// Waiting for each, and not.
 pub const IN_FLIGHT: [usize; 2] = [1, 16];
-
-const SERVER: &[&str] = &["--tcp", "127.0.0.1:0"];
-const BARE: &[&str] = &["echo", "--listen", "127.0.0.1:0"];
 
 /// More than this on its way measures the buffers of the machine: such a row is left out.
 const IN_FLIGHT_BYTES_MAX: usize = 128 * 1024 * 1024;

@@ -74,7 +74,8 @@ impl Days {
         let mut swarm = Swarm::from_sources(self.tcp, setup.sources)?;
         log_in_all(&mut swarm, self.readers.len(), &tokens(&self.readers))?;
         swarm.aim_at(self.http)?;
-        join_all(&mut swarm, self.http, self.chatters.len(), &tokens(&self.chatters), &[self.room.clone()])?;
+        let rooms = std::slice::from_ref(&self.room);
+        join_all(&mut swarm, self.http, self.chatters.len(), &tokens(&self.chatters), rooms)?;
         connect_all(&mut swarm, self.pollers)?;
         let readers = self.readers.iter().map(|reader| Person::Reader(Reader::new(&reader.user_id, &self.manga)));
         let crowd = self.chatters.len();
