@@ -72,7 +72,7 @@ impl Suite<'_> {
         let kind = if work.stored { "stored" } else { "not stored" };
         let clients = count(self.scale.fan_out_clients as f64);
         let name = format!("fan-out to {clients} TCP clients, series {kind}, {} in flight", work.in_flight);
-        for (peer, samples) in [CEILING, "Redis", SERVER].into_iter().zip(&samples) {
+        for (peer, samples) in [CEILING, "Redis", SERVER].into_iter().zip(&samples).rev() {
             self.plot_latency(&format!("Latency: {name}"), peer, &samples.latencies);
         }
         let [ceiling, redis, server] = samples.map(|samples| self.settle(samples));
