@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn a_program_that_fails_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let script = |command: &mut Command| drop(command.args(["-c", "echo broken >&2; exit 1"]));
+        let script = |command: &mut Command| {
+            command.args(["-c", "echo broken >&2; exit 1"]);
+        };
         let mut process = Process::start(Path::new("sh"), None, folder.path(), Stdio::null(), script).unwrap();
         let said = process.wait_for(|| None::<()>).unwrap_err().to_string();
         assert_eq!(said, "sh did not start: broken");
