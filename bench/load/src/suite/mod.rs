@@ -127,6 +127,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.ingest();
     suite.ping();
     suite.idle();
+    suite.idle_field();
     suite.storm();
     suite.growth();
     suite.gets();
@@ -262,7 +263,8 @@ const ABOUT: &str =
     "Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
 bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
 the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
-(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
+(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds.
+Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
 fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
