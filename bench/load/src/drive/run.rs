@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 use super::lane::{Lane, Pacing};
+use super::meter::Meter;
 use super::schedule::timeout;
 use super::tally::Tally;
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
-use crate::progress::Progress;
 use crate::scenario::{Pace, STALL};
-use crate::server::processor_time;
 
 /// Connections with their clients, ready to be driven.
 pub struct Drive<C> {
@@ -36,14 +35,6 @@ struct Seat<C> {
     /// From when the operations on their way count, the oldest first.
     since: VecDeque<Instant>,
     open: bool,
-}
-
-/// What watches a run: the line for the user, and the server's processor time.
-pub struct Meter<'a> {
-    /// Shown while it runs.
-    pub progress: &'a Progress,
-    /// The server's process, to see what an operation costs it.
-    pub pid: Option<u32>,
 }
 
 impl<C: Client> Drive<C> {
@@ -85,7 +76,7 @@ impl<C: Client> Drive<C> {
     /// Works until nothing is due and nothing is on its way. Returns the processor time that the server used in the
     /// time measured.
     fn work(&mut self, meter: &Meter<'_>) -> Result<Option<Duration>, LoadError> {
-        let mut processor = Processor { pid: meter.pid, before: None, used: None };
+        let mut processor = meter.processor();
         let mut last_arrival = Instant::now();
         loop {
             let now = Instant::now();
@@ -95,7 +86,7 @@ impl<C: Client> Drive<C> {
             let next = self.lanes.iter().filter_map(Lane::next).min();
             let waited = now.saturating_duration_since(last_arrival.max(self.window.end));
             if now >= self.window.end && (self.is_quiet() || waited > self.patience) {
-                return Ok(processor.used);
+                return Ok(processor.used());
             }
             if self.receive(timeout(now, next))? {
                 last_arrival = Instant::now();
@@ -217,27 +208,6 @@ impl<C: Client> Seat<C> {
     }
 }
 
-/// The server's processor time over the window.
-struct Processor {
-    pid: Option<u32>,
-    before: Option<Duration>,
-    used: Option<Duration>,
-}
-
-impl Processor {
-    fn look(&mut self, now: Instant, window: &Range<Instant>) -> Result<(), LoadError> {
-        let Some(pid) = self.pid else { return Ok(()) };
-        match self.before {
-            None if now >= window.start => self.before = Some(processor_time(pid)?),
-            Some(before) if now >= window.end && self.used.is_none() => {
-                self.used = Some(processor_time(pid)?.saturating_sub(before));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
 /// How long nothing must come before nothing is on its way.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -286,8 +256,7 @@ mod tests {
         let mut swarm = Swarm::new(peer)?;
         swarm.connect()?;
         let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(300) };
-        let meter = Meter { progress: &Progress::HIDDEN, pid: None };
-        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &meter)?;
+        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &Meter::HIDDEN)?;
         assert_eq!(clients.len(), 1);
         Ok(tallies.remove(0))
     }

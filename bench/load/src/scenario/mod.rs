@@ -7,6 +7,7 @@
 pub mod accepts;
 pub mod arrive;
 pub mod asker;
+pub mod asks;
 pub mod chat;
 pub mod connect;
 pub mod echo;
