@@ -49,7 +49,7 @@ impl Pings {
 
 /// One connection.
 #[derive(Default)]
-struct Pinger {
+pub struct Pinger {
     lines: LineBuffer,
     sent: u64,
     answered: u64,
