@@ -28,6 +28,8 @@ pub enum Mode {
     Echo,
     /// The sender receives these bytes for each head of a request.
     Answer(Vec<u8>),
+    /// The sender receives how many connections have been accepted so far, in a line.
+    Count,
 }
 
 /// The server: one listener, its connections, one epoll descriptor.
@@ -36,6 +38,8 @@ pub struct Bare {
     listener: Socket,
     mode: Mode,
     conns: Slab<Conn>,
+    /// Connections accepted, those that are gone included.
+    accepted: u64,
     scratch: Vec<u8>,
     events: Vec<Event>,
     /// Connections to drop at the end of the turn, so that no loop removes what it walks over.
@@ -60,7 +64,7 @@ impl Bare {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         let (scratch, events) = (vec![0; SCRATCH_BYTES], Vec::with_capacity(EVENTS_PER_WAIT));
-        Ok(Self { epoll, listener, mode, conns: Slab::new(), scratch, events, doomed: Vec::new() })
+        Ok(Self { epoll, listener, mode, conns: Slab::new(), accepted: 0, scratch, events, doomed: Vec::new() })
     }
 
     /// The address in use, with the port that the system chose.
@@ -105,6 +109,7 @@ impl Bare {
             let entry = self.conns.vacant_entry();
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&self.epoll, &socket, EventData::new_u64(entry.key() as u64), interest)?;
+            self.accepted += 1;
             entry.insert(Conn { socket, pending: Vec::new(), matched: 0 });
         }
     }
@@ -146,6 +151,12 @@ impl Bare {
             }
             Mode::Echo => {
                 if self.conns.get_mut(sender).is_some_and(|conn| !conn.send(bytes)) {
+                    self.doomed.push(sender);
+                }
+            }
+            Mode::Count => {
+                let line = format!("{}\n", self.accepted);
+                if self.conns.get_mut(sender).is_some_and(|conn| !conn.send(line.as_bytes())) {
                     self.doomed.push(sender);
                 }
             }
@@ -296,6 +307,18 @@ mod tests {
             let mut received = vec![0; sent.len()];
             clients[0].read_exact(&mut received).unwrap();
             assert!(received == sent);
+        });
+    }
+
+    /// Shows that whoever asks hears how many connections there have been.
+    #[test]
+    fn accepts_are_counted() {
+        serve_while(Mode::Count, 3, |mut clients| {
+            // The last in the listener's queue: whoever hears it has been accepted behind the others.
+            clients[2].write_all(b"?").unwrap();
+            let mut received = [0; 2];
+            clients[2].read_exact(&mut received).unwrap();
+            assert_eq!(&received, b"3\n");
         });
     }
 

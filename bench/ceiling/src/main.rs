@@ -44,6 +44,12 @@ enum Work {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Accept connections, and tell whoever sends something how many there have been.
+    Accepts {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
     /// Answer every request's head with the bytes of a file. Requests with a body are not understood.
     Http {
         /// Where to listen; port 0 lets the system choose.
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().work {
         Work::Fanout { listen } => serve(listen, Mode::FanOut),
         Work::Echo { listen } => serve(listen, Mode::Echo),
+        Work::Accepts { listen } => serve(listen, Mode::Count),
         Work::Http { listen, response } => serve_file(listen, &response),
         Work::Udp { listen } => serve_datagrams(listen),
         Work::Bcrypt { cost, seconds } => measure_bcrypt(cost, seconds),

@@ -1,12 +1,11 @@
 //! Many client connections on one thread.
 //!
 //! A [`Swarm`] owns the sockets, what could not be written yet, and one buffer to read into. It knows no
-//! protocol: a scenario is told which connection received which bytes. What must hold: the target is a
-//! loopback address, for this tool is a weapon otherwise; and a connection's bytes are handed over once, in
-//! order, without being kept.
+//! protocol: a scenario is told which connection received which bytes. What must hold: the target is one that
+//! [`guard`](crate::guard) lets pass; and a connection's bytes are handed over once, in order, without being kept.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mio::net::TcpStream;
@@ -14,6 +13,8 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::error::{Doing, LoadError};
+use crate::guard;
+use crate::sources::Sources;
 
 /// What happened to a connection.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Swarm {
     poll: Poll,
     events: Events,
     target: SocketAddr,
+    sources: Sources,
     conns: Vec<Conn>,
     scratch: Vec<u8>,
 }
@@ -44,12 +46,17 @@ struct Conn {
 }
 
 impl Swarm {
-    /// No connections yet. Refuses a target outside the loopback network.
+    /// No connections yet, and the usual source addresses. Refuses a target that may not be loaded.
     pub fn new(target: SocketAddr) -> Result<Self, LoadError> {
-        must_be_loopback(target)?;
+        Self::from_sources(target, Sources::default())
+    }
+
+    /// No connections yet; they will come from `sources` in turn. Refuses a target that may not be loaded.
+    pub fn from_sources(target: SocketAddr, sources: Sources) -> Result<Self, LoadError> {
+        guard::check(target)?;
         let poll = Poll::new().doing("make a selector")?;
         let (events, scratch) = (Events::with_capacity(EVENTS_PER_TURN), vec![0; SCRATCH_BYTES]);
-        Ok(Self { poll, events, target, conns: Vec::new(), scratch })
+        Ok(Self { poll, events, target, sources, conns: Vec::new(), scratch })
     }
 
     /// How many connections were made, the ended ones included.
@@ -62,20 +69,20 @@ impl Swarm {
         self.conns.iter().filter(|conn| conn.connected).count()
     }
 
-    /// Begins to connect, from one of several source addresses so that ports don't run out, and returns the
+    /// Begins to connect, from the next source address, and returns the
     /// connection's index. A refusal arrives later, as [`Arrival::Closed`].
     pub fn connect(&mut self) -> Result<usize, LoadError> {
         let index = self.conns.len();
-        let mut stream = begin_connect(self.target, index).doing("connect")?;
+        let mut stream = begin_connect(self.target, self.sources, index).doing("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest).doing("watch a socket")?;
         self.conns.push(Conn { stream: Some(stream), tx: Vec::new(), connected: false, broken: None });
         Ok(index)
     }
 
-    /// From now on [`Swarm::connect`] goes to `target`, which must be within the loopback network too.
+    /// From now on [`Swarm::connect`] goes to `target`, which must be one that may be loaded, too.
     pub fn aim_at(&mut self, target: SocketAddr) -> Result<(), LoadError> {
-        must_be_loopback(target)?;
+        guard::check(target)?;
         self.target = target;
         Ok(())
     }
@@ -163,21 +170,13 @@ impl Conn {
     }
 }
 
-/// Refuses to load another machine.
-pub fn must_be_loopback(target: SocketAddr) -> Result<(), LoadError> {
-    match target.ip().is_loopback() {
-        true => Ok(()),
-        false => Err(LoadError::Missing(format!("{target} is not a loopback address: load stays on this machine"))),
-    }
-}
-
-fn begin_connect(target: SocketAddr, index: usize) -> io::Result<TcpStream> {
+fn begin_connect(target: SocketAddr, sources: Sources, index: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if target.is_ipv4() {
-        let host = 1 + (index % SOURCE_ADDRESSES) as u8;
-        socket.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0).into())?;
+    // A loopback address could not reach another machine; to one of those the system chooses where from.
+    if target.is_ipv4() && target.ip().is_loopback() {
+        socket.bind(&SocketAddr::new(IpAddr::V4(sources.address(index)), 0).into())?;
     }
     match socket.connect(&target.into()) {
         Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
@@ -209,10 +208,6 @@ impl LineBuffer {
         self.tail.extend_from_slice(rest);
     }
 }
-
-/// Source addresses 127.0.0.1 to 127.0.0.16: 28,000 ports each, ten times what 20,000 descriptors need, so that
-/// connections of earlier runs that still linger don't matter.
-const SOURCE_ADDRESSES: usize = 16;
 
 /// Events handled in a turn; between turns a publisher sends its next messages.
 const EVENTS_PER_TURN: usize = 256;

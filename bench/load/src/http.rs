@@ -7,11 +7,17 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::error::{Doing, LoadError};
+use crate::guard;
 use crate::scenario::STALL;
 
 /// A request for `target`, a path with its query.
 pub fn get(host: SocketAddr, target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
+}
+
+/// A request for `target` by whoever has the token.
+pub fn get_as(host: SocketAddr, target: &str, token: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
 /// A request that posts JSON.
@@ -70,8 +76,16 @@ impl Inbox {
     }
 }
 
+/// The body of the answer to one request on a connection of its own, which must be a success.
+pub fn body(host: SocketAddr, request: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let mut inbox = Inbox::default();
+    inbox.push(&exchange(host, request)?);
+    Ok(inbox.answer().map_err(LoadError::Wrong)?.map_or_else(Vec::new, |answer| answer.body.to_vec()))
+}
+
 /// Sends one request on a connection of its own and returns the bytes of its answer, which must be a success.
 pub fn exchange(host: SocketAddr, request: &[u8]) -> Result<Vec<u8>, LoadError> {
+    guard::check(host)?;
     let mut stream = TcpStream::connect(host).doing("connect")?;
     stream.set_read_timeout(Some(STALL)).doing("set a time limit")?;
     stream.write_all(request).doing("send a request")?;

@@ -38,10 +38,17 @@ pub fn join_frame(room: &str) -> Vec<u8> {
     frame
 }
 
-/// Adds `count` members of [`ROOM`] to `swarm`, whose target is `http`, with `tokens` in turn, and waits until
-/// nothing more is said about it.
-pub fn join_all(swarm: &mut Swarm, http: SocketAddr, count: usize, tokens: &[String]) -> Result<Joined, LoadError> {
-    let (start, join) = (Instant::now(), join_frame(ROOM));
+/// Adds `count` members to `swarm`, whose target is `http`, with `tokens` in turn, who join `rooms` in turn, and
+/// waits until nothing more is said about it.
+pub fn join_all(
+    swarm: &mut Swarm,
+    http: SocketAddr,
+    count: usize,
+    tokens: &[String],
+    rooms: &[String],
+) -> Result<Joined, LoadError> {
+    let start = Instant::now();
+    let joins: Vec<Vec<u8>> = rooms.iter().map(|room| join_frame(room)).collect();
     let first = swarm.len();
     let mut crowd = Crowd { first, members: Vec::new(), present: 0, upgraded: Vec::new(), bytes: 0, failure: None };
     while crowd.present < count {
@@ -51,7 +58,7 @@ pub fn join_all(swarm: &mut Swarm, http: SocketAddr, count: usize, tokens: &[Str
             swarm.send(index, &websocket::upgrade(http, &tokens[index % tokens.len()]));
         }
         let something = crowd.turn(swarm, STALL)?;
-        crowd.upgraded.drain(..).for_each(|index| swarm.send(index, &join));
+        crowd.upgraded.drain(..).for_each(|index| swarm.send(index, &joins[(index - first) % joins.len()]));
         if !something || start.elapsed() > DEADLINE {
             let Crowd { present, bytes, .. } = crowd;
             return Err(LoadError::TimedOut(format!("{present} of {count} were present, after {bytes} bytes")));

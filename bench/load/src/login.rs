@@ -95,11 +95,13 @@ impl Crowd {
     }
 }
 
-fn auth_line(token: &str) -> String {
+/// The line that authenticates.
+pub fn auth_line(token: &str) -> String {
     format!("{{\"type\":\"auth\",\"data\":{{\"token\":\"{token}\"}}}}\n")
 }
 
-fn verdict(line: &[u8]) -> Result<(), String> {
+/// Whether the line says yes, or else what it says.
+pub fn verdict(line: &[u8]) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(rename = "type")]

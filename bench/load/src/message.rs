@@ -1,14 +1,15 @@
 //! What a publisher sends, and how a receiver knows it again.
 //!
 //! One [`Message`] for each kind of peer: MangaHub's progress and broadcast lines, its chat over WebSocket, plain
-//! lines for the bare loop, Redis's commands and pushes. Every message carries its sequence number, from 0, so that a receiver
-//! can tell a lost, doubled or swapped one.
+//! lines for the bare loop, and what each [`Broker`] is told and sends on. Every message carries its sequence number,
+//! from 0, so that a receiver can tell a lost, doubled or swapped one.
 
 use std::io::Write;
 use std::ops::Range;
 
 use serde::Deserialize;
 
+use crate::broker::{self, Broker};
 use crate::error::LoadError;
 use crate::websocket::{self, Head, Kind};
 
@@ -32,9 +33,11 @@ pub enum Message {
         /// The length of a line with its newline, in bytes.
         bytes: usize,
     },
-    /// Redis pub/sub.
-    Redis {
-        /// The length of a payload, in bytes. The push around it is Redis's own.
+    /// Publish and subscribe.
+    Broker {
+        /// Through whom.
+        broker: Broker,
+        /// The length of a payload, in bytes. What is around it is the broker's own.
         bytes: usize,
     },
 }
@@ -46,6 +49,8 @@ pub enum Framing {
     Lines,
     /// Every so many bytes are one.
     Fixed(usize),
+    /// Every so many bytes are one, but for NATS's `PING`s.
+    Pushes(usize),
     /// WebSocket frames; those that begin with [`CHAT`] are messages, the others are passed over.
     Frames,
 }
@@ -68,6 +73,7 @@ impl Framing {
         match self {
             Framing::Lines => Ok(memchr::memchr(b'\n', bytes).map(|end| all(end, end + 1))),
             Framing::Fixed(length) => Ok((bytes.len() >= length).then(|| all(length, length))),
+            Framing::Pushes(length) => broker::first_push(bytes, length).map_err(LoadError::Wrong),
             Framing::Frames => first_frame(bytes).map_err(LoadError::Wrong),
         }
     }
@@ -96,12 +102,10 @@ impl Message {
                 Ok(())
             }
             Message::Raw { bytes } => writeln!(out, "{}", padded(sequence, bytes.saturating_sub(1))),
-            Message::Redis { bytes } => write!(
-                out,
-                "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{CHANNEL}\r\n${bytes}\r\n{}\r\n",
-                CHANNEL.len(),
-                padded(sequence, *bytes)
-            ),
+            Message::Broker { broker, bytes } => {
+                broker.publish(&padded(sequence, *bytes), out);
+                Ok(())
+            }
         };
     }
 
@@ -110,7 +114,7 @@ impl Message {
         match self {
             Message::Progress { .. } | Message::Raw { .. } => Framing::Lines,
             Message::Chat { .. } => Framing::Frames,
-            Message::Redis { bytes } => Framing::Fixed(redis_push(0, *bytes).len()),
+            Message::Broker { broker, bytes } => broker.framing(broker.delivery(&padded(0, *bytes)).len()),
         }
     }
 
@@ -123,7 +127,7 @@ impl Message {
             Message::Chat { bytes } => serde_json::from_slice(received)
                 .is_ok_and(|said: Said<'_>| said.kind == "chat" && said.content == padded(sequence, *bytes)),
             Message::Raw { bytes } => received == padded(sequence, bytes.saturating_sub(1)).as_bytes(),
-            Message::Redis { bytes } => received == redis_push(sequence, *bytes).as_bytes(),
+            Message::Broker { broker, bytes } => received == broker.delivery(&padded(sequence, *bytes)),
         }
     }
 }
@@ -172,17 +176,6 @@ pub fn progress_line(manga: &str, chapter: u64, out: &mut Vec<u8>) -> std::io::R
     )
 }
 
-/// The command that subscribes to the channel, and the length of its confirmation in bytes.
-pub fn redis_subscribe() -> (String, usize) {
-    let length = CHANNEL.len();
-    let command = format!("*2\r\n$9\r\nSUBSCRIBE\r\n${length}\r\n{CHANNEL}\r\n");
-    (command, format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{CHANNEL}\r\n:1\r\n").len())
-}
-
-fn redis_push(sequence: u64, bytes: usize) -> String {
-    format!("*3\r\n$7\r\nmessage\r\n${}\r\n{CHANNEL}\r\n${bytes}\r\n{}\r\n", CHANNEL.len(), padded(sequence, bytes))
-}
-
 /// `P`, the sequence number and dots up to `bytes`; at least the first two.
 pub fn padded(sequence: u64, bytes: usize) -> String {
     format!("{:.<bytes$}", format!("P{sequence:012}"))
@@ -199,9 +192,6 @@ pub const CHAT: &[u8] = b"{\"type\":\"chat\"";
 
 const CHAPTER_FIRST: u64 = 10_000;
 const CHAPTERS: u64 = 90_000;
-
-/// A short name, in Redis's favour: it travels with every push.
-const CHANNEL: &str = "b";
 
 #[cfg(test)]
 mod tests {
@@ -223,13 +213,13 @@ mod tests {
         assert!(!message.is(8, &line[..249]));
     }
 
-    /// Shows that a Redis push is as long as the framing says, for any sequence number.
+    /// Shows that a delivery of a broker is known by its number, and is as long as the framing says.
     #[test]
-    fn redis_pushes_are_fixed() {
-        let message = Message::Redis { bytes: 250 };
-        let push = redis_push(123_456, 250);
-        assert_eq!(message.framing(), Framing::Fixed(push.len()));
-        assert!(message.is(123_456, push.as_bytes()));
+    fn deliveries_are_checked() {
+        let message = Message::Broker { broker: Broker::Redis, bytes: 250 };
+        let delivery = Broker::Redis.delivery(&padded(123_456, 250));
+        assert_eq!(message.framing(), Framing::Fixed(delivery.len()));
+        assert!(message.is(123_456, &delivery) && !message.is(123_457, &delivery));
         assert!(published(&message, 1).ends_with(b"..\r\n"));
     }
 

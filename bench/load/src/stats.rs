@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows what was measured. Latencies are kept in microseconds.
 
+mod buckets;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -20,15 +22,9 @@ pub fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
-/// How long things took, to three digits. As JSON, its [`curve`](Self::curve).
+/// How long things took, to three digits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latencies(Histogram<u64>);
-
-impl Default for Latencies {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 impl Latencies {
     /// No samples yet.
@@ -56,12 +52,6 @@ impl Latencies {
         }
     }
 
-    /// Takes over the samples of another.
-    pub fn add(&mut self, other: &Self) {
-        // Both resize themselves, so there is room for everything.
-        let _ = self.0.add(&other.0);
-    }
-
     /// The distribution: which share of the samples took at most so many milliseconds. Finer towards the rare ones,
     /// and the last share is 1.
     pub fn curve(&self) -> Vec<[f64; 2]> {
@@ -70,14 +60,12 @@ impl Latencies {
     }
 }
 
-impl Serialize for Latencies {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.curve().serialize(serializer)
-    }
+fn as_curve<S: Serializer>(latencies: &Latencies, serializer: S) -> Result<S::Ok, S::Error> {
+    latencies.curve().serialize(serializer)
 }
 
 /// Percentiles, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// How many samples there were.
     pub count: u64,
@@ -89,7 +77,8 @@ pub struct Summary {
     pub p999_ms: f64,
     /// The longest.
     pub max_ms: f64,
-    /// All of them.
+    /// All of them; as JSON, their [`curve`](Latencies::curve).
+    #[serde(serialize_with = "as_curve")]
     pub percentiles: Latencies,
 }
 
@@ -141,7 +130,7 @@ mod tests {
             latencies
         };
         let mut both = of(1..=500);
-        both.add(&of(501..=1000));
+        both.merge(&of(501..=1000));
         assert_eq!(both, of(1..=1000));
         let curve = both.curve();
         assert!(curve.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1]), "{curve:?}");

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::LoadError;
+use crate::guard;
 
 /// A user and the token that says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     /// The id, the same on every wire.
     pub user_id: String,
@@ -57,13 +58,24 @@ pub fn forge_tokens(secret: &str, count: usize) -> Result<Vec<String>, LoadError
 
 /// The tokens of `count` different users, of whom only the last one exists in the store.
 pub fn forge_with_one_registered(secret: &str, http: SocketAddr, count: usize) -> Result<Vec<String>, LoadError> {
-    let mut tokens = forge_tokens(secret, count.saturating_sub(1))?;
-    tokens.extend(register(http, 1)?.into_iter().map(|identity| identity.token));
+    forge_with_some_registered(secret, http, count, 1)
+}
+
+/// The tokens of `count` different users, of whom only the last `registered` exist in the store.
+pub fn forge_with_some_registered(
+    secret: &str,
+    http: SocketAddr,
+    count: usize,
+    registered: usize,
+) -> Result<Vec<String>, LoadError> {
+    let mut tokens = forge_tokens(secret, count.saturating_sub(registered))?;
+    tokens.extend(register(http, registered)?.into_iter().map(|identity| identity.token));
     Ok(tokens)
 }
 
 /// Registers `count` users over HTTP, one after the other on one connection, and returns their tokens.
 pub fn register(http: SocketAddr, count: usize) -> Result<Vec<Identity>, LoadError> {
+    guard::check(http)?;
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();
     let agent = ureq::Agent::new_with_config(config);
     let run = &Uuid::new_v4().simple().to_string()[..8];

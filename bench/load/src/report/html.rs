@@ -154,7 +154,7 @@ mod tests {
             "<p>Written by <code>bench/run</code>.</p>",
             "<dt>cores</dt><dd>2</dd>",
             "a &lt;small&gt; fan-out",
-            "<td>does not count: Redis was not measured</td>",
+            "<td>does not count: a peer was not measured</td>",
             "<summary>The numbers</summary>",
             "<li>Redis is not installed.</li>",
         ] {

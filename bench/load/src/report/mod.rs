@@ -2,7 +2,7 @@
 //!
 //! Nothing is measured here and nothing written: [`Report`] is what a run found out, and [`markdown`], [`json`] and
 //! [`html`] each write all of it. What must hold: a number that was not measured, or a ratio whose ceiling was not
-//! ahead of Redis in the same run, is never called met.
+//! ahead of every peer in the same run, is never called met.
 
 pub mod chart;
 pub mod html;
@@ -64,13 +64,13 @@ pub enum Verdict {
     NotMeasured,
     /// Nothing is asked for.
     NoFloor,
-    /// Redis was not measured, so nobody knows whether the bare loop was ahead of it.
+    /// A peer was not measured, so nobody knows whether the server and the bare loop were ahead of it.
     NoPeer,
-    /// The bare loop was not ahead of Redis in this run, so the ratio means nothing.
+    /// The bare loop was not ahead of every peer in this run, so the ratio means nothing.
     DoesNotCount,
 }
 
-/// Deliveries per second of the three peers for one kind of fan-out.
+/// Deliveries per second, by everybody who takes part in one kind of fan-out.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FanOutRow {
     /// What was done.
@@ -81,28 +81,52 @@ pub struct FanOutRow {
     pub server: Option<f64>,
     /// The bare loop.
     pub ceiling: Option<f64>,
-    /// Redis pub/sub.
-    pub redis: Option<f64>,
+    /// The peers by name; `None` when not measured.
+    pub peers: Vec<(&'static str, Option<f64>)>,
 }
 
 impl FanOutRow {
     /// Everyone but the server and the bare loop: their names and rates.
     pub fn peers(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
-        [("Redis", self.redis)].into_iter()
+        self.peers.iter().copied()
     }
 
-    /// The claim this row makes against a floor of `floor` times the bare loop.
+    /// The claim this row makes: `floor` times the bare loop, and ahead of every peer.
     pub fn claim(&self, floor: f64) -> Row {
-        let (ratio, lead) = (ratio(self.server, self.ceiling), ratio(self.ceiling, self.redis));
-        let verdict = match (ratio, lead) {
-            (None, _) => Verdict::NotMeasured,
-            (Some(_), None) => Verdict::NoPeer,
-            (Some(_), Some(lead)) if lead <= 1.0 => Verdict::DoesNotCount,
-            (Some(ratio), Some(_)) => verdict(ratio >= floor),
-        };
         let number = self.server.map_or("not measured".to_owned(), |number| format!("{} deliveries/s", count(number)));
-        Row { work: self.work.clone(), number, ratio, floor: format!("{floor} of the bare loop"), verdict }
+        let (ratio, verdict) = claim(self.server, self.ceiling, self.peers().map(|(_, rate)| rate), floor);
+        let floor = format!("{floor} of the bare loop and ahead of every peer");
+        Row { work: self.work.clone(), number, ratio, floor, verdict }
     }
+
+    /// The fastest of the peers, if all of them were measured.
+    pub fn best_peer(&self) -> Option<f64> {
+        best(self.peers().map(|(_, rate)| rate))
+    }
+}
+
+/// Whether `server` reaches `floor` times the bare loop and is ahead of every peer, and the ratio to the bare loop.
+/// It counts only when the bare loop is ahead of every peer too.
+pub fn claim(
+    server: Option<f64>,
+    ceiling: Option<f64>,
+    peers: impl Iterator<Item = Option<f64>>,
+    floor: f64,
+) -> (Option<f64>, Verdict) {
+    let ratio = ratio(server, ceiling);
+    let verdict = match (server.zip(ceiling).zip(ratio), best(peers)) {
+        (None, _) => Verdict::NotMeasured,
+        (Some(_), None) => Verdict::NoPeer,
+        (Some(((_, ceiling), _)), Some(peer)) if ceiling <= peer => Verdict::DoesNotCount,
+        (Some(((server, _), ratio)), Some(peer)) => verdict(ratio >= floor && server > peer),
+    };
+    (ratio, verdict)
+}
+
+/// The greatest, if all were measured and there is one.
+fn best(mut peers: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let first = peers.next()??;
+    peers.try_fold(first, |best, peer| Some(best.max(peer?)))
 }
 
 impl Verdict {
@@ -113,8 +137,8 @@ impl Verdict {
             Verdict::Missed => "no",
             Verdict::NoFloor => "–",
             Verdict::NotMeasured => "not measured",
-            Verdict::NoPeer => "does not count: Redis was not measured",
-            Verdict::DoesNotCount => "does not count: the bare loop was behind Redis",
+            Verdict::NoPeer => "does not count: a peer was not measured",
+            Verdict::DoesNotCount => "does not count: the bare loop was behind a peer",
         }
     }
 }
@@ -172,7 +196,7 @@ pub(crate) mod tests {
 
     /// A row of `work`, measured by these.
     pub fn fan_out(work: &str, server: Option<f64>, ceiling: Option<f64>, redis: Option<f64>) -> FanOutRow {
-        FanOutRow { work: work.to_owned(), message_bytes: 250, server, ceiling, redis }
+        FanOutRow { work: work.to_owned(), message_bytes: 250, server, ceiling, peers: vec![("Redis", redis)] }
     }
 
     /// A report in which everything happened that a writer has to show.
@@ -196,16 +220,23 @@ pub(crate) mod tests {
         report
     }
 
-    /// Shows each verdict a fan-out can get, the ceiling behind Redis and the missing peers included.
+    /// Shows each verdict a fan-out can get, the ceiling behind a peer and the missing peers included.
     #[test]
-    fn a_claim_needs_its_ceiling() {
-        let verdict = |server, ceiling, redis| fan_out("w", server, ceiling, redis).claim(0.85).verdict;
-        assert_eq!(verdict(Some(90.0), Some(100.0), Some(50.0)), Verdict::Met);
-        assert_eq!(verdict(Some(80.0), Some(100.0), Some(50.0)), Verdict::Missed);
-        assert_eq!(verdict(Some(90.0), Some(100.0), Some(110.0)), Verdict::DoesNotCount);
-        assert_eq!(verdict(None, Some(100.0), Some(50.0)), Verdict::NotMeasured);
-        assert_eq!(verdict(Some(90.0), None, Some(50.0)), Verdict::NotMeasured);
-        assert_eq!(verdict(Some(90.0), Some(100.0), None), Verdict::NoPeer);
+    fn a_claim_needs_its_ceiling_and_its_peers() {
+        let row = |server, ceiling, peers: &[Option<f64>]| {
+            let peers = ["Redis", "NATS"].into_iter().zip(peers.iter().copied()).collect();
+            FanOutRow { peers, ..fan_out("w", server, ceiling, None) }
+        };
+        let verdict = |server, ceiling, peers: [f64; 2]| row(server, ceiling, &peers.map(Some)).claim(0.85).verdict;
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 60.0]), Verdict::Met);
+        assert_eq!(verdict(Some(80.0), Some(100.0), [50.0, 60.0]), Verdict::Missed);
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 95.0]), Verdict::Missed);
+        assert_eq!(verdict(Some(90.0), Some(100.0), [50.0, 110.0]), Verdict::DoesNotCount);
+        assert_eq!(verdict(None, Some(100.0), [50.0, 60.0]), Verdict::NotMeasured);
+        assert_eq!(verdict(Some(90.0), None, [50.0, 60.0]), Verdict::NotMeasured);
+        let missing = row(Some(90.0), Some(100.0), &[Some(50.0), None]);
+        assert_eq!((missing.claim(0.85).verdict, missing.best_peer()), (Verdict::NoPeer, None));
+        assert_eq!(row(Some(90.0), Some(100.0), &[]).claim(0.85).verdict, Verdict::NoPeer);
     }
 
     /// Shows where the commas of a whole number go.

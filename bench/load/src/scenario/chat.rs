@@ -1,7 +1,7 @@
-//! Chat: a room over WebSocket, one member speaks, every member hears everything.
+//! Chat: rooms over WebSocket, in each one member speaks and every member hears everything.
 //!
 //! The closed loop is the fan-out's; what is here is the way into the room. Everyone is a user of their own, so
-//! that the room is as full as it looks, and only the speaker has to exist in the store.
+//! that the rooms are as full as they look, and only the speakers have to exist in the store.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,11 @@ use serde::Serialize;
 use super::Pace;
 use super::fanout::{FanOut, Loop};
 use crate::client::Swarm;
+use crate::drive::Pacing;
 use crate::error::LoadError;
-use crate::join::{Joined, join_all};
+use crate::join::{Joined, ROOM, join_all};
 use crate::message::Message;
+use crate::progress::Progress;
 
 /// What a chat run showed.
 #[derive(Debug, Clone, Serialize)]
@@ -27,9 +29,39 @@ pub struct Chat {
 
 /// Everyone in `tokens` joins one room; the last one says messages of `bytes`, `in_flight` at a time.
 pub fn run(http: SocketAddr, tokens: &[String], bytes: usize, in_flight: usize, pace: Pace) -> Result<Chat, LoadError> {
+    let rooms = Rooms { names: vec![ROOM.to_owned()], bytes, in_flight, pacing: Pacing::Closed };
+    run_in(http, tokens, &rooms, pace, &Progress::HIDDEN)
+}
+
+/// Rooms, and what is said in each.
+pub struct Rooms {
+    /// What they are called.
+    pub names: Vec<String>,
+    /// The length of what is said.
+    pub bytes: usize,
+    /// How many messages of each room may be on their way.
+    pub in_flight: usize,
+    /// How often something is said, in all rooms together.
+    pub pacing: Pacing,
+}
+
+/// Everyone in `tokens` joins the rooms in turn; the last ones, one for each room, speak.
+pub fn run_in(
+    http: SocketAddr,
+    tokens: &[String],
+    rooms: &Rooms,
+    pace: Pace,
+    progress: &Progress,
+) -> Result<Chat, LoadError> {
+    let (members, count) = (tokens.len(), rooms.names.len());
+    if count == 0 || members < count {
+        return Err(LoadError::Missing("every room needs a member".to_owned()));
+    }
     let mut swarm = Swarm::new(http)?;
-    let members = tokens.len();
-    let joined = join_all(&mut swarm, http, members, tokens)?;
-    let said = Loop::new(swarm, members, members - 1, in_flight, Message::Chat { bytes }).measure(pace)?;
-    Ok(Chat { said, joined })
+    let joined = join_all(&mut swarm, http, members, tokens, &rooms.names)?;
+    // The last member of each room: who is number `at` of the rooms has the same remainder.
+    let speakers: Vec<usize> = (0..count).map(|at| at + (members - 1 - at) / count * count).collect();
+    let message = Message::Chat { bytes: rooms.bytes };
+    let said = Loop::rooms(swarm, members, &speakers, rooms.in_flight, rooms.pacing, message);
+    Ok(Chat { said: said.measure_watched(pace, progress)?, joined })
 }

@@ -1,19 +1,28 @@
 //! Fan-out: one publisher, every client receives every message.
 //!
 //! A closed loop: a message is delivered when *all* clients have received it, and only then is the next one
-//! sent, up to `in_flight` at once. Every client's messages are counted and its bytes compared with the
-//! others'; one client's messages are looked into, each must be the next one.
+//! sent, up to `in_flight` at once. An open loop: messages are due at fixed times, and count from then. Every
+//! client's messages are counted and its bytes compared with the others'; one client's messages are looked into,
+//! each must be the next one. Several rooms are as many fan-outs side by side, each verified on its own.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::echo::connect_all;
+use super::task::share;
 use super::{Pace, STALL};
+use crate::broker;
 use crate::client::{Arrival, Swarm};
+use crate::drive::Pacing;
+use crate::drive::lane::Lane;
+use crate::drive::schedule::timeout;
 use crate::error::LoadError;
 use crate::login::log_in_all;
 use crate::message::{CHAT, Framing, Message};
+use crate::progress::Progress;
 use crate::stats::{Latencies, Summary};
 use crate::websocket::{self, Counter};
 
@@ -39,9 +48,37 @@ pub fn run(
     message: Message,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
+    run_at(tcp, tokens, clients, in_flight, Pacing::Closed, message, pace, &Progress::HIDDEN)
+}
+
+/// The same at any pace, with a line for the user.
+#[expect(clippy::too_many_arguments, reason = "what a fan-out is made of; one call reads as a list of it")]
+pub fn run_at(
+    tcp: SocketAddr,
+    tokens: &[String],
+    clients: usize,
+    in_flight: usize,
+    pacing: Pacing,
+    message: Message,
+    pace: Pace,
+    progress: &Progress,
+) -> Result<FanOut, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     log_in_all(&mut swarm, clients, tokens)?;
-    Loop::new(swarm, clients, clients - 1, in_flight, message).measure(pace)
+    Loop::rooms(swarm, clients, &[clients - 1], in_flight, pacing, message).measure_watched(pace, progress)
+}
+
+/// The same up to the first message: everybody is connected and authenticated.
+pub fn ready(
+    tcp: SocketAddr,
+    tokens: &[String],
+    clients: usize,
+    in_flight: usize,
+    message: Message,
+) -> Result<Loop, LoadError> {
+    let mut swarm = Swarm::new(tcp)?;
+    log_in_all(&mut swarm, clients, tokens)?;
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, message))
 }
 
 /// Fan-out through the bare loop: lines of `message_bytes` and no authentication.
@@ -52,138 +89,186 @@ pub fn run_raw(
     in_flight: usize,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
+    ready_raw(tcp, message_bytes, clients, in_flight)?.measure(pace)
+}
+
+/// The same up to the first message.
+pub fn ready_raw(tcp: SocketAddr, message_bytes: usize, clients: usize, in_flight: usize) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     connect_all(&mut swarm, clients - 1)?;
     // The publisher connects last: the listener's queue is in order, so whoever reads it has accepted the others.
     connect_all(&mut swarm, 1)?;
-    Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }).measure(pace)
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }))
 }
 
-/// The length of one broadcast line with its newline, in bytes: what the bare loop and Redis have to carry.
+/// The length of one broadcast line with its newline, in bytes: what the bare loop and the brokers have to carry.
 pub fn line_length(tcp: SocketAddr, tokens: &[String], message: Message) -> Result<usize, LoadError> {
     let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(20) };
     let outcome = run(tcp, tokens, 1, 1, message, pace)?;
     Ok(outcome.message_bytes.round() as usize)
 }
 
-/// Connects `count` more to a peer that does not ask who they are.
-pub fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
-    let target = swarm.len() + count;
-    while swarm.len() < target {
-        swarm.connect()?;
-    }
-    let deadline = Instant::now() + STALL;
-    let mut closed = None;
-    while swarm.connected() < target {
-        swarm.turn(Some(STALL), |index, arrival| {
-            if matches!(arrival, Arrival::Closed(_)) {
-                closed = Some(index);
-            }
-        })?;
-        if let Some(index) = closed {
-            return Err(LoadError::Closed(index));
-        }
-        if Instant::now() > deadline {
-            return Err(LoadError::TimedOut(format!("{} of {target} connected", swarm.connected())));
-        }
-    }
-    Ok(())
-}
-
-/// The closed loop, over connections that are ready to receive.
+/// The loop, over connections that are ready to receive.
 pub struct Loop {
     swarm: Swarm,
-    publisher: usize,
     message: Message,
-    window: Window,
+    rooms: Vec<Room>,
     receivers: Vec<Receiver>,
-    watch: Watch,
     outgoing: Vec<u8>,
-    /// Pings that arrived, and on which connection.
-    pings: Vec<(usize, Vec<u8>)>,
+    /// Answers to pings that arrived, and on which connection.
+    pongs: Vec<(usize, Vec<u8>)>,
     /// The first thing that went wrong.
     failure: Option<LoadError>,
+}
+
+/// How many deliveries there were when the measurement began, and when it ended.
+#[derive(Default)]
+struct Gauge {
+    begun: Option<(Instant, u64)>,
+    ended: Option<(Instant, u64)>,
+}
+
+impl Gauge {
+    fn look(&mut self, now: Instant, measured: &Range<Instant>, deliveries: impl Fn() -> u64) {
+        if now >= measured.start {
+            self.begun.get_or_insert_with(|| (now, deliveries()));
+        }
+        if now >= measured.end {
+            self.ended.get_or_insert_with(|| (now, deliveries()));
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        let (Some((start, before)), Some((end, after))) = (self.begun, self.ended) else { return 0.0 };
+        (after - before) as f64 / (end - start).as_secs_f64().max(f64::EPSILON)
+    }
+}
+
+/// Those who hear one publisher.
+struct Room {
+    publisher: usize,
+    /// When the next message is due, and what came of the others.
+    lane: Lane,
+    window: Window,
+    watch: Watch,
 }
 
 impl Loop {
     /// Connections `0..receivers` receive; `publisher` sends, and may be one of them.
     pub fn new(swarm: Swarm, receivers: usize, publisher: usize, in_flight: usize, message: Message) -> Self {
-        let framing = message.framing();
-        Self {
-            swarm,
-            publisher,
-            watch: Watch { message: message.clone(), tail: Vec::new(), next: 0 },
-            message,
-            window: Window::new(receivers, in_flight),
-            receivers: vec![Receiver::new(framing); receivers],
-            outgoing: Vec::new(),
-            pings: Vec::new(),
-            failure: None,
-        }
+        Self::rooms(swarm, receivers, &[publisher], in_flight, Pacing::Closed, message)
+    }
+
+    /// As many rooms as `publishers`, with the connections `0..receivers` in them in turn. At an open pace all rooms
+    /// together send so many messages.
+    pub fn rooms(
+        swarm: Swarm,
+        receivers: usize,
+        publishers: &[usize],
+        in_flight: usize,
+        pacing: Pacing,
+        message: Message,
+    ) -> Self {
+        let count = publishers.len().max(1);
+        let pacing = match pacing {
+            Pacing::Closed => Pacing::Closed,
+            Pacing::Open(rate) => Pacing::Open(rate / count as f64),
+        };
+        let room = |(at, publisher): (usize, &usize)| {
+            let mut lane = Lane::new("message", pacing);
+            (0..in_flight.max(1)).for_each(|_| lane.free(at));
+            let window = Window::new(share(receivers, at, count), in_flight);
+            let watch = Watch { message: message.clone(), tail: Vec::new(), next: 0 };
+            Room { publisher: *publisher, lane, window, watch }
+        };
+        let rooms = publishers.iter().enumerate().map(room).collect();
+        let receivers = vec![Receiver::new(message.framing()); receivers];
+        Self { swarm, message, rooms, receivers, outgoing: Vec::new(), pongs: Vec::new(), failure: None }
     }
 
     /// Warms up, measures, waits for what is in flight and verifies.
-    pub fn measure(mut self, pace: Pace) -> Result<FanOut, LoadError> {
-        self.drive_until(Instant::now() + pace.warm_up)?;
-        self.window.latencies = Latencies::new();
-        let (start, done) = (Instant::now(), self.window.done);
-        self.drive_until(start + pace.duration)?;
-        let measured = (self.window.done - done) as f64 * self.receivers.len() as f64;
-        let elapsed = start.elapsed().as_secs_f64();
-        let latency = self.window.latencies.summary();
-        self.drain()?;
+    pub fn measure(self, pace: Pace) -> Result<FanOut, LoadError> {
+        self.measure_watched(pace, &Progress::HIDDEN)
+    }
+
+    /// The same, with a line for the user.
+    pub fn measure_watched(mut self, pace: Pace, progress: &Progress) -> Result<FanOut, LoadError> {
+        let start = Instant::now();
+        let window = start + pace.warm_up..start + pace.whole();
+        self.rooms.iter_mut().for_each(|room| room.lane.open(start, window.end));
+        let (mut last_arrival, mut gauge) = (start, Gauge::default());
+        while Instant::now() < window.end || !self.is_quiet() {
+            let now = Instant::now();
+            gauge.look(now, &window, || self.deliveries());
+            progress.tick(now, || (self.rooms.iter().map(|room| room.window.done).sum(), 0));
+            self.publish(now, &window);
+            let next = self.rooms.iter().filter_map(|room| room.lane.next()).min();
+            if self.receive(timeout(now, next), &window)? {
+                last_arrival = Instant::now();
+            } else if !self.is_quiet() && last_arrival.elapsed() > STALL {
+                return Err(self.stalled());
+            }
+        }
+        gauge.look(Instant::now(), &window, || self.deliveries());
+        // A doubled message would come now.
+        self.receive(QUIET, &window)?;
         let message_bytes = self.verify()?;
-        let deliveries = self.window.done * self.receivers.len() as u64;
-        Ok(FanOut { deliveries_per_second: measured / elapsed, deliveries, message_bytes, latency })
+        Ok(self.outcome(gauge.per_second(), message_bytes))
     }
 
-    fn drive_until(&mut self, end: Instant) -> Result<(), LoadError> {
-        while Instant::now() < end {
-            self.publish();
-            self.turn()?;
+    fn outcome(&self, deliveries_per_second: f64, message_bytes: f64) -> FanOut {
+        let mut latencies = Latencies::new();
+        for room in &self.rooms {
+            room.lane.tally.answers.values().for_each(|answers| latencies.merge(&answers.latencies));
         }
-        Ok(())
+        let (deliveries, latency) = (self.deliveries(), latencies.summary());
+        FanOut { deliveries_per_second, deliveries, message_bytes, latency }
     }
 
-    /// Receives what is in flight, and then listens a moment longer for messages that should not be.
-    fn drain(&mut self) -> Result<(), LoadError> {
-        while self.window.done < self.window.sent {
-            self.turn()?;
-        }
-        self.receive(QUIET).map(drop)
+    /// What everybody has received so far: of a slow peer, only some may have a message that others wait for.
+    fn deliveries(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.messages).sum()
     }
 
-    /// Sends as many messages as the window has room for, in one write.
-    fn publish(&mut self) {
-        self.outgoing.clear();
-        while let Some(sequence) = self.window.send() {
-            self.message.publish(sequence, &mut self.outgoing);
-        }
-        if !self.outgoing.is_empty() {
-            self.swarm.send(self.publisher, &self.outgoing);
+    /// Every message that was due has reached everyone.
+    fn is_quiet(&self) -> bool {
+        self.rooms.iter().all(|room| room.window.done == room.window.sent && room.lane.waiting() == 0)
+    }
+
+    fn stalled(&self) -> LoadError {
+        let sum = |of: fn(&Window) -> u64| self.rooms.iter().map(|room| of(&room.window)).sum::<u64>();
+        let (sent, done) = (sum(|window| window.sent), sum(|window| window.done));
+        LoadError::TimedOut(format!("{done} of {sent} messages reached every client, then nothing came"))
+    }
+
+    /// Sends what is due and has room in the windows, each room's in one write.
+    fn publish(&mut self, now: Instant, measured: &Range<Instant>) {
+        for room in &mut self.rooms {
+            room.lane.arrive(now, measured);
+            self.outgoing.clear();
+            while let Some((_, since)) = room.lane.take() {
+                self.message.publish(room.window.send(since), &mut self.outgoing);
+            }
+            if !self.outgoing.is_empty() {
+                self.swarm.send(room.publisher, &self.outgoing);
+            }
         }
     }
 
-    fn turn(&mut self) -> Result<(), LoadError> {
-        if self.receive(STALL)? {
-            return Ok(());
-        }
-        let (sent, done) = (self.window.sent, self.window.done);
-        Err(LoadError::TimedOut(format!("{done} of {sent} messages reached every client, then nothing came")))
-    }
-
-    fn receive(&mut self, timeout: Duration) -> Result<bool, LoadError> {
-        let Self { swarm, window, receivers, watch, pings, failure, .. } = self;
-        let something = swarm.turn(Some(timeout), |index, arrival| {
+    fn receive(&mut self, timeout: Duration, measured: &Range<Instant>) -> Result<bool, LoadError> {
+        let Self { swarm, rooms, receivers, pongs, failure, .. } = self;
+        let (count, mut something) = (rooms.len(), false);
+        swarm.turn(Some(timeout), |index, arrival| {
+            something = true;
             let result = match (arrival, receivers.get_mut(index)) {
                 (Arrival::Closed(_), _) => Err(LoadError::Closed(index)),
                 // A publisher that is no receiver: Redis tells it how many it reached.
                 (Arrival::Bytes(_), None) => Ok(()),
                 (Arrival::Bytes(bytes), Some(receiver)) => {
                     let before = receiver.messages;
-                    let counted = receiver.count(bytes).and_then(|count| window.receive(index, before, count));
-                    pings.extend(receiver.frames.take_ping().map(|ping| (index, ping)));
-                    counted.and_then(|()| if index == WATCHED { watch.look(bytes) } else { Ok(()) })
+                    let result = rooms[index % count].receive(index, index < count, before, receiver, bytes, measured);
+                    pongs.extend(receiver.take_pongs().map(|pong| (index, pong)));
+                    result
                 }
             };
             if let Err(error) = result {
@@ -195,27 +280,54 @@ impl Loop {
     }
 
     fn answer_pings(&mut self) {
-        for (index, ping) in self.pings.drain(..) {
-            self.outgoing.clear();
-            websocket::pong(&ping, &mut self.outgoing);
-            self.swarm.send(index, &self.outgoing);
+        for (index, pong) in self.pongs.drain(..) {
+            self.swarm.send(index, &pong);
         }
     }
 
-    /// Every client has every message and the same bytes. Returns the mean length of a message.
+    /// Every client has every message of its room and the same bytes. Returns the mean length of a message.
     fn verify(&self) -> Result<f64, LoadError> {
-        let sent = self.window.sent;
-        let first = &self.receivers[WATCHED];
-        if self.watch.next != sent || !self.watch.tail.is_empty() {
-            return Err(LoadError::Wrong(format!("the watched client saw {} of {sent} messages", self.watch.next)));
+        let (mut bytes, mut messages) = (0, 0);
+        for (at, room) in self.rooms.iter().enumerate() {
+            let (sent, seen) = (room.window.sent, room.watch.next);
+            let mut members = self.receivers.iter().enumerate().skip(at).step_by(self.rooms.len());
+            let Some((_, first)) = members.next() else { continue };
+            if seen != sent || !room.watch.tail.is_empty() {
+                return Err(LoadError::Wrong(format!("the watched client saw {seen} of {sent} messages")));
+            }
+            if let Some((index, other)) =
+                members.find(|(_, other)| (other.messages, other.bytes) != (sent, first.bytes))
+            {
+                return Err(LoadError::Wrong(format!(
+                    "client {index} received {} messages in {} bytes, client {at} {} in {}",
+                    other.messages, other.bytes, first.messages, first.bytes
+                )));
+            }
+            (bytes, messages) = (bytes + first.bytes, messages + sent);
         }
-        match self.receivers.iter().position(|other| (other.messages, other.bytes) != (sent, first.bytes)) {
-            None => Ok(first.bytes as f64 / sent.max(1) as f64),
-            Some(index) => Err(LoadError::Wrong(format!(
-                "client {index} received {} messages in {} bytes, client {WATCHED} {} in {}",
-                self.receivers[index].messages, self.receivers[index].bytes, first.messages, first.bytes
-            ))),
-        }
+        Ok(bytes as f64 / messages.max(1) as f64)
+    }
+}
+
+impl Room {
+    /// One of its clients, which had `before` messages, has received more. The first one's are looked into.
+    fn receive(
+        &mut self,
+        index: usize,
+        watched: bool,
+        before: u64,
+        receiver: &mut Receiver,
+        bytes: &[u8],
+        measured: &Range<Instant>,
+    ) -> Result<(), LoadError> {
+        let Self { lane, window, watch, .. } = self;
+        let count = receiver.count(bytes)?;
+        let now = Instant::now();
+        window.receive(index, before, count, |since| {
+            lane.tally.add(since, now, Ok(0), measured);
+            lane.free(0);
+        })?;
+        if watched { watch.look(bytes) } else { Ok(()) }
     }
 }
 
@@ -227,7 +339,6 @@ struct Window {
     sent: u64,
     /// Messages that every client has.
     done: u64,
-    latencies: Latencies,
 }
 
 #[derive(Clone)]
@@ -239,22 +350,27 @@ struct Slot {
 impl Window {
     fn new(receivers: usize, in_flight: usize) -> Self {
         let slots = vec![Slot { missing: 0, since: Instant::now() }; in_flight.max(1)];
-        Self { receivers, slots, sent: 0, done: 0, latencies: Latencies::new() }
+        Self { receivers, slots, sent: 0, done: 0 }
     }
 
-    /// The next message to send, if there is room for it.
-    fn send(&mut self) -> Option<u64> {
+    /// The number of the next message, which counts from `since`. Its lane has made sure that there is room.
+    fn send(&mut self, since: Instant) -> u64 {
         let sequence = self.sent;
-        if sequence - self.done >= self.slots.len() as u64 {
-            return None;
-        }
-        *self.slot(sequence) = Slot { missing: self.receivers, since: Instant::now() };
+        debug_assert!(sequence - self.done < self.slots.len() as u64, "more in flight than places");
+        *self.slot(sequence) = Slot { missing: self.receivers, since };
         self.sent += 1;
-        Some(sequence)
+        sequence
     }
 
-    /// A client that had messages up to `before` has received `count` more.
-    fn receive(&mut self, index: usize, before: u64, count: u64) -> Result<(), LoadError> {
+    /// A client that had messages up to `before` has received `count` more. Tells `done` from when each message
+    /// counts that everyone has now.
+    fn receive(
+        &mut self,
+        index: usize,
+        before: u64,
+        count: u64,
+        mut done: impl FnMut(Instant),
+    ) -> Result<(), LoadError> {
         if before + count > self.sent {
             return Err(LoadError::Wrong(format!("client {index} received a message that was not sent")));
         }
@@ -262,8 +378,7 @@ impl Window {
             self.slot(sequence).missing -= 1;
         }
         while self.done < self.sent && self.slot(self.done).missing == 0 {
-            let since = self.slot(self.done).since;
-            self.latencies.record(since.elapsed());
+            done(self.slot(self.done).since);
             self.done += 1;
         }
         Ok(())
@@ -281,13 +396,15 @@ struct Receiver {
     framing: Framing,
     /// Where it is within a frame, if its messages are frames.
     frames: Counter,
+    /// The same among NATS's deliveries.
+    pushes: broker::Counter,
     bytes: u64,
     messages: u64,
 }
 
 impl Receiver {
     fn new(framing: Framing) -> Self {
-        Self { framing, frames: Counter::default(), bytes: 0, messages: 0 }
+        Self { framing, frames: Counter::default(), pushes: broker::Counter::default(), bytes: 0, messages: 0 }
     }
 
     /// Counts the messages that `bytes` completes.
@@ -297,12 +414,27 @@ impl Receiver {
         self.messages = match self.framing {
             Framing::Lines => before + memchr::memchr_iter(b'\n', bytes).count() as u64,
             Framing::Fixed(length) => self.bytes / length as u64,
+            Framing::Pushes(length) => before + self.pushes.feed(bytes, length).map_err(LoadError::Wrong)?,
             Framing::Frames => before + self.frames.feed(bytes, CHAT)?,
         };
-        if self.framing == Framing::Frames {
-            self.bytes = self.frames.counted_bytes;
+        match self.framing {
+            Framing::Pushes(_) => self.bytes = self.pushes.counted_bytes,
+            Framing::Frames => self.bytes = self.frames.counted_bytes,
+            Framing::Lines | Framing::Fixed(_) => {}
         }
         Ok(self.messages - before)
+    }
+
+    /// What answers the pings that came.
+    fn take_pongs(&mut self) -> Option<Vec<u8>> {
+        match self.framing {
+            Framing::Pushes(_) => self.pushes.take_pongs(),
+            _ => self.frames.take_ping().map(|ping| {
+                let mut pong = Vec::new();
+                websocket::pong(&ping, &mut pong);
+                pong
+            }),
+        }
     }
 }
 
@@ -333,9 +465,6 @@ impl Watch {
     }
 }
 
-/// The client whose messages are looked into.
-const WATCHED: usize = 0;
-
 /// How long to listen for a doubled message after the last one has arrived everywhere.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -347,20 +476,19 @@ mod tests {
     /// Shows that a message is done only when the last client has it, and that the window then moves on.
     #[test]
     fn the_slowest_client_moves_the_window() {
-        let mut window = Window::new(2, 2);
-        assert_eq!((window.send(), window.send(), window.send()), (Some(0), Some(1), None));
-        window.receive(0, 0, 2).unwrap();
-        assert_eq!((window.done, window.send()), (0, None));
-        window.receive(1, 0, 1).unwrap();
-        assert_eq!((window.done, window.send()), (1, Some(2)));
+        let (mut window, now, mut done) = (Window::new(2, 2), Instant::now(), 0);
+        assert_eq!((window.send(now), window.send(now)), (0, 1));
+        window.receive(0, 0, 2, |_| done += 1).unwrap();
+        window.receive(1, 0, 1, |_| done += 1).unwrap();
+        assert_eq!((window.done, done, window.send(now)), (1, 1, 2));
     }
 
     /// Shows that a message too many is an error, for it was doubled or invented.
     #[test]
     fn a_message_too_many_is_an_error() {
         let mut window = Window::new(1, 4);
-        window.send();
-        assert!(window.receive(0, 0, 2).is_err());
+        window.send(Instant::now());
+        assert!(window.receive(0, 0, 2, |_| {}).is_err());
     }
 
     /// Shows that both framings count the same stream of messages alike in every chunking.

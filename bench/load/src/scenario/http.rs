@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
-use crate::client::must_be_loopback;
 use crate::error::LoadError;
+use crate::guard;
 
 /// What a run of `wrk` showed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Http {
 
 /// Asks `host` for `path` on `connections`, with one thread on the core that this process is bound to.
 pub fn run(host: SocketAddr, path: &str, connections: usize, seconds: f64) -> Result<Http, LoadError> {
-    must_be_loopback(host)?;
+    guard::check(host)?;
     // wrk knows whole seconds only.
     let (connections, seconds) = (connections.max(1), seconds.clamp(1.0, 600.0).ceil());
     let mut command = Command::new("wrk");

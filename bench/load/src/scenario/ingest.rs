@@ -1,20 +1,25 @@
 //! Ingest: durable progress updates, every user on a connection of their own.
 //!
-//! A closed loop for each user: an update is acknowledged by its own broadcast, which follows the commit, and
-//! then the next one is sent. The server must run with `broadcast_scope = user`. Every line is looked into: it
-//! must be this user's, stored, and the next chapter.
+//! An update is acknowledged by its own broadcast, which follows the commit. With `broadcast_scope = user` every
+//! line is the user's own; with `all` the others' are passed over. Each must be stored, and the next chapter. At
+//! the end the server is asked over HTTP what it has stored: the last chapter that it acknowledged to each user.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Pace, STALL};
-use crate::client::{Arrival, LineBuffer, Swarm};
+use super::Pace;
+use super::ping::refusal;
+use super::task::{Job, Ready, Setup, Task, Work};
+use crate::client::{LineBuffer, Swarm};
+use crate::drive::{Client, Drive, Outcome, Pacing, Verdict};
 use crate::error::LoadError;
+use crate::http;
 use crate::login::log_in_all;
 use crate::message::{Broadcast, progress_line};
-use crate::stats::{Latencies, Summary};
+use crate::progress::Progress;
+use crate::sources::Sources;
+use crate::stats::Summary;
 use crate::token::Identity;
 
 /// What an ingest run showed.
@@ -34,125 +39,146 @@ pub fn run(
     in_flight: usize,
     pace: Pace,
 ) -> Result<Ingest, LoadError> {
-    let mut swarm = Swarm::new(tcp)?;
-    let tokens: Vec<String> = identities.iter().map(|identity| identity.token.clone()).collect();
-    log_in_all(&mut swarm, tokens.len(), &tokens)?;
-    let readers = identities.iter().map(|identity| Reader::new(&identity.user_id, in_flight)).collect();
-    let due = (0..tokens.len()).collect();
-    let mut run = Run { swarm, manga, readers, due, acknowledged: 0, latencies: Latencies::new() };
-    run.measure(pace)
-}
-
-struct Run<'a> {
-    swarm: Swarm,
-    manga: &'a str,
-    readers: Vec<Reader<'a>>,
-    /// Readers whose window has room.
-    due: Vec<usize>,
-    acknowledged: u64,
-    latencies: Latencies,
-}
-
-impl Run<'_> {
-    fn measure(&mut self, pace: Pace) -> Result<Ingest, LoadError> {
-        self.drive_until(Instant::now() + pace.warm_up)?;
-        self.latencies = Latencies::new();
-        let (start, before) = (Instant::now(), self.acknowledged);
-        self.drive_until(start + pace.duration)?;
-        let updates_per_second = (self.acknowledged - before) as f64 / start.elapsed().as_secs_f64();
-        let latency = self.latencies.summary();
-        while self.readers.iter().any(|reader| reader.acknowledged < reader.sent) {
-            self.receive(STALL)?;
+    let work =
+        Ingests { tcp, http: None, identities: identities.to_vec(), manga: manga.to_owned(), in_flight, rate: None };
+    let setup = Setup { sources: Sources::default(), pace, pid: None };
+    let job = Job { setup, work: Work::Ingest(work) };
+    let outcome = Outcome::of(job.prepare()?.step(&Progress::HIDDEN)?);
+    match outcome.work.first() {
+        Some(work) if outcome.failed() == 0 => {
+            Ok(Ingest { updates_per_second: work.operations_per_second, latency: work.latency.clone() })
         }
-        Ok(Ingest { updates_per_second, latency })
-    }
-
-    fn drive_until(&mut self, end: Instant) -> Result<(), LoadError> {
-        let mut lines = Vec::new();
-        while Instant::now() < end {
-            for index in self.due.drain(..) {
-                lines.clear();
-                self.readers[index].fill(self.manga, &mut lines);
-                self.swarm.send(index, &lines);
-            }
-            self.receive(STALL)?;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, timeout: Duration) -> Result<(), LoadError> {
-        let Self { swarm, readers, due, acknowledged, latencies, .. } = self;
-        let mut failure = None;
-        let something = swarm.turn(Some(timeout), |index, arrival| {
-            let result = match arrival {
-                Arrival::Closed(_) => Err(LoadError::Closed(index)),
-                Arrival::Bytes(bytes) => readers[index].receive(bytes, latencies),
-            };
-            match result {
-                Ok(0) => {}
-                Ok(count) => {
-                    *acknowledged += count;
-                    due.push(index);
-                }
-                Err(error) => drop(failure.get_or_insert(error)),
-            }
-        })?;
-        match failure {
-            Some(error) => Err(error),
-            None if something => Ok(()),
-            None => Err(LoadError::TimedOut(format!("no acknowledgement after {} updates", self.acknowledged))),
-        }
+        _ => Err(LoadError::Wrong(outcome.to_string())),
     }
 }
 
-/// One user's side of the loop.
-struct Reader<'a> {
-    user_id: &'a str,
+/// Who updates what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ingests {
+    /// The server's v1 TCP address.
+    pub tcp: SocketAddr,
+    /// Its HTTP address, to ask at the end what is stored.
+    pub http: Option<SocketAddr>,
+    /// One connection for each.
+    pub identities: Vec<Identity>,
+    /// The slug of a series in the catalogue.
+    pub manga: String,
+    /// How many updates of each may be on their way.
+    pub in_flight: usize,
+    /// How many in a second, all users together; as many as are acknowledged, if `None`.
+    pub rate: Option<f64>,
+}
+
+impl Ingests {
+    /// The part of one of several processes.
+    pub fn part(&self, process: usize, of: usize) -> Self {
+        let identities = self.identities.iter().skip(process).step_by(of.max(1)).cloned().collect();
+        Self { identities, rate: self.rate.map(|rate| rate / of as f64), ..self.clone() }
+    }
+
+    /// Connects and authenticates everyone.
+    pub fn prepare(self, setup: &Setup) -> Result<Box<dyn Task>, LoadError> {
+        let mut swarm = Swarm::from_sources(self.tcp, setup.sources)?;
+        let tokens: Vec<String> = self.identities.iter().map(|identity| identity.token.clone()).collect();
+        log_in_all(&mut swarm, tokens.len(), &tokens)?;
+        let readers = self.identities.iter().map(|identity| Reader::new(&identity.user_id, &self.manga));
+        let drive = Drive::new(swarm).lane("update", Pacing::at(self.rate), self.in_flight, readers);
+        let Self { http, identities, manga, .. } = self;
+        Ok(Ready::verified(drive, setup, move |readers| match http {
+            Some(http) => verify_stored(http, &manga, identities.iter().zip(readers)),
+            None => Ok(()),
+        }))
+    }
+}
+
+/// What was acknowledged to each reader is what the server shows over HTTP now.
+pub fn verify_stored<'a>(
+    http: SocketAddr,
+    manga: &str,
+    readers: impl Iterator<Item = (&'a Identity, &'a Reader)>,
+) -> Result<(), LoadError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Stored,
+    }
+    #[derive(Deserialize)]
+    struct Stored {
+        progress: StoredProgress,
+    }
+    #[derive(Deserialize)]
+    struct StoredProgress {
+        current_chapter: u64,
+    }
+    let target = format!("/api/v1/users/progress/{manga}");
+    for (identity, reader) in readers.filter(|(_, reader)| reader.acknowledged > 0) {
+        let body = http::body(http, &http::get_as(http, &target, &identity.token))?;
+        let chapter = serde_json::from_slice::<Answer>(&body).map(|answer| answer.data.progress.current_chapter);
+        if !chapter.as_ref().is_ok_and(|chapter| reader.may_be_stored(*chapter)) {
+            let (user, last, shown) = (&identity.username, reader.acknowledged, String::from_utf8_lossy(&body));
+            return Err(LoadError::Wrong(format!("{last} updates of {user} were acknowledged, but stored is {shown}")));
+        }
+    }
+    Ok(())
+}
+
+/// One user's connection.
+pub struct Reader {
+    user_id: String,
+    manga: String,
     lines: LineBuffer,
     sent: u64,
     acknowledged: u64,
-    /// A ring: update `n` was sent at `since[n % since.len()]`.
-    since: Vec<Instant>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(user_id: &'a str, in_flight: usize) -> Self {
-        let since = vec![Instant::now(); in_flight.max(1)];
-        Self { user_id, lines: LineBuffer::default(), sent: 0, acknowledged: 0, since }
+impl Reader {
+    /// Nothing read yet.
+    pub fn new(user_id: &str, manga: &str) -> Self {
+        let (user_id, manga) = (user_id.to_owned(), manga.to_owned());
+        Self { user_id, manga, lines: LineBuffer::default(), sent: 0, acknowledged: 0 }
     }
 
-    /// Appends the updates there is room for.
-    fn fill(&mut self, manga: &str, out: &mut Vec<u8>) {
-        let room = self.since.len() as u64;
-        while self.sent - self.acknowledged < room {
-            self.since[(self.sent % room) as usize] = Instant::now();
-            // Writing to a Vec can't fail.
-            let _ = progress_line(manga, chapter(self.sent), out);
-            self.sent += 1;
-        }
+    /// Whether a stored chapter fits what was acknowledged: it is that one, or one that was on its way behind it.
+    fn may_be_stored(&self, stored: u64) -> bool {
+        (self.acknowledged.saturating_sub(1)..self.sent).any(|sequence| chapter(sequence) == stored)
+    }
+}
+
+impl Client for Reader {
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        // Writing to a Vec can't fail.
+        let _ = progress_line(&self.manga, chapter(self.sent), out);
+        self.sent += 1;
     }
 
-    /// Takes acknowledgements and returns how many there were.
-    fn receive(&mut self, bytes: &[u8], latencies: &mut Latencies) -> Result<u64, LoadError> {
-        let Self { user_id, lines, sent, acknowledged, since } = self;
-        let (before, mut failure) = (*acknowledged, None);
+    fn receive(&mut self, bytes: &[u8], answered: &mut dyn FnMut(Verdict)) -> Result<(), String> {
+        let Self { user_id, lines, sent, acknowledged, .. } = self;
+        let mut wrong = None;
         lines.feed(bytes, |line| {
-            let expected = *acknowledged < *sent && acknowledges(line, user_id, chapter(*acknowledged));
-            if !expected {
-                let shown = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
-                failure.get_or_insert(LoadError::Wrong(format!("update {acknowledged} of {user_id} got: {shown}")));
+            let verdict = match Broadcast::parse(line) {
+                Some(broadcast) if broadcast.data.user_id != *user_id => return,
+                Some(broadcast) if acknowledges(&broadcast, chapter(*acknowledged)) && acknowledged < sent => {
+                    Some(Ok(0))
+                }
+                Some(_) => None,
+                None => refusal(line).map(Err),
+            };
+            match verdict {
+                Some(verdict) => {
+                    *acknowledged += 1;
+                    answered(verdict);
+                }
+                None => {
+                    let shown = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
+                    wrong.get_or_insert(format!("update {acknowledged} of {user_id} got: {shown}"));
+                }
             }
-            latencies.record(since[(*acknowledged % since.len() as u64) as usize].elapsed());
-            *acknowledged += 1;
         });
-        failure.map_or(Ok(*acknowledged - before), Err)
+        wrong.map_or(Ok(()), Err)
     }
 }
 
-fn acknowledges(line: &[u8], user_id: &str, chapter: u64) -> bool {
-    Broadcast::parse(line).is_some_and(|Broadcast { data, .. }| {
-        data.user_id == user_id && data.current_chapter == chapter && data.stored != Some(false)
-    })
+fn acknowledges(broadcast: &Broadcast<'_>, chapter: u64) -> bool {
+    broadcast.data.current_chapter == chapter && broadcast.data.stored != Some(false)
 }
 
 /// From 1 up, and round again before the server's largest chapter.
@@ -168,26 +194,35 @@ mod tests {
         format!("{{\"type\":\"broadcast\",\"data\":{{\"user_id\":\"{user}\",\"current_chapter\":{chapter}}}}}\n").into()
     }
 
-    /// Shows that a reader takes its own updates in order and opens its window again.
-    #[test]
-    fn own_updates_in_order() {
-        let (mut reader, mut latencies, mut out) = (Reader::new("u", 2), Latencies::new(), Vec::new());
-        reader.fill("one-piece", &mut out);
-        assert_eq!((reader.sent, memchr::memchr_iter(b'\n', &out).count()), (2, 2));
-        let both = [line("u", 1), line("u", 2)].concat();
-        assert_eq!(reader.receive(&both[..10], &mut latencies).unwrap(), 0);
-        assert_eq!(reader.receive(&both[10..], &mut latencies).unwrap(), 2);
-        reader.fill("one-piece", &mut out);
-        assert_eq!((reader.sent, latencies.summary().count), (4, 2));
+    /// A reader with two updates on their way, and what they look like.
+    fn reader() -> (Reader, Vec<u8>) {
+        let (mut reader, mut out) = (Reader::new("u", "one-piece"), Vec::new());
+        (0..2).for_each(|_| reader.ask(&mut out));
+        (reader, out)
     }
 
-    /// Shows that another user's line, a skipped chapter and a line too many are errors.
+    /// Shows that a reader takes its own updates in order, in pieces too, passes over another's and counts a refusal.
+    #[test]
+    fn own_updates_in_order() {
+        let (mut reader, out) = reader();
+        assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 2);
+        let mut verdicts = Vec::new();
+        let refused = b"{\"type\":\"error\",\"code\":\"UNAVAILABLE\",\"message\":\"m\"}\n".to_vec();
+        let all = [line("other", 9), line("u", 1), refused].concat();
+        for piece in all.chunks(10) {
+            reader.receive(piece, &mut |verdict| verdicts.push(verdict)).unwrap();
+        }
+        assert_eq!(verdicts, [Ok(0), Err("UNAVAILABLE".to_owned())]);
+        assert!(reader.may_be_stored(2) && !reader.may_be_stored(1) && !reader.may_be_stored(3));
+    }
+
+    /// Shows that a skipped chapter, one that was not stored and a line too many are errors.
     #[test]
     fn anything_else_is_an_error() {
-        for wrong in [line("other", 1), line("u", 2), [line("u", 1), line("u", 2)].concat()] {
-            let (mut reader, mut latencies) = (Reader::new("u", 1), Latencies::new());
-            reader.fill("one-piece", &mut Vec::new());
-            assert!(reader.receive(&wrong, &mut latencies).is_err());
+        let unstored = br#"{"type":"broadcast","data":{"user_id":"u","current_chapter":1,"stored":false}}"#;
+        let unstored = [unstored.as_slice(), b"\n"].concat();
+        for wrong in [line("u", 2), unstored, [line("u", 1), line("u", 2), line("u", 3)].concat()] {
+            assert!(reader().0.receive(&wrong, &mut |_| {}).is_err());
         }
     }
 }

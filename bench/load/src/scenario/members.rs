@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::idle::Idle;
 use crate::client::Swarm;
 use crate::error::LoadError;
-use crate::join::{Joined, join_all};
+use crate::join::{Joined, ROOM, join_all};
 use crate::server::settled_rss_anon_bytes;
 
 /// What a crowd of members costs.
@@ -30,9 +30,9 @@ pub fn run(http: SocketAddr, pid: u32, tokens: &[String], from: usize) -> Result
         return Err(LoadError::Missing(format!("--to {to} must be more than --from {from}, and that more than none")));
     }
     let mut swarm = Swarm::new(http)?;
-    join_all(&mut swarm, http, from, tokens)?;
+    join_all(&mut swarm, http, from, tokens, &[ROOM.to_owned()])?;
     let small_bytes = settled_rss_anon_bytes(pid)?;
-    let joined = join_all(&mut swarm, http, to - from, tokens)?;
+    let joined = join_all(&mut swarm, http, to - from, tokens, &[ROOM.to_owned()])?;
     let large_bytes = settled_rss_anon_bytes(pid)?;
     let bytes_per_connection = (large_bytes as f64 - small_bytes as f64) / (to - from) as f64;
     Ok(Members { idle: Idle { small_bytes, large_bytes, bytes_per_connection }, joined })

@@ -1,27 +1,37 @@
 //! The scenarios: one file each, one kind of load each.
 //!
 //! A scenario takes addresses, tokens and a pace, returns numbers, and verifies what it received: a number
-//! whose messages were lost, doubled or swapped is an error, not a number.
+//! whose messages were lost, doubled or swapped is an error, not a number. Most of them are a client for the loop
+//! in [`drive`](crate::drive), and a [`task`] that several processes can share.
 
+pub mod accepts;
+pub mod arrive;
 pub mod chat;
 pub mod connect;
+pub mod echo;
 pub mod fanout;
-pub mod fanout_redis;
+pub mod fanout_broker;
 pub mod greet;
 pub mod http;
 pub mod idle;
 pub mod ingest;
 pub mod logins;
 pub mod members;
+pub mod mixed;
 pub mod open_loop;
+pub mod ping;
 pub mod probe;
 pub mod search;
+pub mod soak;
+pub mod task;
 pub mod udp;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How long to load before measuring, and how long to measure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Pace {
     /// Not measured: caches fill, batches find their size.
     pub warm_up: Duration,
@@ -34,6 +44,11 @@ impl Pace {
     pub fn seconds(seconds: f64) -> Self {
         let duration = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
         Self { warm_up: duration / 5, duration }
+    }
+
+    /// How long all of it takes.
+    pub fn whole(self) -> Duration {
+        self.warm_up + self.duration
     }
 }
 

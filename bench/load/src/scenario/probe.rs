@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::open_loop::Schedule;
 use crate::client::{Arrival, LineBuffer, Swarm};
+use crate::drive::schedule::Schedule;
 use crate::error::LoadError;
 use crate::stats::{Latencies, Summary};
 

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Pace, STALL};
-use crate::client::must_be_loopback;
 use crate::error::{Doing, LoadError};
+use crate::guard;
 use crate::http::{Inbox, post};
 use crate::message::padded;
 use crate::stats::{Latencies, Summary};
@@ -48,7 +48,7 @@ pub trait Notifier {
 
 /// `addresses` sockets register with `notifier` and are notified for `pace`.
 pub fn run(notifier: &mut impl Notifier, addresses: usize, pace: Pace) -> Result<Notified, LoadError> {
-    must_be_loopback(notifier.udp())?;
+    guard::check(notifier.udp())?;
     let sockets = (0..addresses.max(1)).map(|index| open(index, notifier.udp())).collect::<Result<Vec<_>, _>>()?;
     register(&sockets, notifier.registered())?;
     let mut crowd = Crowd { sockets, sequence: 0, bytes: 0, latencies: Latencies::new() };
@@ -201,7 +201,8 @@ pub struct Hub {
 impl Hub {
     /// Connects to the internal listener.
     pub fn connect(udp: SocketAddr, internal: SocketAddr) -> Result<Self, LoadError> {
-        must_be_loopback(internal)?;
+        guard::check(internal)?;
+        guard::check(internal)?;
         let stream = TcpStream::connect(internal).doing("connect")?;
         stream.set_nodelay(true).doing("set up a connection")?;
         stream.set_read_timeout(Some(STALL)).doing("set a time limit")?;
@@ -264,7 +265,7 @@ pub struct Bare {
 impl Bare {
     /// Its datagrams will be of `bytes`.
     pub fn connect(udp: SocketAddr, bytes: usize) -> Result<Self, LoadError> {
-        must_be_loopback(udp)?;
+        guard::check(udp)?;
         Ok(Self { udp, control: open(0, udp)?, bytes })
     }
 }

@@ -14,7 +14,8 @@ use crate::message::Message;
 use crate::report::Chart;
 use crate::report::chart::{CEILING, SERVER};
 use crate::scenario::Pace;
-use crate::scenario::fanout::{FanOut, Loop, connect_all};
+use crate::scenario::echo::connect_all;
+use crate::scenario::fanout::{FanOut, Loop};
 use crate::server::{Ceiling, MangaHub, processor_time, settled_rss_anon_bytes};
 use crate::token::forge_tokens;
 

@@ -13,25 +13,30 @@ use tempfile::TempDir;
 use super::{STORED_SERIES, Samples, Suite};
 use crate::error::{Doing, LoadError};
 use crate::http::{exchange, get};
-use crate::report::{Row, Verdict, count, ratio, verdict};
+use crate::report::{Row, Verdict, claim, count, ratio, verdict};
 use crate::scenario::open_loop::OpenLoop;
 use crate::scenario::{Pace, http, logins, search};
-use crate::server::{Ceiling, MangaHub, processor_time};
+use crate::server::{Ceiling, MangaHub, Peer, nginx, processor_time};
 use crate::stats::{Latencies, Summary, median};
 use crate::token::{forge, register};
 
 impl Suite<'_> {
-    /// One series over and over, from the server and from the bare loop, which answers the very same bytes.
+    /// One series over and over: from the server, from the bare loop, which answers the very same bytes, and from
+    /// nginx, which has the same body in a file.
     pub fn gets(&mut self) {
         let hub = self.start_server(&[]);
         let peers = hub
             .and_then(|hub| self.keep(bare_loop_like(&hub, self.places, self.core).map(|bare| (hub, bare)), "a GET"));
-        let mut taken: [[Gets; 2]; 2] = Default::default();
+        let nginx = peers.as_ref().and_then(|(hub, _)| self.keep(nginx_like(hub, self.core), "nginx"));
+        let mut taken: [[Gets; 3]; 2] = Default::default();
         for _ in 0..self.scale.rounds {
             let Some((hub, bare)) = &peers else { break };
-            for (connections, [of_bare, of_hub]) in GET_CONNECTIONS.into_iter().zip(&mut taken) {
+            for (connections, [of_bare, of_nginx, of_hub]) in GET_CONNECTIONS.into_iter().zip(&mut taken) {
                 let run = |host| http::run(host, &path(), connections, self.scale.seconds);
                 of_bare.take(bare.pid(), || run(bare.address));
+                if let Some(nginx) = &nginx {
+                    of_nginx.take(nginx.pid(), || run(nginx.address));
+                }
                 of_hub.take(hub.pid(), || run(hub.http()?));
             }
         }
@@ -40,27 +45,24 @@ impl Suite<'_> {
         }
     }
 
-    fn report_gets(&mut self, connections: usize, samples: [Gets; 2]) {
+    fn report_gets(&mut self, connections: usize, samples: [Gets; 3]) {
         let work = format!("GET /api/v1/manga/{{id}}, {} connections", count(connections as f64));
-        let busy = samples.each_ref().map(|gets| median(&gets.busy));
-        let [bare, server] = samples.map(|gets| self.settle(gets.rates));
-        if let ([Some(bare_busy), Some(server_busy)], Some(bare), Some(server)) = (busy, bare, server) {
-            let (server_us, bare_us) = (server_busy / server * 1e6, bare_busy / bare * 1e6);
-            self.note(format!(
-                "{work}: {server_us:.1} µs of processor time for a request, the bare loop {bare_us:.1} µs; \
-                 they were busy for {:.0} % and {:.0} % of the time. Far from 100 %, wrk or a neighbour was the limit.",
-                server_busy * 100.0,
-                bare_busy * 100.0,
-            ));
-        }
-        let ratio = ratio(server, bare);
-        self.report.rows.push(Row {
-            work,
-            number: server.map_or("not measured".to_owned(), |rate| format!("{} requests/s", count(rate))),
-            ratio,
-            floor: format!("{GET_FLOOR} of the bare loop"),
-            verdict: ratio.map_or(Verdict::NotMeasured, |ratio| verdict(ratio >= GET_FLOOR)),
-        });
+        let mut shown = Vec::new();
+        let mut rate_of = |name: &str, gets: Gets| {
+            let rate = self.settle_of(name, &work, gets.rates);
+            if let Some((rate, busy)) = rate.zip(median(&gets.busy)) {
+                shown.push(format!("{name} {:.1} µs, busy for {:.0} %", busy / rate * 1e6, busy * 100.0));
+            }
+            rate
+        };
+        let [of_bare, of_nginx, of_hub] = samples;
+        let server = rate_of("MangaHub", of_hub);
+        let (bare, nginx) = (rate_of("the bare loop", of_bare), rate_of("nginx", of_nginx));
+        self.note(format!(
+            "{work}, processor time of a request: {}. Far from 100 %, wrk or a neighbour was the limit.",
+            shown.join("; ")
+        ));
+        self.report.rows.push(gets_row(work, server, bare, nginx));
     }
 
     /// Searches in a synthetic catalogue, which is made here and loaded at the server's start.
@@ -113,7 +115,7 @@ impl Suite<'_> {
             let answers =
                 round.answers.iter().map(|(status, answered)| (format!("{what}, {status}"), &answered.latency));
             for (name, summary) in answers.chain([("pings meanwhile".to_owned(), &round.ping)]) {
-                of.entry(name).or_default().add(&summary.percentiles);
+                of.entry(name).or_default().merge(&summary.percentiles);
             }
         }
         of.iter().for_each(|(name, samples)| self.plot_latency(&title, name, samples));
@@ -164,6 +166,18 @@ impl Gets {
     }
 }
 
+fn gets_row(work: String, server: Option<f64>, bare: Option<f64>, nginx: Option<f64>) -> Row {
+    let (ratio, verdict) = claim(server, bare, [nginx].into_iter(), GET_FLOOR);
+    let peer = nginx.map_or("not measured".to_owned(), count);
+    Row {
+        work,
+        number: server.map_or("not measured".to_owned(), |rate| format!("{} requests/s, nginx {peer}", count(rate))),
+        ratio,
+        floor: format!("{GET_FLOOR} of the bare loop and ahead of nginx"),
+        verdict,
+    }
+}
+
 fn path() -> String {
     format!("/api/v1/manga/{STORED_SERIES}")
 }
@@ -172,6 +186,14 @@ fn path() -> String {
 fn bare_loop_like(hub: &MangaHub, places: &super::Places, core: Option<usize>) -> Result<Ceiling, LoadError> {
     let host = hub.http()?;
     Ceiling::start_http(&places.ceiling, core, &exchange(host, &get(host, &path()))?)
+}
+
+/// nginx, with the body of the answer that the server gives.
+fn nginx_like(hub: &MangaHub, core: Option<usize>) -> Result<Peer, LoadError> {
+    let host = hub.http()?;
+    let answer = exchange(host, &get(host, &path()))?;
+    let body = memchr::memmem::find(&answer, HEAD_END).map(|end| &answer[end + HEAD_END.len()..]);
+    nginx::start(core, &path(), body.ok_or_else(|| LoadError::Wrong("an answer without a head".to_owned()))?)
 }
 
 /// A catalogue of so many titles, in a folder that goes with its value.
@@ -257,6 +279,9 @@ fn failed(rounds: &[OpenLoop]) -> String {
 /// A few that keep the loop busy, and as many as the fan-out has.
 const GET_CONNECTIONS: [usize; 2] = [64, 1000];
 
+/// The empty line after an answer's head, with the end of the line before it.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
 const GET_FLOOR: f64 = 0.8;
 
 const SEARCHES_PER_SECOND: f64 = 500.0;
@@ -308,6 +333,17 @@ mod tests {
             ping: summary(ping_ms),
             lateness: summary(0),
         }
+    }
+
+    /// Shows that a GET must be ahead of nginx, and that the bare loop must be, too, for the ratio to count.
+    #[test]
+    fn gets_need_nginx_behind_them() {
+        let verdict = |server, bare, nginx| gets_row("GET".to_owned(), Some(server), Some(bare), nginx).verdict;
+        assert_eq!(verdict(90.0, 100.0, Some(80.0)), Verdict::Met);
+        assert_eq!(verdict(70.0, 100.0, Some(60.0)), Verdict::Missed);
+        assert_eq!(verdict(90.0, 100.0, Some(95.0)), Verdict::Missed);
+        assert_eq!(verdict(90.0, 100.0, Some(101.0)), Verdict::DoesNotCount);
+        assert_eq!(verdict(90.0, 100.0, None), Verdict::NoPeer);
     }
 
     /// Shows that searches must all be answered, and they and the pings soon; a failure is shown with the number.

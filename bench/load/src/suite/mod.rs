@@ -1,9 +1,11 @@
 //! The suite: every number of `docs/benchmarks.md` in one run, side by side.
 //!
-//! It starts the server, the bare loop and Redis on one core, takes the other for itself, and lets the peers
+//! It starts the server, the bare loop and the peers on one core, takes the other for itself, and lets the peers
 //! take turns, round by round, so that whatever slows the machine for a while slows all of them. A
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
+mod fan_out;
+mod field;
 mod growth;
 mod http;
 mod realtime;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, LoadError};
 use crate::report::{Chart, Report};
-use crate::server::{MangaHub, pin_self, version_of};
+use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
 use crate::stats::{Latencies, Summary, median};
 use sync::IdleUsers;
 
@@ -23,6 +25,8 @@ pub struct Places {
     pub server: PathBuf,
     /// The bare loop's binary.
     pub ceiling: PathBuf,
+    /// The Go twin's binary, which is there when `bench/run` could build it.
+    pub twin: PathBuf,
     /// A folder on a real disk, for data whose durability is measured.
     pub data: PathBuf,
     /// The script that writes synthetic catalogues.
@@ -34,6 +38,13 @@ pub struct Scale {
     rounds: usize,
     seconds: f64,
     fan_out_clients: usize,
+    /// The other size of a fan-out: with as many on the load's side, near what a process may open.
+    many_clients: usize,
+    /// Fewer and shorter than the others: six take turns at seven kinds of fan-out.
+    fan_out_rounds: usize,
+    fan_out_seconds: f64,
+    /// The crowds between which the peers' idle connections are measured.
+    idle_field: (usize, usize),
     storm_clients: usize,
     idle: (usize, usize),
     ingest_users: usize,
@@ -49,12 +60,16 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the documentation is written from: ten to fifteen minutes. Seven rounds, because neighbours
+    /// What the documentation is written from: about fifteen minutes. Seven rounds, because neighbours
     /// on this kind of machine make a single one wrong by a fifth.
     pub const FULL: Scale = Scale {
         rounds: 7,
         seconds: 1.5,
         fan_out_clients: 1000,
+        many_clients: 9000,
+        fan_out_rounds: 5,
+        fan_out_seconds: 1.0,
+        idle_field: (1000, 9000),
         storm_clients: 19_000,
         idle: (1000, 15_000),
         ingest_users: 1000,
@@ -72,6 +87,10 @@ impl Scale {
         rounds: 1,
         seconds: 0.4,
         fan_out_clients: 1000,
+        many_clients: 3000,
+        fan_out_rounds: 1,
+        fan_out_seconds: 0.2,
+        idle_field: (1000, 3000),
         storm_clients: 3000,
         idle: (1000, 4000),
         ingest_users: 200,
@@ -144,6 +163,17 @@ impl Suite<'_> {
         }
     }
 
+    /// The same, where several took turns: a note says whose run failed, and at what.
+    fn settle_of(&mut self, who: &str, work: &str, samples: Samples) -> Option<f64> {
+        match samples.failure {
+            None => median(&samples.numbers),
+            Some(error) => {
+                self.note(format!("Not measured: {who}, {work}: {error}"));
+                None
+            }
+        }
+    }
+
     /// Adds the samples of all rounds to a plot of latencies.
     fn plot_latency(&mut self, title: &str, name: &str, samples: &Latencies) {
         let about = "All rounds together. The further right, the rarer; both axes grow by factors.";
@@ -188,7 +218,7 @@ impl Samples {
             match measure().map(Into::into) {
                 Ok(Sample(number, summary)) => {
                     self.numbers.push(number);
-                    summary.iter().for_each(|summary| self.latencies.add(&summary.percentiles));
+                    summary.iter().for_each(|summary| self.latencies.merge(&summary.percentiles));
                 }
                 Err(error) => self.failure = Some(error),
             }
@@ -203,14 +233,19 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let release = read("/proc/sys/kernel/osrelease");
     let kernel = release.trim().split(['.', '-']).take(2).collect::<Vec<_>>().join(".");
-    let version = |program: &Path| version_of(program).unwrap_or_else(|| "not there".to_owned());
+    let shown = |version: Option<String>| version.unwrap_or_else(|| "not there".to_owned());
+    let version = |program: &Path| shown(version_of(program, "--version"));
     let pinning = format!("{cores}; the peers on core {PEERS_CORE}, the load on core {LOAD_CORE}");
     [
         ("processor", model.unwrap_or("unknown").to_owned()),
         ("cores", if cores > 1 { pinning } else { cores.to_string() }),
         ("system", format!("{} {kernel}, everything on 127.0.0.0/8", std::env::consts::OS)),
         ("server", version(&places.server)),
-        ("Redis", version(Path::new("redis-server"))),
+        ("Go twin", shown(twin::version(&places.twin))),
+        ("Redis", shown(redis::version())),
+        ("NATS", shown(nats::version())),
+        ("Mosquitto", shown(mosquitto::version())),
+        ("nginx", shown(nginx::version())),
         ("wrk", version(Path::new("wrk"))),
         ("compiler", version(Path::new("rustc"))),
     ]
@@ -221,8 +256,9 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
 /// How everything is measured, for whoever reads the numbers.
 const ABOUT: &str =
     "Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
-bare loop (`bench/ceiling`: epoll, read, send and nothing else) and Redis take turns on one core, the load has
-the other. Each number is the median of the rounds. Every message is verified: all clients received each one
+bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
+the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
+(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
 fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
@@ -230,7 +266,7 @@ TCP connection beside them. In chat, each member of a room is a user with a WebS
 loop sends as many bytes to as many; a message is stored before anyone hears it, which one in flight waits for. A
 UDP notification counts from its trigger (an HTTP request, which is stored first; for the bare loop of `sendmmsg`
 a datagram) until the last address has it, and none may be lost. Ratios travel between machines better than
-numbers; a ratio of a fan-out to the bare loop counts only when the bare loop was ahead of Redis in the same run.";
+numbers; a ratio to the bare loop counts only when the bare loop was ahead of every peer in the same run.";
 
 /// Whatever is measured.
 const PEERS_CORE: usize = 0;
@@ -258,7 +294,8 @@ mod tests {
         samples.take(|| Ok((1.0, Latencies::new().summary())));
         samples.take(|| Err::<f64, _>(LoadError::Closed(3)));
         samples.take(|| Ok(3.0));
-        let places = Places { server: "".into(), ceiling: "".into(), data: "".into(), catalogue_script: "".into() };
+        let [server, ceiling, twin, data, catalogue_script] = [(); 5].map(|()| PathBuf::new());
+        let places = Places { server, ceiling, twin, data, catalogue_script };
         let mut suite = Suite { places: &places, scale: &Scale::QUICK, core: None, report: Report::default() };
         assert_eq!(suite.settle(samples), None);
         assert_eq!(suite.report.notes.len(), 1);

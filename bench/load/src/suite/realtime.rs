@@ -168,7 +168,7 @@ fn ratio_row(work: String, server: Option<f64>, bare: Option<f64>, unit: &str, f
 /// One message, which waits for its own commit, and some.
 const CHATS: &[usize] = &[1, 16];
 
-const CHAT_FLOOR: f64 = 0.85;
+const CHAT_FLOOR: f64 = 0.9;
 
 /// A sentence.
 const CONTENT_BYTES: usize = 64;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use crate::drive::Outcome;
 use crate::error::{Doing, LoadError};
 use crate::report::{Report, html, json, markdown};
 
@@ -22,14 +23,20 @@ pub struct Show {
 }
 
 impl Show {
-    /// Shows what a single scenario returned; `text` says it in a line.
-    pub fn outcome(&self, outcome: &impl Serialize, text: &str) -> Result<(), LoadError> {
+    /// Shows what was measured; `text` says it to people.
+    pub fn print(&self, outcome: &impl Serialize, text: &str) -> Result<(), LoadError> {
         match &self.json {
             Some(file) if prints(file) => println!("{}", serde_json::to_string(outcome).map_err(unreadable)?),
             Some(file) => write(file, &serde_json::to_string_pretty(outcome).map_err(unreadable)?)?,
             None => println!("{text}"),
         }
         self.page(&Report::of_outcome("One scenario", &command(), outcome).map_err(unreadable)?)
+    }
+
+    /// Shows an outcome, which is an error if anything of it failed: numbers of what was lost are for looking at.
+    pub fn outcome(&self, outcome: &Outcome) -> Result<(), LoadError> {
+        self.print(outcome, &outcome.to_string())?;
+        none_failed(outcome)
     }
 
     /// Shows what the suite found: as Markdown in `output` or printed, unless JSON is to be printed.
@@ -50,6 +57,14 @@ impl Show {
         let Some(file) = &self.html else { return Ok(()) };
         let drawn = html::write(report);
         write(file, &drawn.map_err(|error| LoadError::Wrong(format!("could not draw a plot: {error}")))?)
+    }
+}
+
+/// Whether everything was answered as it should be.
+pub fn none_failed(outcome: &Outcome) -> Result<(), LoadError> {
+    match outcome.failed() {
+        0 => Ok(()),
+        failed => Err(LoadError::Wrong(format!("{failed} operations failed"))),
     }
 }
 

@@ -1,0 +1,3 @@
+module mangahub.example/twin-go
+
+go 1.21
