@@ -26,6 +26,7 @@ pub struct Drive<C> {
     outgoing: Vec<u8>,
     /// Connections that owe something besides operations.
     owing: Vec<usize>,
+    patience: Duration,
 }
 
 /// One connection.
@@ -50,7 +51,7 @@ impl<C: Client> Drive<C> {
     pub fn new(swarm: Swarm) -> Self {
         let now = Instant::now();
         let (seats, lanes) = (Vec::new(), Vec::new());
-        Self { swarm, seats, lanes, window: now..now, outgoing: Vec::new(), owing: Vec::new() }
+        Self { swarm, seats, lanes, window: now..now, outgoing: Vec::new(), owing: Vec::new(), patience: STALL }
     }
 
     /// Gives the next connections of the swarm to `clients`, each with up to `in_flight` operations on their way.
@@ -61,6 +62,12 @@ impl<C: Client> Drive<C> {
             self.seats.push(Seat { client, lane: self.lanes.len(), since: VecDeque::new(), open: true });
         }
         self.lanes.push(lane);
+        self
+    }
+
+    /// At the end answers are waited for until none has come for so long.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -86,8 +93,8 @@ impl<C: Client> Drive<C> {
             meter.progress.tick(now, || self.glimpse());
             self.send_due(now);
             let next = self.lanes.iter().filter_map(Lane::next).min();
-            let over = now >= self.window.end;
-            if over && (self.is_quiet() || now.duration_since(last_arrival) > STALL) {
+            let waited = now.saturating_duration_since(last_arrival.max(self.window.end));
+            if now >= self.window.end && (self.is_quiet() || waited > self.patience) {
                 return Ok(processor.used);
             }
             if self.receive(timeout(now, next))? {

@@ -322,9 +322,8 @@ impl Room {
     ) -> Result<(), LoadError> {
         let Self { lane, window, watch, .. } = self;
         let count = receiver.count(bytes)?;
-        let now = Instant::now();
         window.receive(index, before, count, |since| {
-            lane.tally.add(since, now, Ok(0), measured);
+            lane.tally.add(since, Instant::now(), Ok(0), measured);
             lane.free(0);
         })?;
         if watched { watch.look(bytes) } else { Ok(()) }

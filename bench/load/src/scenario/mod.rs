@@ -6,6 +6,7 @@
 
 pub mod accepts;
 pub mod arrive;
+pub mod asker;
 pub mod chat;
 pub mod connect;
 pub mod echo;
@@ -20,7 +21,6 @@ pub mod members;
 pub mod mixed;
 pub mod open_loop;
 pub mod ping;
-pub mod probe;
 pub mod search;
 pub mod soak;
 pub mod task;

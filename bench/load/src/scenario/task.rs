@@ -105,7 +105,7 @@ type Verify<C> = Box<dyn Fn(&[C]) -> Result<(), LoadError>>;
 
 impl<C: Client + 'static> Ready<C> {
     /// Nothing is left to verify at the end: the clients have seen it all.
-    pub fn new(drive: Drive<C>, setup: &Setup) -> Box<dyn Task> {
+    pub fn boxed(drive: Drive<C>, setup: &Setup) -> Box<dyn Task> {
         Self::verified(drive, setup, |_| Ok(()))
     }
 

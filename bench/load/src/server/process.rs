@@ -70,20 +70,33 @@ impl Process {
         self.wait_for(|| TcpStream::connect(address).ok().map(drop))
     }
 
-    /// The address that it announces in its first line, `listening 127.0.0.1:1234`. It needs a piped output.
+    /// The address at the end of its first line, `listening 127.0.0.1:1234`. It needs a piped output.
     pub fn announced(&mut self) -> Result<SocketAddr, LoadError> {
         let mut line = String::new();
         if let Some(stdout) = self.child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).doing("read an address")?;
         }
-        let address = line.strip_prefix("listening ").and_then(|address| address.trim().parse().ok());
+        let address = line.split_ascii_whitespace().next_back().and_then(|address| address.parse().ok());
         address.ok_or_else(|| LoadError::Missing(format!("{} did not start: {line}", self.name)))
     }
 
-    /// SIGTERM, and SIGKILL when that is not enough.
-    fn stop(&mut self) {
+    /// Asks it to end.
+    pub fn terminate(&self) {
         let pid = Pid::from_raw(self.child.id() as i32);
         let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> Result<bool, LoadError> {
+        Ok(self.child.try_wait().doing("look at a process")?.is_some())
+    }
+
+    /// SIGTERM, unless it has ended by itself, and SIGKILL when that is not enough.
+    fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.terminate();
         let end = Instant::now() + STOP_MAX;
         while Instant::now() < end {
             match self.child.try_wait() {
