@@ -501,7 +501,7 @@ CREATE TABLE notifications (
     CHECK (audience <> 'readers' OR manga_id IS NOT NULL)
 ) STRICT;
 
--- For the deletion of a user.
+-- What is for one user alone; what is for several stands together, under NULL, in the order of its keys.
 CREATE INDEX notifications_by_user ON notifications (user_id);
 
 -- Whether a chapter has been told of already.
@@ -575,11 +575,13 @@ CREATE INDEX chat_messages_by_pair ON chat_messages (min(user_id, to_id), max(us
 CREATE INDEX chat_messages_by_user ON chat_messages (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX chat_messages_by_recipient ON chat_messages (to_id) WHERE to_id IS NOT NULL;
 CREATE INDEX chat_messages_by_deleter ON chat_messages (deleted_by) WHERE deleted_by IS NOT NULL;
+-- Of what people without an account say only so much is kept: this finds where that begins.
+CREATE INDEX chat_messages_by_guests ON chat_messages (id) WHERE speaker = 'guest';
 
 -- The rooms in which something was said, so that a list of them need not look through all messages.
 CREATE TABLE chat_rooms (
     room TEXT PRIMARY KEY,
-    -- When something was last said there.
+    -- When something was last said there, to the second.
     last_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -599,3 +601,21 @@ CREATE TABLE chat_mutes (
 
 CREATE INDEX chat_mutes_by_end ON chat_mutes (until);
 CREATE INDEX chat_mutes_by_muter ON chat_mutes (muted_by) WHERE muted_by IS NOT NULL;
+
+-- The same for those who have no account, and so no id: they are known by what they call themselves.
+CREATE TABLE chat_guest_mutes (
+    -- The name in one case; empty for everybody without an account.
+    name_key TEXT NOT NULL,
+    -- A room's key; empty for everywhere.
+    room TEXT NOT NULL,
+    -- The name as the administrator wrote it.
+    username TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    muted_by TEXT REFERENCES users (id) ON DELETE SET NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (name_key, room)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX chat_guest_mutes_by_end ON chat_guest_mutes (until);
+CREATE INDEX chat_guest_mutes_by_muter ON chat_guest_mutes (muted_by) WHERE muted_by IS NOT NULL;

@@ -45,7 +45,7 @@ fn serve(global: &Global) -> Result<(), Failure> {
     cli::serve::on_signals(running.handle().remote(), move || reload.run())?;
     let services = cli::serve::describe(running.addresses());
     if let Some(file) = &global.ports_file {
-        cli::serve::write_ports_file(file, &services)
+        cli::ports_file::write(file, &services)
             .map_err(|error| Failure::new(Exit::Failure, format!("--ports-file {}: {error}", file.display())))?;
     }
     // Nobody may be reading: the server runs all the same.

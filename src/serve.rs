@@ -97,7 +97,8 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
     let mut open = store::open(&store_options(&config))?;
     let (catalogue, valid_from) = load(&config, &mut open)?;
     let keys = Keys::new(&secret(&config)?);
-    let connections = connection_bound(config.limits.connections, descriptors);
+    let rpc = rpc_limits(&config, descriptors);
+    let connections = connection_bound(config.limits.connections, descriptors - rpc.connections_max);
     let workers = workers(open, &config);
     let (settings, http_limits) = (settings(&config), http_limits(&config));
     let mut random = [0; 32];
@@ -108,7 +109,6 @@ pub fn serve(config: Config) -> Result<Running, ServeError> {
         state.revocations.merge(valid_from);
         MangaHub::new(state, kinds, http_limits).with_datagrams(dialects).answering(answers)
     };
-    let rpc = rpc_limits(&config);
     let plan = Plan {
         listeners,
         datagrams,

@@ -160,6 +160,33 @@ fn guests_are_no_users() {
     assert_eq!((&users["online"], &users["items"][0]["verified"]), (&json!(2), &json!(false)));
 }
 
+/// Shows that a guest who looks like a user is marked, whatever stands between the letters and in whichever
+/// case and width they are, and that one who looks like nobody is shown as they are seen.
+#[test]
+fn guests_look_like_nobody_else() {
+    let server = start();
+    server.register("alice");
+    let body = json!({"username": "Åsa Öberg", "email": "asa@example.org", "password": common::PASSWORD});
+    assert_eq!(server.http().post("/api/v1/auth/register", None, &body).status, 201);
+    for name in [
+        "alice%E2%80%8B",
+        "a%C2%ADlice",
+        "%EF%BB%BFALICE",
+        "%EF%BD%81%EF%BD%8C%EF%BD%89%EF%BD%83%EF%BD%85",
+        "%C3%A5sa%20%20%C3%B6berg",
+        "%C3%85SA%E3%80%80%C3%96BERG",
+    ] {
+        let joined = first(&server, name, "general").next()["content"].clone();
+        assert!(joined.as_str().unwrap().ends_with(" (guest) joined the chat"), "{joined}");
+    }
+    assert_eq!(first(&server, "al%E2%80%8Bine", "general").next()["content"], "aline joined the chat");
+    for name in ["System_Admin", "system", "Anonymous", "Server"] {
+        let body = json!({"username": name, "email": "a@example.org", "password": common::PASSWORD});
+        server.http().post("/api/v1/auth/register", None, &body).refused(400, "BAD_REQUEST");
+        assert_eq!(server.http().post("/auth/register", None, &body).status, 400, "{name}");
+    }
+}
+
 /// Shows that a user with two connections is one user: who comes and goes, and how many there are, says so.
 #[test]
 fn a_user_counts_once() {
@@ -261,10 +288,100 @@ fn moderation_is_told() {
     say(&mut a, "hello?");
     let error = a.expect_error("FORBIDDEN");
     assert!(error["message"].as_str().unwrap().contains(muted["until"].as_str().unwrap()), "{error}");
+    assert!((1..=60).contains(&error["retry_after"].as_u64().unwrap()), "{error}");
+    a.send(&json!({"type": "typing"}));
+    a.expect_alive();
+    say(&mut b, "while ann is silent");
+    assert_eq!(b.next()["content"], "while ann is silent", "nothing is told of what won't be said");
     server.http().json("DELETE", "/api/v1/admin/chat/mutes/ann", Some(&admin), None).data(200);
     assert_eq!(b.expect("unmuted")["username"], "ann");
     say(&mut a, "hello!");
     assert_eq!(heard(&mut b), "hello!");
+}
+
+/// Shows that somebody without an account is silenced by their name, and all of them together where the next
+/// name would only be another one; that the room hears of it, and that users go on talking.
+#[test]
+fn guests_are_silenced() {
+    let server = start();
+    let ann = server.register("ann");
+    let mut user = second(&server, &ann);
+    join(&mut user, "general");
+    let (mut guest, admin) = (first(&server, "Loud", "general"), administrator(&server));
+    let mutes = "/api/v1/admin/chat/mutes";
+    let mut http = server.http();
+    let mute = http.post(mutes, Some(&admin), &json!({"guest": "loud", "seconds": 60})).data(201)["mute"].clone();
+    assert_eq!((&mute["guest"], &mute["user"], &mute["room"]), (&json!("loud"), &Value::Null, &Value::Null));
+    for client in [&mut user, &mut guest] {
+        let muted = client.expect("muted");
+        assert_eq!((&muted["username"], &muted["room"]), (&json!("loud"), &json!("general")));
+        assert_eq!((&muted["user_id"], &muted["verified"]), (&json!(""), &json!(false)));
+    }
+    for message in [json!({"type": "typing"}), json!({"type": "chat", "content": "hello?"})] {
+        guest.send(&message);
+    }
+    assert!(guest.expect_error("FORBIDDEN")["retry_after"].as_u64() > Some(0));
+    let mut other = first(&server, "louder", "general");
+    say(&mut other, "it is me again");
+    let chat = user.expect("chat");
+    assert_eq!(chat["username"], "louder", "nothing was heard of the other: {chat}");
+    http.post(mutes, Some(&admin), &json!({"guest": "*", "room": "general", "seconds": 60})).data(201);
+    assert!(user.expect("muted")["content"].as_str().unwrap().starts_with("Everybody without an account is muted"));
+    say(&mut other, "and again");
+    other.expect_error("FORBIDDEN");
+    say(&mut user, "peace");
+    assert_eq!(heard(&mut user), "peace");
+    let shown = http.get(mutes, Some(&admin)).data(200)["items"].clone();
+    assert_eq!(shown.as_array().unwrap().iter().map(|mute| mute["guest"].clone()).collect::<Vec<_>>(), ["*", "loud"]);
+    for guest in ["guest=*&room=general", "guest=LOUD"] {
+        let path = format!("{mutes}?{guest}");
+        assert_eq!(http.json("DELETE", &path, Some(&admin), None).status, 200);
+        assert_eq!(http.json("DELETE", &path, Some(&admin), None).status, 404);
+    }
+    say(&mut guest, "sorry");
+    assert_eq!(heard(&mut user), "sorry");
+    for bad in [json!({"seconds": 60}), json!({"user": "ann", "guest": "ann", "seconds": 60})] {
+        http.post(mutes, Some(&admin), &bad).refused(400, "BAD_REQUEST");
+    }
+}
+
+/// Shows that a name without an account is marked from the next message on when somebody registers with it,
+/// wherever it is shown, and that its bearer still counts once.
+#[test]
+fn a_name_that_is_registered_is_marked() {
+    let server = start();
+    let mut guest = first(&server, "ann", "general");
+    say(&mut guest, "it is me");
+    assert_eq!(guest.expect("chat")["username"], "ann");
+    let ann = server.register("Ann");
+    say(&mut guest, "it still is");
+    assert_eq!(guest.expect("chat")["username"], "ann (guest)");
+    guest.send(&json!({"type": "typing"}));
+    assert_eq!(guest.expect("typing")["username"], "ann (guest)");
+    guest.send(&json!({"type": "users"}));
+    let users = guest.expect("users");
+    assert_eq!((&users["online"], &users["items"][0]["username"]), (&json!(1), &json!("ann (guest)")));
+    let mut user = second(&server, &ann);
+    assert!(join(&mut user, "general")["content"].as_str().unwrap().ends_with("Users online: 2"));
+    say(&mut guest, "and again");
+    assert_eq!(user.expect("chat")["username"], "ann (guest)");
+    drop(guest);
+    assert_eq!(user.expect("presence")["online"], 1);
+}
+
+/// Shows that rooms in which nothing was said are listed once, behind those in which something was.
+#[test]
+fn silent_rooms_are_listed() {
+    let server = start();
+    let ann = server.register("ann");
+    let (mut one, mut two) = (first(&server, "x", "one"), first(&server, "x", "two"));
+    say(&mut one, "first words");
+    assert_eq!(heard(&mut one), "first words");
+    two.expect("presence");
+    let listed = server.http().get("/api/v1/chat/rooms", Some(&ann.token)).data(200)["items"].clone();
+    let rows: Vec<_> = listed.as_array().unwrap().iter().map(|row| (&row["room"], &row["online"])).collect();
+    assert_eq!(rows, [(&json!("one"), &json!(1)), (&json!("two"), &json!(1))]);
+    assert_eq!(listed[1]["last_message_at"], Value::Null);
 }
 
 /// A token that says that its user is an administrator.

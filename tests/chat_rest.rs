@@ -135,3 +135,38 @@ fn what_was_said_leaves_with_its_user() {
         (texts(&left) == ["bob's"]).then_some(())
     });
 }
+
+/// Whoever changes things faster than people do is told to wait, in each family's shape, over every wire that
+/// shares the rate; looking is free, and nobody else pays for it.
+#[test]
+fn changes_are_metered() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 1;
+        config.limits.messages_burst = 3;
+    });
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let (mut http, token) = (server.http(), Some(ann.token.as_str()));
+    // More than a second's tokens could make up for while they are sent.
+    let many = (0..60).map(|_| http.post(GENERAL, token, &json!({"content": "x"})).status);
+    let refused = many.filter(|status| *status == 429).count();
+    assert!(refused > 30, "{refused} of 60 were refused");
+    for path in [GENERAL, "/api/v1/notifications/test", "/api/v1/users/library"] {
+        // A token may come back between two requests.
+        let reply = common::await_true("a refusal", || {
+            let reply = http.post(path, token, &json!({"content": "x"}));
+            (reply.status == 429).then_some(reply)
+        });
+        assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
+        reply.refused(429, "RATE_LIMITED");
+    }
+    let reply = common::await_true("the second family's refusal", || {
+        let reply = http.put("/api/notifications/read-all", token, &json!({}));
+        (reply.status == 429).then_some(reply)
+    });
+    assert_eq!((reply.header("retry-after"), reply.json()), (Some("1"), json!({"error": "Rate limit exceeded"})));
+    for _ in 0..20 {
+        assert_eq!(http.get("/api/v1/chat/rooms", token).status, 200);
+        assert_eq!(http.json("OPTIONS", GENERAL, token, None).status, 204);
+    }
+    say(&server, &bob, "general", "not me");
+}

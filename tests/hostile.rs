@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::http::{HttpClient, request};
 use common::line::LineClient;
+use common::udp::UdpClient;
 use common::{DEADLINE, ONGOING, PASSWORD, TestServer, await_true};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -187,6 +188,56 @@ fn a_damaged_line_costs_that_line_only() {
     });
     checked.unwrap_or_else(|failed| panic!("{failed}"));
     drop(sessions);
+    is_well(&server);
+}
+
+/// A damaged datagram of either dialect costs itself only: the ping behind it is answered, nobody else
+/// hears of it, and the longest are as harmless as the shortest.
+#[test]
+fn a_damaged_datagram_costs_itself_only() {
+    let server = TestServer::with(|config| config.udp.datagrams_per_second = 0);
+    let alice = server.register("alice");
+    let token = server.http().post("/api/v1/auth/udp-token", Some(&alice.token), &json!({})).data(200)["token"].clone();
+    let (first, second) = (UdpClient::new(&server, "udp_v1"), UdpClient::new(&server, "udp_v2"));
+    let (listener, other) = (UdpClient::new(&server, "udp_v1"), UdpClient::new(&server, "udp_v2"));
+    listener.register(json!({}));
+    other.subscribe(json!({"token": token}));
+    let honest = [
+        json!({"type": "register", "data": {"client_id": "é\u{1}", "token": token, "ack": true, "topics": ["progress"]}}),
+        json!({"type": "register", "data": {"client_id": "c", "user_id": alice.id}}),
+        json!({"type": "unregister", "data": {}}),
+        json!({"type": "ping", "data": {"client_time": [7], "proof": "0123456789abcdef"}}),
+        json!({"type": "ack", "data": {"id": 7}}),
+        json!({"type": "notification", "data": {"manga_id": "x", "message": "believe me"}}),
+        json!({"type": "SUBSCRIBE", "user_id": alice.id, "token": token, "ack": false}),
+        json!({"type": "UNSUBSCRIBE"}),
+        json!({"type": "PING", "proof": "0123456789abcdef"}),
+        json!({"type": "ACK", "id": i64::MAX}),
+        json!({"type": "NEW_MANGA", "manga_id": 1, "title": "believe me"}),
+    ];
+    let honest = honest.map(|message| message.to_string().into_bytes()).to_vec();
+    let long = [b'[', b'{', b'"', b'x', 0, 0xff].into_iter().map(|byte| vec![byte; 60_000]).collect::<Vec<_>>();
+    let input = prop_oneof![
+        1 => prop::collection::vec(any::<u8>(), 0..300),
+        1 => prop::sample::select(long),
+        6 => (prop::sample::select(honest), prop::collection::vec(change(), 0..4))
+            .prop_map(|(bytes, changes)| changed(bytes, &changes)),
+    ];
+    let mut runner = TestRunner::new(Config { cases: 1000, failure_persistence: None, ..Config::default() });
+    let number = Cell::new(0);
+    let checked = runner.run(&input, |bytes| {
+        number.set(number.get() + 1);
+        first.send_bytes(&bytes);
+        first.say("ping", json!({"client_time": number.get()}));
+        while first.hear()["data"]["client_time"] != json!(number.get()) {}
+        second.send_bytes(&bytes);
+        second.send(&json!({"type": "UNSUBSCRIBE", "user_id": "u"}));
+        while second.hear()["type"] != "UNSUBSCRIBE" {}
+        Ok(())
+    });
+    checked.unwrap_or_else(|failed| panic!("{failed}"));
+    listener.silence_v1();
+    other.silence();
     is_well(&server);
 }
 

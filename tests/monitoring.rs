@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::http::{HttpClient, request};
+use common::ws::WsClient;
 use common::{ONGOING, TestServer, await_true};
 use mangahub::logs::Redacted;
 use mangahub::reactor::start::LifeState;
@@ -77,6 +78,9 @@ fn varz_counts() {
     let server = TestServer::start();
     let alice = server.register("alice");
     let _client = server.session_v1(&alice);
+    // Neither of these syncs.
+    let _ws = WsClient::open(server.address("http"), &format!("/ws?token={}", alice.token));
+    let _other = WsClient::open(server.address("http"), &format!("/ws?token={}", server.register("bob").token));
     let varz = server.varz();
     assert_eq!((&varz["state"], &varz["sync_clients"], &varz["sync_users"]), (&json!("running"), &json!(1), &json!(1)));
     assert_eq!(varz["held_bytes"]["receive"], 0, "{varz}");

@@ -5,6 +5,8 @@ mod common;
 
 use common::http::HttpClient;
 use common::line::LineClient;
+use common::udp::UdpClient;
+use common::ws::WsClient;
 use common::{Account, COMPLETED, ONGOING, PASSWORD, TestServer, account, run};
 use serde_json::{Value, json};
 
@@ -203,6 +205,169 @@ fn only_administrators_announce() {
     ] {
         http.post(path, Some(&ann.token), &wrong).refused(400, "BAD_REQUEST");
     }
+}
+
+/// An administrator's own words are told although somebody has told of the same chapter a moment ago.
+#[test]
+fn an_announcement_is_no_repetition() {
+    let server = TestServer::start();
+    let (ann, bob) = (admin(&server), server.register("bob"));
+    let mut client = listen(server.session_v1(&bob));
+    trigger(&server, "new-chapter", &json!({"manga_id": key_of(&server, ONGOING), "title": "Berserk", "chapter": 9}));
+    let said = json!({"manga_id": ONGOING, "chapter_number": 9, "message": "At last", "audience": "everyone"});
+    let mut http = server.http();
+    http.post("/api/v1/admin/notifications", Some(&ann.token), &said).data(200);
+    assert_eq!(client.expect("notification")["data"]["message"], "At last");
+    assert_eq!(messages(&unread(&mut http, &bob)), ["At last"]);
+}
+
+/// The exact number of a chapter may be given beside the whole one, and wins.
+#[test]
+fn the_exact_chapter_wins() {
+    let server = TestServer::start();
+    let (ann, alice) = (admin(&server), server.register("alice"));
+    keep(&server, &alice, ONGOING);
+    let (key, mut http) = (key_of(&server, ONGOING), server.http());
+    let chapter = json!({
+        "manga_id": key, "title": "T", "chapter": 10, "chapter_exact": 10.5, "old_chapter": 9, "old_chapter_exact": 9.5,
+    });
+    trigger(&server, "new-chapter", &chapter);
+    trigger(&server, "chapter-update", &json!({"manga_id": key, "title": "T", "chapter_exact": 11.5}));
+    let said = json!({"manga_id": ONGOING, "chapter_number": 12, "chapter_exact": 12.5});
+    http.post("/api/v1/admin/notifications", Some(&ann.token), &said).data(200);
+    let expected =
+        ["New chapter 12.5 available", "New chapter 11.5 available", "New chapter 10.5 available (was chapter 9.5)"];
+    assert_eq!(messages(&unread(&mut http, &alice)), expected);
+    let wrong = json!({"manga_id": ONGOING, "chapter_number": 12, "chapter_exact": "12.5"});
+    http.post("/api/v1/admin/notifications", Some(&ann.token), &wrong).refused(400, "BAD_REQUEST");
+}
+
+/// The second family's routes for the catalogue tell as the first family's do.
+#[test]
+fn the_second_familys_administrators_tell_too() {
+    let server = TestServer::start();
+    let (ann, alice) = (admin(&server), server.register("alice"));
+    keep(&server, &alice, ONGOING);
+    let mut client = listen(server.session_v2(&alice));
+    let (mut http, token) = (server.http(), Some(ann.token.as_str()));
+    let made = http.post("/api/manga/", token, &json!({"title": "Quite new"}));
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(client.expect("notification")["data"]["message"], "New manga added: Quite new");
+    let path = format!("/api/manga/{}", key_of(&server, ONGOING));
+    let changed = http.put(&path, token, &json!({"author": "Somebody", "total_chapters": 800}));
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let told = client.expect("notification");
+    assert!(told["data"]["message"].as_str().unwrap().starts_with("New chapter 800 available"), "{told}");
+    let told = client.expect("notification");
+    assert_eq!(told["data"]["message"], "Updated: author");
+    assert_eq!(told["data"]["changes"][0]["new_value"], "Somebody");
+}
+
+/// However much changed, a datagram is as long as its clients read at most, and says how much it leaves out; over
+/// HTTP nothing is left out.
+#[test]
+fn a_datagram_leaves_out_what_has_no_room() {
+    let server = TestServer::start();
+    let alice = server.register("alice");
+    keep(&server, &alice, ONGOING);
+    let udp = UdpClient::new(&server, "udp_v2");
+    udp.subscribe(json!({}));
+    let detail = |number: i64| json!({"field": format!("f{number}"), "old_value": "界".repeat(120), "new_value": "x"});
+    let details: Vec<Value> = (0..32).map(detail).collect();
+    let body = json!({"manga_id": key_of(&server, ONGOING), "title": "T", "detailed_changes": details});
+    trigger(&server, "manga-update", &body);
+    let bytes = udp.bytes();
+    assert!(bytes.len() <= 8192, "{} bytes", bytes.len());
+    let told: Value = serde_json::from_slice(&bytes).unwrap();
+    let shown = told["changes"].as_array().unwrap().len();
+    assert!(shown > 0 && told["changes_left_out"] == 32 - shown, "{told}");
+    let items = unread(&mut server.http(), &alice);
+    assert_eq!(items[0]["changes"].as_array().unwrap().len(), 32);
+}
+
+/// One user's ears of every protocol, and somebody else's to know when all have been told.
+struct Ears {
+    tcp: LineClient,
+    ws: WsClient,
+    udp: UdpClient,
+    witness: LineClient,
+}
+
+impl Ears {
+    fn new(server: &TestServer, account: &Account, witness: &Account) -> Self {
+        let mut ws = WsClient::open(server.address("http"), &format!("/ws?token={}", account.token));
+        ws.send(&json!({"type": "subscribe", "topics": ["notifications"]}));
+        ws.expect("subscribed");
+        let made = server.http().post("/api/v1/auth/udp-token", Some(&account.token), &json!({})).data(200);
+        let udp = UdpClient::new(server, "udp_v1");
+        udp.register(json!({"token": made["token"]}));
+        let (tcp, witness) = (listen(server.session_v1(account)), listen(server.session_v1(witness)));
+        Self { tcp, ws, udp, witness }
+    }
+
+    /// Waits until everybody has been told of this.
+    fn all_told(&mut self, message: &str) {
+        while self.witness.expect("notification")["data"]["message"] != message {}
+    }
+
+    /// The next that those of these protocols hear is this.
+    fn hear(&mut self, protocols: &[&str], message: &str) {
+        for protocol in protocols {
+            let told = match *protocol {
+                "tcp" => self.tcp.expect("notification")["data"]["message"].take(),
+                "websocket" => self.ws.expect("notification")["message"].take(),
+                _ => self.udp.hear_type("notification")["data"]["message"].take(),
+            };
+            assert_eq!(told, message, "{protocol}");
+        }
+    }
+}
+
+/// A wish counts from the moment that it is stored, for what is told on every protocol, whoever it is for: a type,
+/// a way, a series.
+#[test]
+fn wishes_count_at_once_on_every_protocol() {
+    const ALL: [&str; 3] = ["tcp", "websocket", "udp"];
+    let server = TestServer::start();
+    let (alice, bob) = (server.register("alice"), server.register("bob"));
+    [&alice, &bob].into_iter().for_each(|reader| keep(&server, reader, ONGOING));
+    let (key, mut http, token) = (key_of(&server, ONGOING), server.http(), Some(alice.token.as_str()));
+    let mut ears = Ears::new(&server, &alice, &bob);
+    let preferences = "/api/v1/notifications/preferences";
+    let muted = format!("{preferences}/manga/{ONGOING}");
+    let news = |ears: &mut Ears, number: i64| -> String {
+        trigger(&server, "new-manga", &json!({"manga_id": 900_000 + number, "title": format!("S{number}")}));
+        ears.all_told(&format!("New manga added: S{number}"));
+        format!("New manga added: S{number}")
+    };
+    let chapter = |ears: &mut Ears, number: i64| -> String {
+        trigger(&server, "new-chapter", &json!({"manga_id": key, "title": "T", "chapter": number}));
+        ears.all_told(&format!("New chapter {number} available"));
+        format!("New chapter {number} available")
+    };
+    let first = news(&mut ears, 1);
+    ears.hear(&ALL, &first);
+    for (kind, told) in [("new_manga", &news as &dyn Fn(&mut Ears, i64) -> String), ("new_chapter", &chapter)] {
+        http.put(preferences, token, &json!({"types": {kind: false}})).data(200);
+        told(&mut ears, 11);
+        http.put(preferences, token, &json!({"types": {kind: true}})).data(200);
+        let heard = told(&mut ears, 12);
+        ears.hear(&ALL, &heard);
+        for (number, way) in (20..).step_by(10).zip(ALL) {
+            http.put(preferences, token, &json!({"protocols": {way: false}})).data(200);
+            let others: Vec<&str> = ALL.into_iter().filter(|other| *other != way).collect();
+            let unheard = told(&mut ears, number);
+            ears.hear(&others, &unheard);
+            http.put(preferences, token, &json!({"protocols": {way: true}})).data(200);
+            let heard = told(&mut ears, number + 1);
+            ears.hear(&ALL, &heard);
+        }
+    }
+    http.json("PUT", &muted, token, None).data(200);
+    chapter(&mut ears, 101);
+    http.json("DELETE", &muted, token, None).data(200);
+    let heard = chapter(&mut ears, 102);
+    ears.hear(&ALL, &heard);
 }
 
 /// Nobody hears of a series, a type or a way that they muted; what they take back they hear again.

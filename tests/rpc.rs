@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use jsonwebtoken::{EncodingKey, Header};
 use mangahub::handlers::api::{ApiError, Origin, Reply, Via};
 use mangahub::handlers::key::ConnKey;
@@ -251,7 +252,9 @@ impl Waiting for Gone {
         panic!("nobody hears this");
     }
 
-    fn tell(&self, _: Vec<u8>) -> bool {
+    fn admitted(&self) {}
+
+    fn tell(&self, _: Bytes) -> bool {
         false
     }
 }

@@ -460,6 +460,22 @@ fn a_full_queue_drops_the_newest_datagrams() {
     assert_eq!(desk.posted(), [(8, "1".to_owned()), (8, "2".to_owned())]);
 }
 
+/// A socket that only reports errors does not keep the loop awake: it is tried again a second later, and
+/// heard when it works.
+#[test]
+fn a_broken_socket_is_left_alone() {
+    let mut desk = desk();
+    desk.net.break_port(0, true);
+    desk.post(7, "count 1");
+    let tried = desk.reactor.stats().datagram_errors;
+    assert!((1..=100).contains(&tried), "it was tried {tried} times");
+    desk.pass(1000);
+    assert!((tried + 1..=tried + 100).contains(&desk.reactor.stats().datagram_errors));
+    desk.net.break_port(0, false);
+    desk.pass(1000);
+    assert_eq!(desk.posted(), [(7, "1".to_owned())]);
+}
+
 /// Many datagrams that arrive at once are all handled, within the budget of each turn; one that makes a
 /// handler panic is nobody else's concern; one that is too long has been cut.
 #[test]
@@ -495,6 +511,12 @@ fn addresses_hear_what_connections_hear() {
     desk.settle();
     desk.pass(LINGER_MS);
     assert!(desk.reactor.is_stopped());
+}
+
+/// Somebody far away is told what they missed as they pay for it, with room for few datagrams and for many.
+#[test]
+fn what_is_not_paid_for_is_not_lost() {
+    (0..8).for_each(sim::posts::hear_what_was_missed);
 }
 
 /// Whatever the kernel, the workers and the clients do: every honest client is answered, in order

@@ -3,72 +3,9 @@
 
 mod common;
 
-use common::line::LineClient;
-use common::udp::UdpClient;
-use common::ws::WsClient;
+use common::ears::Ears;
 use common::{Account, ONGOING, TestServer};
-use serde_json::{Value, json};
-
-/// One client of each protocol, all of one user, all listening to progress and notifications.
-struct Ears {
-    v1: LineClient,
-    v2: LineClient,
-    udp_v1: UdpClient,
-    udp_v2: UdpClient,
-    ws: WsClient,
-}
-
-impl Ears {
-    fn new(server: &TestServer, account: &Account) -> Self {
-        let (mut v1, mut v2) = (server.session_v1(account), server.session_v2(account));
-        for client in [&mut v1, &mut v2] {
-            client.say("subscribe", json!({"topics": ["notifications"]}));
-            client.expect("subscribed");
-        }
-        let (udp_v1, udp_v2) = (UdpClient::new(server, "udp_v1"), UdpClient::new(server, "udp_v2"));
-        udp_v1
-            .say("register", json!({"client_id": "ears", "token": udp_token(server, account), "topics": ["progress"]}));
-        udp_v1.hear_type("register_success");
-        udp_v2.send(&json!({"type": "SUBSCRIBE", "token": udp_token(server, account), "topics": ["progress"]}));
-        udp_v2.hear_type("SUBSCRIBE");
-        Self { v1, v2, udp_v1, udp_v2, ws: listening(server, account) }
-    }
-
-    /// The next progress on each, in the order v1, v2, UDP v1, UDP v2, WebSocket.
-    fn progress(&mut self) -> [Value; 5] {
-        [
-            self.v1.expect("broadcast")["data"].take(),
-            self.v2.expect("progress_broadcast")["data"].take(),
-            self.udp_v1.hear_type("progress")["data"].take(),
-            self.udp_v2.hear_type("PROGRESS"),
-            self.ws.next(),
-        ]
-    }
-
-    /// The next notification on each, in the same order.
-    fn notification(&mut self, kind: &str) -> [Value; 5] {
-        [
-            self.v1.expect("notification")["data"].take(),
-            self.v2.expect("notification")["data"].take(),
-            self.udp_v1.hear_type("notification")["data"].take(),
-            self.udp_v2.hear_type(kind),
-            self.ws.next(),
-        ]
-    }
-}
-
-fn udp_token(server: &TestServer, account: &Account) -> String {
-    let made = server.http().post("/api/v1/auth/udp-token", Some(&account.token), &json!({})).data(200);
-    made["token"].as_str().unwrap().to_owned()
-}
-
-/// A WebSocket that asked for everything, and is in no room.
-fn listening(server: &TestServer, account: &Account) -> WsClient {
-    let mut ws = WsClient::open(server.address("http"), &format!("/ws?token={}", account.token));
-    ws.send(&json!({"type": "subscribe", "topics": ["progress", "notifications"]}));
-    ws.expect("subscribed");
-    ws
-}
+use serde_json::json;
 
 fn read(server: &TestServer, account: &Account, chapter: u32) {
     let body = json!({"manga_id": ONGOING, "current_chapter": chapter});
@@ -120,19 +57,24 @@ fn every_protocol_hears_what_happens() {
     assert_eq!(said["data"]["items"][0]["content"], "New Chapter Release: Berserk - Chapter 999!");
 }
 
-/// Clients that read nothing, one of each protocol, are ended when too much is owed to them, and until then
-/// and afterwards everybody else hears everything.
+/// Clients that read nothing and acknowledge nothing, one of each protocol, are ended when too much is owed
+/// to them, and until then and afterwards everybody else hears everything: progress and notifications. An
+/// address is never ended for that. What it has not acknowledged waits for it, and for nobody else.
 #[test]
 fn who_stalls_delays_nobody() {
     let server = TestServer::with(|config| {
         config.limits.messages_per_second = 0;
         config.limits.send_bytes_per_connection = 64 * 1024;
         config.tcp.broadcasts_per_second = 0;
+        // Nothing comes twice, so that each one's next message is known.
+        config.udp.resend_ms = 60_000;
+        config.udp.datagrams_per_second = 0;
     });
     let (ann, bob) = (server.register("ann"), server.register("bob"));
     let mut stalled = Ears::new(&server, &bob);
     let mut ears = Ears::new(&server, &ann);
     let mut publisher = server.session_v1(&ann);
+    let mut internal = server.internal();
     let (manga, title) = ("画".repeat(200), "漫".repeat(200));
     // More than the kernel holds for somebody who does not read, some at a time.
     for first in (1..=7_500).step_by(25) {
@@ -147,10 +89,24 @@ fn who_stalls_delays_nobody() {
             assert!([v1, udp_v1].iter().all(|heard| heard["current_chapter"] == chapter));
             assert!([v2, udp_v2, ws].iter().all(|heard| heard["chapter"] == chapter));
         }
+        // It need not be in the catalogue.
+        let number = 1_000_000 + first;
+        let body = json!({"manga_id": number, "title": format!("Series {number}")});
+        assert_eq!(internal.post("/notify/new-manga", None, &body).status, 202);
+        let told = ears.notification("NEW_MANGA");
+        assert!(told.iter().all(|told| told["message"] == format!("New manga added: Series {number}")), "{told:?}");
     }
     // A WebSocket's last word is why; it waits until whoever stalled reads on.
     stalled.ws.expect_close(1013);
     for protocol in ["tcp_v1", "tcp_v2", "ws"] {
         assert_eq!(server.await_closed(protocol, "slow_consumer")["user"], "bob", "{protocol}");
+    }
+    assert_eq!(server.varz()["datagrams"]["dropped"], 0, "a queue grew behind somebody who acknowledges nothing");
+    // The first one that was sent to the address that stalled is still the only one.
+    for number in [1, 26, 51] {
+        let heard = || Some(stalled.udp_v2.hear()).filter(|heard| heard["type"] == "NEW_MANGA");
+        let told = std::iter::repeat_with(heard).flatten().next().unwrap();
+        assert_eq!(told["manga_id"], 1_000_000 + number);
+        stalled.udp_v2.send(&json!({"type": "ACK", "id": told["id"]}));
     }
 }

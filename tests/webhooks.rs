@@ -280,6 +280,33 @@ fn a_slow_receiver_delays_nobody() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
+/// Four users whose receivers never answer, each with more webhooks than calls, hold up nobody else: a fifth's
+/// deliveries keep flowing.
+#[test]
+fn slow_receivers_of_many_users_delay_nobody() {
+    let server = TestServer::with(|config| {
+        quick(config);
+        config.server.drain_seconds = 1;
+    });
+    let (slow, good) = (Receiver::start(&[Manner::Stall; 99]), Receiver::start(&[]));
+    for name in ["anna", "berta", "carl", "dora"] {
+        let mut owner = Owner::new(&server, &server.register(name));
+        for _ in 0..5 {
+            let (hook, _) = owner.hook(&slow.url());
+            owner.test(&hook);
+        }
+    }
+    (0..8).for_each(|_| drop(slow.next()));
+    let mut fifth = Owner::new(&server, &server.register("emil"));
+    let (hook, _) = fifth.hook(&good.url());
+    for _ in 0..5 {
+        let delivery = fifth.test(&hook);
+        assert_eq!(good.next().delivery(), delivery);
+        fifth.await_state(&hook, delivery, "delivered");
+    }
+    assert_eq!(slow.came.recv_timeout(Duration::ZERO).unwrap_err(), RecvTimeoutError::Timeout, "their share");
+}
+
 /// A server that is killed while a delivery is on its way makes it again, and what came after it follows.
 #[test]
 fn a_crash_loses_no_delivery() {

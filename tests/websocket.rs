@@ -156,6 +156,9 @@ fn names_without_a_token_can_be_shown() {
     assert_eq!(unnamed("?username=alice"), 101);
     assert_eq!(unnamed("?username=%20ALICE%20"), 101);
     assert_eq!(unnamed("?username=alice@example.org"), 400);
+    for reserved in ["System_Admin", "system%20admin", "SYSTEM", "sys%E2%80%8Btem", "%EF%BD%93ystem", "%E2%80%8B"] {
+        assert_eq!(unnamed(&format!("?username={reserved}")), 400, "{reserved}");
+    }
     assert_eq!(unnamed("?username=a%00b"), 400);
     assert_eq!(unnamed(&format!("?username={}", "x".repeat(33))), 400);
     assert_eq!(unnamed("?username=ann&token=nonsense"), 401);
@@ -178,6 +181,7 @@ fn faults_end_with_their_codes() {
         (frame(0x81, long(16 << 10).as_bytes()), 1009),
         (vec![0x81, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4], 1009),
         (frame(0x88, b""), 1000),
+        ([frame(0x01, b"half a mess"), frame(0x88, &1001_u16.to_be_bytes())].concat(), 1001),
         (frame(0x88, &[&3000_u16.to_be_bytes()[..], b"enough"].concat()), 3000),
     ] {
         let mut client = session(&server, &alice);
@@ -242,7 +246,7 @@ fn bounds_hold() {
     let server = TestServer::with(|config| {
         config.limits.connections_per_user = 2;
         config.limits.messages_per_second = 1;
-        config.limits.messages_burst = 3;
+        config.limits.messages_burst = 5;
         config.http.anonymous_chat = vec![0];
     });
     let alice = server.register("alice");
@@ -252,7 +256,7 @@ fn bounds_hold() {
     for client in [&mut first, &mut unnamed] {
         (0..20).for_each(|_| client.send(&json!({"type": "ping"})));
         client.expect("pong");
-        client.expect_error("RATE_LIMITED");
+        assert_eq!(client.expect_error("RATE_LIMITED")["retry_after"], 1);
     }
     let connz = server.internal().get("/connz?protocol=ws", None).json();
     let rows = connz["connections"].as_array().unwrap();
@@ -263,7 +267,32 @@ fn bounds_hold() {
     assert_eq!(varz["sync_clients"], 0);
     drop(first);
     server.await_varz("one session less", |varz| varz["websockets"]["verified"] == 1);
-    assert_eq!(asked(&server, &handshake(&path(&alice), "")).0, 101);
+    common::await_true("room for another, at the rate of messages", || {
+        (asked(&server, &handshake(&path(&alice), "")).0 == 101).then_some(())
+    });
+}
+
+/// Coming and going is told to others, so it costs what a message costs: whoever does it all the time is told
+/// to wait, a user by their rate, a stranger by their address's.
+#[test]
+fn coming_costs_what_a_message_costs() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 1;
+        config.limits.messages_burst = 3;
+        config.http.anonymous_chat = vec![0];
+    });
+    let (alice, bob) = (server.register("alice"), server.register("bob"));
+    let alices = path(&alice) + "&room=general";
+    for path in [alices.as_str(), "/ws?username=ann&room=general"] {
+        assert_eq!(asked(&server, &handshake(path, "")).0, 101);
+        let head = common::await_true("a refusal", || {
+            let (status, head) = asked(&server, &handshake(path, ""));
+            (status == 429).then_some(head)
+        });
+        assert!(head.contains("Retry-After: 1\r\n"), "{head}");
+    }
+    assert_eq!(asked(&server, &handshake(&path(&bob), "")).0, 101);
+    assert_eq!(server.http().get("/api/v1/chat/rooms", Some(&alice.token)).status, 200);
 }
 
 /// Whoever is silent is asked; who answers stays, who doesn't is closed.
@@ -286,6 +315,21 @@ fn the_silent_are_asked() {
     // It may be asked once more before its own question is answered.
     while let Some((0x89, _)) = lively.frame() {}
     lively.expect_alive();
+}
+
+/// The rest of a message in fragments is waited for as the rest of a frame is, and what has come of it is
+/// counted until then: frames in between that say nothing keep nobody here.
+#[test]
+fn fragments_have_a_deadline_and_are_counted() {
+    let server = TestServer::with(|config| config.http.body_timeout_ms = 2000);
+    let mut client = session(&server, &server.register("alice"));
+    client.send_raw([frame(0x01, &[b'x'; 5000]), frame(0x00, &[b'x'; 5000])].concat());
+    server.await_varz("two fragments", |varz| varz["held_bytes"]["receive"].as_u64() >= Some(10_000));
+    client.send_raw(frame(0x8a, b""));
+    client.expect_close(1008);
+    server.await_closed("ws", "read_timeout");
+    drop(client);
+    server.await_varz("nothing held", |varz| varz["held_bytes"]["receive"] == 0);
 }
 
 /// A peer that vanishes in the middle of a message takes everything it held along.

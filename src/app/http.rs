@@ -134,26 +134,39 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
     ctx.state.counts.call(usize::from(via.0));
     ctx.device = request.header("x-device").and_then(text::device);
     let claims = authenticate(request, route, ctx)?;
+    let changes = !matches!(request.method, Method::Get | Method::Head | Method::Options);
     match claims {
         // The token of some tool: what its user may do is looked up with the user.
         Some(claims) if claims.issued_at.is_none() => {
             let call = route.prepare(&Input::Http(request, &params))?;
             let [.., bad_token] = route.family.unauthorized();
             let refused = ApiError::new(ErrorKind::Unauthorized, bad_token);
-            auth::look_up(claims, refused, ctx, |claims, session, ctx| {
+            auth::look_up(claims, refused, ctx, move |claims, session, ctx| {
                 authorize(&claims, route.access)?;
-                ctx.set_caller(Some(Caller::from(claims)));
+                admit(Caller::from(claims), changes, ctx)?;
                 call(session, ctx)
             });
             Ok(())
         }
         claims => {
-            claims.as_ref().map_or(Ok(()), |claims| authorize(claims, route.access))?;
-            let call = route.prepare(&Input::Http(request, &params))?;
-            ctx.set_caller(claims.map(Caller::from));
-            call(session, ctx)
+            if let Some(claims) = claims {
+                authorize(&claims, route.access)?;
+                admit(Caller::from(claims), changes, ctx)?;
+            }
+            route.prepare(&Input::Http(request, &params))?(session, ctx)
         }
     }
+}
+
+/// Notes who asks. Whoever asks for a change pays for it as for a message: many are told of it, and all of
+/// them wait for the one writer.
+fn admit(caller: Caller, changes: bool, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let spent = match changes {
+        true => ctx.state.members.spend_of(&caller, ctx.state.settings.messages, ctx.now.mono_ms),
+        false => Ok(()),
+    };
+    ctx.set_caller(Some(caller));
+    spent.map_err(ApiError::too_often)
 }
 
 /// The claims of the request's token, where the route needs one or makes a difference for one.

@@ -6,39 +6,34 @@ use crate::handlers::State;
 use crate::handlers::api::{Answer, ConnzQuery, Inquiry, Reply};
 use crate::proto::internal::{self, ConnRow, Metric};
 use crate::proto::time::rfc3339;
+use crate::reactor::grpc::Counts;
 use crate::reactor::stats::{Closed, Open, PHASES, Stats, View};
 
 /// Answers a question about the server.
-pub fn answer(state: &State, inquiry: Inquiry, view: &View<'_>) -> Answer {
+pub fn answer(state: &State, rpc: Option<&Counts>, inquiry: Inquiry, view: &View<'_>) -> Answer {
     let (origin, reply) = match inquiry {
-        Inquiry::Metrics(origin, format) => (origin, internal::metrics_page(metrics(state, view), format)),
+        Inquiry::Metrics(origin, format) => (origin, internal::metrics_page(metrics(state, rpc, view), format)),
         Inquiry::Varz(origin) => (origin, varz(state, view)),
         Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
         Inquiry::Sync(origin) => {
-            let (clients, users) = sync_counts(state);
+            let (clients, users) = state.members.sync_counts();
             (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
         }
     };
     Answer { origin, outcome: Ok(reply) }
 }
 
-/// Sync connections that have authenticated, and the distinct users who are here in any way.
-fn sync_counts(state: &State) -> (usize, usize) {
-    let (all, users) = state.members.counts();
-    (all.saturating_sub(state.counts.websockets.0), users)
-}
-
-fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
+fn metrics(state: &State, rpc: Option<&Counts>, view: &View<'_>) -> Vec<Metric> {
     let stats = view.stats;
     let count = |name, help, value: u64| Metric::one(name, help, true, value as f64);
     let gauge = |name, help, value: usize| Metric::one(name, help, false, value as f64);
-    let (clients, users) = sync_counts(state);
+    let (clients, users) = state.members.sync_counts();
     let (verified, anonymous) = state.counts.websockets;
     let leases = &state.leases.registry;
     let (proven, claimed) = leases.counts();
     let calls = internal::call_counts(&state.counts.calls);
     let sampled = |us: &u64| *us as f64 * Stats::SAMPLE as f64 / 1e6;
-    vec![
+    let mut metrics = vec![
         Metric::each(
             "build_info",
             "Which program this is",
@@ -59,7 +54,7 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             stats.closes().map(|(reason, count)| (reason.as_str().to_owned(), count as f64)),
         ),
         gauge("sync_clients", "Authenticated sync connections", clients),
-        gauge("sync_users", "Users with an authenticated connection", users),
+        gauge("sync_users", "Users with an authenticated sync connection", users),
         Metric::each(
             "websockets",
             "Open WebSockets, by whether somebody vouches for who it is",
@@ -92,6 +87,17 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
             false,
             "verified",
             [("true".to_owned(), proven as f64), ("false".to_owned(), claimed as f64)].into_iter(),
+        ),
+        gauge("notifications_waiting", "Notifications that listeners are still to be told", state.notices.line.len()),
+        count(
+            "notifications_skipped",
+            "Notifications not told at once, because too many were waiting",
+            state.notices.line.skipped,
+        ),
+        count(
+            "notification_looks_retried",
+            "Looks for those whom a notification is for that found no room, and were taken again",
+            state.notices.line.retried,
         ),
         gauge("streams", "gRPC streams that are told what happens", state.streams.len()),
         gauge("events_waiting", "Events that wait to be told", view.events_waiting),
@@ -145,12 +151,31 @@ fn metrics(state: &State, view: &View<'_>) -> Vec<Metric> {
         ),
         gauge("catalogue_series", "Series in the catalogue", state.catalogue.len()),
         Metric::one("start_time_seconds", "When the server started", false, state.started_ms as f64 / 1000.0),
+    ];
+    metrics.extend(rpc.into_iter().flat_map(rpc_metrics));
+    metrics
+}
+
+/// What the thread of gRPC counts.
+fn rpc_metrics(counts: &Counts) -> [Metric; 4] {
+    let count = |(name, count): (&str, u64)| (name.to_owned(), count as f64);
+    [
+        Metric::one("grpc_connections", "Open connections of gRPC", false, counts.connections() as f64),
+        Metric::each(
+            "grpc_connections_closed",
+            "Connections of gRPC that ended, by reason",
+            true,
+            "reason",
+            counts.closes().map(count),
+        ),
+        Metric::one("grpc_accept_errors", "Accepts of gRPC that failed", true, counts.accept_errors() as f64),
+        Metric::each("grpc_calls_ended", "Calls by gRPC that ended, by code", true, "code", counts.calls().map(count)),
     ]
 }
 
 fn varz(state: &State, view: &View<'_>) -> Reply {
     let stats = view.stats;
-    let (clients, users) = sync_counts(state);
+    let (clients, users) = state.members.sync_counts();
     let (verified, unverified) = state.leases.registry.counts();
     let closes: serde_json::Map<_, _> = stats
         .closes()
@@ -172,6 +197,7 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
         "sync_clients": clients,
         "sync_users": users,
         "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
+        "grpc": {"streams": state.streams.len()},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,

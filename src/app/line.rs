@@ -118,7 +118,7 @@ fn spend(session: &Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         Some(member) => ctx.state.members.spend(member, rate, now_ms),
         None => ctx.state.strangers.take(ctx.peer.ip(), rate, now_ms),
     };
-    spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
+    spent.map_err(ApiError::too_often)
 }
 
 fn refund(session: &Session, ctx: &mut Ctx<'_>, paid: bool) {

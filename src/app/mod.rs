@@ -21,13 +21,13 @@ use smallvec::SmallVec;
 use answer::Dressed;
 
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
-use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane};
+use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::Audience;
 use crate::handlers::leases::Dialect;
 use crate::handlers::notices::subscribe;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::work::Work;
-use crate::handlers::{Ctx, State, chat, greet, monitor};
+use crate::handlers::{Ctx, State, chat, greet, leases, monitor};
 use crate::proto::http_date::HttpDate;
 use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
@@ -35,6 +35,7 @@ use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
 use crate::reactor;
 use crate::reactor::grpc::Answers;
+use crate::reactor::post::Post;
 use crate::reactor::service::{Expired, Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
 use crate::reactor::stats::View;
 use crate::store::{Job, StoreError};
@@ -233,7 +234,6 @@ impl Service for MangaHub {
 
     fn finish(&mut self, job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         self.finish_work(job, session, io);
-        self.post_letters(io);
     }
 
     fn begin(&mut self, call: Work, io: &mut Io<'_, Self>) {
@@ -242,6 +242,10 @@ impl Service for MangaHub {
 
     fn answer(&mut self, answer: Answer, now: Now) {
         self.answer_rpc(answer, now);
+    }
+
+    fn serves_elsewhere(&self) -> bool {
+        self.answers.as_ref().is_some_and(Answers::are_awaited)
     }
 
     fn hand_over(&mut self) {
@@ -301,8 +305,9 @@ impl Service for MangaHub {
         Expired::Close(reason)
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, io: &mut Io<'_, Self>) {
         self.state.draining = true;
+        leases::close(&mut self.context(Via::NONE, io));
         if let Some(answers) = &self.answers {
             answers.drain();
         }
@@ -334,13 +339,15 @@ impl Service for MangaHub {
         }
         subscribe::forget(session, &mut self.state);
         if let Some(member) = session.member.take() {
+            if session.service.is_sync() {
+                self.state.members.end_sync(member);
+            }
             self.state.members.leave(member, io.now.mono_ms);
         }
     }
 
     fn tick(&mut self, io: &mut Io<'_, Self>) {
         monitor::tick(&mut self.context(Via::NONE, io));
-        self.post_letters(io);
     }
 
     fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
@@ -478,16 +485,16 @@ impl Service for MangaHub {
         }
     }
 
-    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, now: Now, post: &mut Vec<Datagram>) {
-        let streams = &self.state.streams;
-        let mut leases: Vec<Audience> = Vec::new();
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, _: Now, post: &mut Post) {
+        let (streams, mut told) = (&self.state.streams, rpc::Told::new(event));
+        let mut others: Vec<Audience> = Vec::new();
         for member in to {
             match member {
-                Audience::Stream(number) => rpc::tell(streams, number, event),
-                other => leases.push(other),
+                Audience::Stream(number) => told.tell(streams, number),
+                other => others.push(other),
             }
         }
-        self.tell_leases(&mut leases.into_iter(), event, now, post);
+        self.tell_leases(&mut others.into_iter(), event, post);
     }
 
     fn is_member(&self, member: Audience) -> bool {
@@ -501,8 +508,13 @@ impl Service for MangaHub {
         self.hear(socket, bytes, io);
     }
 
+    fn fill(&mut self, post: &mut Post, io: &mut Io<'_, Self>) {
+        self.post_letters(post, io.now);
+        leases::ask_all(&mut self.context(Via::NONE, io));
+    }
+
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
-        inspect::answer(&self.state, inquiry, view)
+        inspect::answer(&self.state, self.answers.as_ref().map(Answers::counts), inquiry, view)
     }
 
     fn describe(&self, session: &Session) -> (&'static str, Option<String>) {

@@ -3,6 +3,8 @@
 //! That thread reads the message; whose token it is and what the call does is decided here, in the
 //! same steps as a request over HTTP.
 
+use bytes::Bytes;
+
 use super::MangaHub;
 use super::http::authorize;
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Origin};
@@ -20,15 +22,17 @@ use crate::store::model::Role;
 
 /// Reads a call on the thread it came by. What is left to do is left for the loop.
 pub fn ask(asked: Asked) -> Result<Work, ApiError> {
-    let Asked { via, message, authorization, device, remote } = asked;
+    let Asked { via, message, authorization, device, remote, place } = asked;
     let Some(route) = ROUTES.get(usize::from(via.0)) else { return Err(ApiError::not_found("no such method")) };
-    let prepared = route.prepare(&Input::Rpc(&message))?;
+    // Who calls is asked first, as over HTTP; what they sent is read here, where it holds up nobody else.
+    let prepared = route.prepare(&Input::Rpc(&message));
     let conn = ConnKey { index: 0, generation: 0 };
     let origin = Origin { via, conn, since_ms: 0, user: None, remote: Some(remote) };
     Ok(Work::new(
         origin,
         |_| Ok(()),
         move |_, session, ctx| {
+            drop(place);
             ctx.device = device.as_deref().and_then(text::device);
             begin(route, authorization.as_deref(), prepared, session, ctx)
         },
@@ -39,7 +43,7 @@ pub fn ask(asked: Asked) -> Result<Work, ApiError> {
 fn begin(
     route: &'static Route,
     authorization: Option<&str>,
-    call: Prepared,
+    call: Result<Prepared, ApiError>,
     session: &mut Session,
     ctx: &mut Ctx<'_>,
 ) -> Result<(), ApiError> {
@@ -51,16 +55,16 @@ fn begin(
                 authorize(&claims, route.access)?;
                 ctx.device = device;
                 ctx.set_caller(Some(caller(claims)));
-                call(session, ctx)
+                call?(session, ctx)
             });
             Ok(())
         }
         Some(claims) => {
             authorize(&claims, route.access)?;
             ctx.set_caller(Some(caller(claims)));
-            call(session, ctx)
+            call?(session, ctx)
         }
-        None => call(session, ctx),
+        None => call?(session, ctx),
     }
 }
 
@@ -92,7 +96,6 @@ impl MangaHub {
         call.origin.since_ms = io.now.mono_ms;
         self.state.counts.call(usize::from(call.origin.via.0));
         self.finish_work(call, None, io);
-        self.post_letters(io);
     }
 
     /// Hands an answer to whoever waits for it on another thread.
@@ -104,10 +107,25 @@ impl MangaHub {
     }
 }
 
-/// Tells a stream what happened.
-pub(super) fn tell(streams: &Streams, number: u32, event: &Event) {
-    let Some(stream) = streams.get(number).filter(|stream| stream.hears(event)) else { return };
-    if let Some(message) = own::event(event) {
-        stream.remote.0.tell(message);
+/// An event on its way to streams: put into bytes for the first that hears it, and shared by the others.
+pub(super) struct Told<'a> {
+    event: &'a Event,
+    frame: Option<Bytes>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(event: &'a Event) -> Self {
+        Self { event, frame: None }
+    }
+
+    /// Tells a stream, if it wants to hear of it.
+    pub(super) fn tell(&mut self, streams: &Streams, number: u32) {
+        let Some(stream) = streams.get(number).filter(|stream| stream.hears(self.event)) else { return };
+        if self.frame.is_none() {
+            self.frame = own::event(self.event);
+        }
+        if let Some(frame) = &self.frame {
+            stream.remote.0.tell(frame.clone());
+        }
     }
 }

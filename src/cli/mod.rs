@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod ports_file;
 pub mod reload;
 pub mod serve;
 

@@ -1,12 +1,10 @@
-//! What a start tells: people get a table of services and commands to try, programs the ports file.
+//! What a start tells people: a table of services and commands to try.
 //!
 //! Starting itself is the library's `serve`; this file only renders what it bound.
 
 use std::{
-    fs,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
     thread,
 };
 
@@ -56,24 +54,6 @@ pub fn welcome(services: &[Service], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "Ctrl-C stops it, and keeps everything.")
-}
-
-/// Writes the addresses as JSON, `{"http":["127.0.0.1:8080"],…}`, in one step: whoever waits for
-/// the file never reads half of it.
-pub fn write_ports_file(file: &Path, services: &[Service]) -> io::Result<()> {
-    let ports = services.iter().map(|service| {
-        let addresses = service.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
-        (service.name.to_owned(), addresses.into())
-    });
-    let json = serde_json::Value::Object(ports.collect());
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(format!(".{}.tmp", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    fs::write(&unfinished, format!("{json}\n"))?;
-    fs::rename(&unfinished, file).inspect_err(|_| {
-        // The rename's error is the one to tell.
-        let _ = fs::remove_file(&unfinished);
-    })
 }
 
 /// SIGTERM and SIGINT drain the server; a second one ends the process at once, with the status that
@@ -200,27 +180,5 @@ mod tests {
             let body = body.replace("\\n", "");
             assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{body}");
         }
-    }
-
-    /// The ports file is one JSON object of lists, replaces an older one, and leaves nothing beside it.
-    #[test]
-    fn ports_file_is_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ports.json");
-        fs::write(&file, "old").unwrap();
-        write_ports_file(&file, &services(&["127.0.0.1:1", "[::1]:2"], &[])).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        assert_eq!(text, "{\"http\":[\"127.0.0.1:1\",\"[::1]:2\"],\"tcp_v1\":[]}\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    /// A ports file that can't be put in its place is an error, and its unfinished copy is gone.
-    #[test]
-    fn ports_file_in_the_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ports.json");
-        fs::create_dir_all(file.join("inside")).unwrap();
-        assert!(write_ports_file(&file, &services(&[], &[])).is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -212,6 +212,8 @@ declare! {
         leases: Count<1, MILLION> = 50_000;
         /// Addresses of one user with a token; one more displaces the one that was silent for longest.
         leases_per_user: Count<1, 1000> = 8;
+        /// Addresses without a token on one machine, or behind one router; one more displaces the one that was silent for longest.
+        leases_per_address: Count<1, 10_000> = 1000;
         /// Datagrams a second that an address may send, twice as many at once; more are ignored. 0: no limit.
         /// On loopback and private networks each port counts for itself.
         datagrams_per_second: Rate = 20;
@@ -233,12 +235,16 @@ declare! {
         /// Anyone may change anyone's progress without a token, as the services before this one let them. For an isolated
         /// network only: whoever reaches the port is believed.
         allow_unauthenticated: Flag = false;
-        /// Connections at a time; one more is closed at once. A client needs one.
+        /// Connections at a time, and at most a quarter of what RLIMIT_NOFILE leaves; one more is told so and closed. A
+        /// client needs one. `limits.connections_per_address` counts here as well.
         connections: Count<1, 65_536> = 1024;
         /// Calls open on one connection; a client waits with the next. The usual number of HTTP/2.
         streams_per_connection: Count<1, 10_000> = 100;
         /// Calls open on all connections; one more is refused with RESOURCE_EXHAUSTED. It bounds the loop's inbox.
         calls: Count<1, 100_000> = 4096;
+        /// A connection that says nothing for so long is asked for a sign of life, and closed without one within a third
+        /// of it.
+        keepalive_seconds: Seconds<1, 86_400> = 60;
     }
 
     /// Readers' progress, by whichever wire it comes.
@@ -294,7 +300,7 @@ declare! {
         connections_per_user: Count<0, MILLION> = 100;
         /// Connections from one address; beyond it a new one is closed. 0: no limit, as a proxy or a school is one address.
         connections_per_address: Count<0, MILLION> = 0;
-        /// Messages a second of one user over all connections; beyond it RATE_LIMITED. Sync only; people read slower. 0: no limit.
+        /// Messages and HTTP changes a second of one user over all connections; beyond it RATE_LIMITED, 429. People are slower. 0: no limit.
         messages_per_second: Rate = 50;
         /// Messages a user may send at once after a pause: a device that was offline catches up.
         messages_burst: Rate<1> = 100;
@@ -343,8 +349,8 @@ declare! {
         allow_private: Flag = false;
         /// Webhooks of one user; beyond it a new one is refused with 409.
         per_user: Count<0, 1000> = 20;
-        /// Deliveries on their way at a time, each on a thread of its own; a quarter of them for one user. The rest waits.
-        calls: Count<1, 64> = 8;
+        /// Deliveries on their way at a time, a thread for each; an eighth for one user, a quarter for all with slow receivers.
+        calls: Count<1, 64> = 16;
         /// A receiver must have answered after this long, name and connection included; then it has failed.
         timeout_ms: Millis<10, 60_000> = 10_000;
         /// The pause after a first failure. Each further one is twice as long, a quarter more or less by chance.

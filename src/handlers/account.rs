@@ -9,7 +9,7 @@ use super::effect::{Effect, Lane};
 use super::password::{ask_again, or_outdated};
 use super::session::Session;
 use super::work::Work;
-use super::{Access, Call, Caller, Ctx, auth};
+use super::{Access, Call, Caller, Ctx, auth, names};
 use crate::store::{ERASED_ROWS_MAX, StoreError};
 
 /// Shows the caller's account.
@@ -18,7 +18,8 @@ pub const ME: Call<()> = Call { name: "auth.me", access: Access::User, lane: Lan
 pub const DELETE: Call<String> = Call { name: "account.delete", access: Access::User, lane: Lane::Slow, run: delete };
 
 /// The name, if it can be one: so many characters, letters and digits of any script, `_`, `-`, `.`
-/// and single inner spaces. `@` is for e-mail addresses, and what can't be seen can't deceive.
+/// and single inner spaces. `@` is for e-mail addresses, and what can't be seen can't deceive. Letters are in
+/// their plain form, and the server's own names are its own.
 pub fn check_username(name: String, characters_max: usize) -> Result<String, ApiError> {
     let length = name.chars().count();
     if !(3..=characters_max).contains(&length) {
@@ -27,6 +28,12 @@ pub fn check_username(name: String, characters_max: usize) -> Result<String, Api
     let plain = |c: char| c.is_alphanumeric() || "_-. ".contains(c);
     if !name.chars().all(plain) || name.trim() != name || name.contains("  ") {
         return Err(ApiError::invalid("username: letters, digits, '_', '-', '.' and single spaces inside"));
+    }
+    if names::seen(&name) != name {
+        return Err(ApiError::invalid("username: letters in their plain form"));
+    }
+    if names::is_reserved(&name) {
+        return Err(ApiError::invalid("username: reserved"));
     }
     Ok(name)
 }
@@ -150,6 +157,11 @@ mod tests {
     fn usernames_can_be_read() {
         for good in ["abc", "Åsa Öberg", "読者です", "a.b-c_d"] {
             assert!(check_username(good.into(), 32).is_ok(), "{good}");
+        }
+        for reserved in
+            ["System_Admin", "system", "Anonymous", "SYSTEM ADMIN", "sÿstem", "ａｎｎａ", "ﬁona", "abc\u{3164}"]
+        {
+            assert!(check_username(reserved.into(), 32).is_err(), "{reserved:?}");
         }
         for bad in ["ab", "a@b.c", " abc", "abc ", "a  b", "a\nb", "a\u{202e}bc", "abc\0", &"a".repeat(33)] {
             assert!(check_username(bad.into(), 32).is_err(), "{bad:?}");

@@ -313,9 +313,7 @@ pub enum Topic {
     Member(MemberId),
     /// Those whom nobody vouches for: they hear what is public, as it happens, whoever it is for.
     Announced,
-    /// Users who asked for notifications: they hear what is for everyone.
-    News,
-    /// Where one user asked for notifications: they hear what is for this user.
+    /// Where one user asked for notifications: they hear what is for this user, and for everyone.
     Notices(MemberId),
     /// Whoever is in a room of chat.
     Room(RoomId),
@@ -486,6 +484,11 @@ impl ApiError {
     /// Try again in a moment.
     pub fn busy() -> Self {
         Self::new(ErrorKind::Unavailable, "The server is busy, please try again").after(1)
+    }
+
+    /// A bucket is empty, and has a token again in so many milliseconds.
+    pub fn too_often(wait_ms: u32) -> Self {
+        Self::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000))
     }
 
     /// The same, with the seconds after which trying again makes sense.

@@ -39,6 +39,8 @@ pub enum Effect<V: Vocabulary> {
     Reply(V::Reply),
     /// Run this elsewhere, and come back with it. Refused when the lane is full.
     Submit(Lane, V::Job),
+    /// The same, but no connection waits for it or answers for it.
+    SubmitApart(Lane, V::Job),
     /// Tell everyone in the topic, in the order of publishing.
     Publish(V::Topic, V::Event),
     /// Join the session's topics once everything queued before has been written.

@@ -10,8 +10,8 @@ use super::auth::{self, bad_token, check_token};
 use super::effect::{Effect, Lane};
 use super::session::{ServiceKind, Session};
 use super::token::Claims;
-use super::{Access, Call, Caller, Ctx, chat, text};
-use crate::store::StoreError;
+use super::{Access, Call, Caller, Ctx, chat, names, text};
+use crate::store::model::as_guest;
 
 /// Makes a WebSocket of an HTTP connection.
 pub const OPEN: Call<Opening> = Call { name: "ws.open", access: Access::Public, lane: Lane::Reactor, run: open };
@@ -99,17 +99,16 @@ fn open_unnamed(args: Opening, session: &mut Session, ctx: &mut Ctx<'_>) -> Resu
         Some(name) => unverified_name(name)?,
         None => UNNAMED.to_owned(),
     };
+    // Whoever comes and goes is told to many, so coming costs what saying something does.
+    let rate = ctx.state.settings.messages;
+    ctx.state.strangers.take(ctx.peer.ip(), rate, ctx.now.mono_ms).map_err(ApiError::too_often)?;
     let wanted = name.clone();
     ctx.run(
         Lane::Read,
-        move |store| match store.user_by_login(&wanted) {
-            Ok(_) => Ok(true),
-            Err(StoreError::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        },
+        move |store| names::is_taken(&wanted, store),
         move |taken, session, ctx| match taken? {
             // The first family's client shows no token, whoever has logged in with it.
-            true => begin(Who::Anonymous(format!("{name} (guest)").into()), args, session, ctx),
+            true => begin(Who::Anonymous(as_guest(&name).into()), args, session, ctx),
             false => begin(Who::Anonymous(name.into()), args, session, ctx),
         },
     );
@@ -117,28 +116,33 @@ fn open_unnamed(args: Opening, session: &mut Session, ctx: &mut Ctx<'_>) -> Resu
 }
 
 /// A name that nobody vouches for, fit to be shown. It can't look like an address: then asking whose
-/// it is would tell who has registered with it.
+/// it is would tell who has registered with it. Nor can it look like the server's.
 fn unverified_name(name: &str) -> Result<String, ApiError> {
-    let bad = name.contains('@') || name.chars().any(text::is_unsafe) || name.chars().count() > NAME_CHARACTERS_MAX;
-    match name.trim() {
-        name if bad || name.is_empty() => {
-            Err(ApiError::invalid(format!("username: 1 to {NAME_CHARACTERS_MAX} characters to be seen, and no '@'")))
-        }
-        name => Ok(name.to_owned()),
+    let seen = names::seen(name);
+    let bad = seen.contains('@') || name.chars().any(text::is_unsafe);
+    if bad || seen.is_empty() || seen.chars().count() > NAME_CHARACTERS_MAX {
+        let what = format!("username: 1 to {NAME_CHARACTERS_MAX} characters to be seen, and no '@'");
+        return Err(ApiError::invalid(what));
+    }
+    match names::is_reserved(&seen) && seen != UNNAMED {
+        true => Err(ApiError::invalid("username: reserved")),
+        false => Ok(seen),
     }
 }
 
 /// Lets a user in.
 fn admit(claims: Claims, args: Opening, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let most = ctx.state.settings.connections_per_user;
-    let Some(member) = ctx.state.members.enter(&claims.user_id, &claims.username, claims.role, most) else {
+    let (most, rate) = (ctx.state.settings.connections_per_user, ctx.state.settings.messages);
+    let caller = Caller::from(claims);
+    ctx.state.members.spend_of(&caller, rate, ctx.now.mono_ms).map_err(ApiError::too_often)?;
+    let Some(member) = ctx.state.members.enter(&caller.id, &caller.username, caller.role, most) else {
         return Err(ApiError::new(
             ErrorKind::RateLimited,
             format!("Too many connections for this user (at most {most})"),
         ));
     };
     session.member = Some(member);
-    ctx.set_caller(Some(Caller::from(claims)));
+    ctx.set_caller(Some(caller));
     begin(Who::Verified, args, session, ctx)
 }
 
@@ -194,6 +198,11 @@ mod tests {
     #[test]
     fn unverified_names_can_be_seen() {
         assert_eq!(unverified_name(" ann lee "), Ok("ann lee".to_owned()));
+        assert_eq!(unverified_name("a\u{200b}lice  b\u{feff}"), Ok("alice b".to_owned()));
+        assert_eq!(unverified_name(UNNAMED), Ok(UNNAMED.to_owned()));
+        for bad in ["\u{200b}", "a＠b", "System_Admin", "sys\u{ad}tem", "SYSTEM", &"ﷺ".repeat(9)] {
+            assert!(unverified_name(bad).is_err(), "{bad:?}");
+        }
         for bad in ["", " ", "a@b", "a\u{202e}b", "a\0", &"x".repeat(33)] {
             assert!(unverified_name(bad).is_err(), "{bad:?}");
         }

@@ -14,6 +14,9 @@ pub struct ConnKey {
 }
 
 impl ConnKey {
+    /// No connection: of what belongs to none.
+    pub const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };
+
     /// The highest generation: two bits are left for the kind of a [`Subscriber`]. After a billion
     /// connections the count starts again at 1; a handle that old has long been forgotten.
     pub const GENERATION_MAX: u32 = (1 << 30) - 1;

@@ -33,6 +33,7 @@ pub mod library;
 pub mod lists;
 pub mod manga;
 pub mod monitor;
+pub mod names;
 pub mod neighbours;
 pub mod notices;
 pub mod opinions;
@@ -58,9 +59,10 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 
-use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic};
+use api::{Answer, ApiError, ErrorKind, Event, Inquiry, Origin, Product, Reply, Topic, Via};
 use catalogue::Catalogue;
 use effect::{CloseReason, Effect, Lane, Now};
+use key::ConnKey;
 use rate::{Backoff, Bucket, Buckets, Rate};
 use session::{Addresses, Member, Members, Session};
 use token::{Keys, Revocations};
@@ -334,6 +336,23 @@ impl Ctx<'_> {
             then(result, session, ctx)
         };
         self.effects.push(Effect::Submit(lane, Work::new(self.origin.clone(), work, then)));
+    }
+
+    /// Runs `work` in a lane and then `then` on the loop, on behalf of nobody: no connection waits for it, and
+    /// none answers for it.
+    pub fn run_apart<T: Send + 'static>(
+        &mut self,
+        lane: Lane,
+        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>, &mut Ctx<'_>) + Send + 'static,
+    ) {
+        let origin =
+            Origin { via: Via::NONE, conn: ConnKey::NOBODY, since_ms: self.now.mono_ms, user: None, remote: None };
+        let job = Work::new(origin, work, move |result, _, ctx| {
+            then(result, ctx);
+            Ok(())
+        });
+        self.effects.push(Effect::SubmitApart(lane, job));
     }
 
     /// Tells a topic.

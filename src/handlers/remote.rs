@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::api::{ApiError, Reply};
 
 /// The end at which somebody waits. When it is dropped before it was answered, its owner says so.
@@ -15,8 +17,11 @@ pub trait Waiting: Send + Sync {
     /// Answers, once. What comes after that is not heard; where a stream of messages is waited for, a
     /// refusal ends it.
     fn answer(&self, outcome: Result<Reply, ApiError>);
-    /// Tells a stream one message. `false` when it has ended, or takes no more.
-    fn tell(&self, message: Vec<u8>) -> bool;
+    /// A stream is admitted: from now on it is waited for what happens.
+    fn admitted(&self);
+    /// Tells a stream one message, as its wire wants it: the bytes are shared with all who hear the same.
+    /// `false` when it has ended, or takes no more.
+    fn tell(&self, frame: Bytes) -> bool;
 }
 
 /// A handle to one who waits.

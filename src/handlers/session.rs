@@ -12,6 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::Caller;
 use super::greet::Greeting;
 use super::notices::subscribe::Heard;
 use super::rate::{Bucket, Rate};
@@ -143,6 +144,8 @@ pub struct Member {
     pub role: Role,
     generation: NonZeroU32,
     connections: u32,
+    /// How many of them are sync connections.
+    syncs: u32,
     /// Datagram addresses that are known to be theirs.
     leases: u32,
     bucket: Bucket,
@@ -169,7 +172,8 @@ pub struct Members {
     slots: Slab<Member>,
     by_user: HashTable<u32>,
     hasher: RandomState,
-    connections: usize,
+    /// Sync connections, and the distinct users among them.
+    syncs: (usize, usize),
     generation: u32,
 }
 
@@ -183,8 +187,25 @@ impl Members {
         }
         member.rename(username, role);
         member.connections += 1;
-        self.connections += 1;
         Some(known)
+    }
+
+    /// The connection that was added is a sync connection.
+    pub fn begin_sync(&mut self, member: MemberId) {
+        let Some(found) = self.get_mut(member) else { return };
+        found.syncs += 1;
+        let first = found.syncs == 1;
+        self.syncs.0 += 1;
+        self.syncs.1 += usize::from(first);
+    }
+
+    /// A sync connection ends: it is about to be taken away.
+    pub fn end_sync(&mut self, member: MemberId) {
+        let Some(found) = self.get_mut(member).filter(|found| found.syncs > 0) else { return };
+        found.syncs -= 1;
+        let last = found.syncs == 0;
+        self.syncs.0 -= 1;
+        self.syncs.1 -= usize::from(last);
     }
 
     /// Adds a datagram address of a user, which counts as no connection.
@@ -201,8 +222,8 @@ impl Members {
         let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
         let (id, username, bucket) = (id.clone(), username.into(), Bucket::default());
         let hash = self.hasher.hash_one(&id);
-        let slot =
-            self.slots.insert(Member { id, username, role, generation, connections: 0, leases: 0, bucket }) as u32;
+        let member = Member { id, username, role, generation, connections: 0, syncs: 0, leases: 0, bucket };
+        let slot = self.slots.insert(member) as u32;
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_user.insert_unique(hash, slot, |slot| hasher.hash_one(&slots[*slot as usize].id));
         MemberId { slot, generation }
@@ -227,9 +248,7 @@ impl Members {
     pub fn leave(&mut self, member: MemberId, now_ms: u64) {
         let Some(found) = self.get_mut(member) else { return };
         found.connections = found.connections.saturating_sub(1);
-        let forget = found.is_gone() && found.bucket.is_full(now_ms);
-        self.connections -= 1;
-        if forget {
+        if found.is_gone() && found.bucket.is_full(now_ms) {
             self.remove(member.slot);
         }
     }
@@ -276,6 +295,16 @@ impl Members {
         self.get_mut(member).map_or(Ok(()), |found| found.bucket.take(rate, now_ms))
     }
 
+    /// The same for whoever may have no connection that is known as theirs. Once their bucket is full, a sweep
+    /// forgets them.
+    pub fn spend_of(&mut self, caller: &Caller, rate: Rate, now_ms: u64) -> Result<(), u32> {
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let known = self.known(&caller.id).unwrap_or_else(|| self.add(&caller.id, &caller.username, caller.role));
+        self.spend(known, rate, now_ms)
+    }
+
     /// Gives the last token back.
     pub fn refund(&mut self, member: MemberId, rate: Rate) {
         if let Some(found) = self.get_mut(member) {
@@ -283,9 +312,9 @@ impl Members {
         }
     }
 
-    /// Authenticated connections, and the distinct users among them.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.connections, self.slots.iter().filter(|(_, member)| member.connections > 0).count())
+    /// Authenticated sync connections, and the distinct users among them.
+    pub const fn sync_counts(&self) -> (usize, usize) {
+        self.syncs
     }
 }
 
@@ -330,8 +359,8 @@ mod tests {
         let first = members.enter(&user("a"), "alice", Role::User, 2).unwrap();
         assert_eq!(members.enter(&user("a"), "alice", Role::User, 2), Some(first));
         assert_eq!(members.enter(&user("a"), "alice", Role::User, 2), None);
-        assert_eq!(members.counts(), (2, 1));
         members.leave(first, 0);
+        assert_eq!(members.find(&user("a")), Some(first));
         members.leave(first, 0);
         assert_eq!(members.find(&user("a")), None);
         assert!(members.get(first).is_none());
@@ -342,7 +371,7 @@ mod tests {
     fn an_address_is_no_connection() {
         let mut members = Members::default();
         let held = members.hold(&user("a"), "alice", Role::User);
-        assert_eq!((members.counts(), members.find(&user("a"))), ((0, 0), Some(held)));
+        assert_eq!(members.find(&user("a")), Some(held));
         assert_eq!(members.enter(&user("a"), "alice", Role::User, 1), Some(held));
         members.leave(held, 0);
         assert_eq!(members.find(&user("a")), Some(held));
@@ -361,7 +390,44 @@ mod tests {
         assert_ne!(gone, next);
         assert!(members.get(gone).is_none());
         members.leave(gone, 0);
-        assert_eq!(members.counts(), (1, 1));
+        assert_eq!(members.find(&user("b")), Some(next));
+    }
+
+    /// Sync connections and their users are counted among all that a user may have, and nothing else is.
+    #[test]
+    fn sync_connections_are_counted_apart() {
+        let mut members = Members::default();
+        let enter = |members: &mut Members, name: &str| members.enter(&user(name), name, Role::User, 0).unwrap();
+        let (alice, bob) = (enter(&mut members, "a"), enter(&mut members, "b"));
+        enter(&mut members, "a");
+        members.hold(&user("c"), "c", Role::User);
+        assert_eq!(members.sync_counts(), (0, 0));
+        for member in [alice, alice, bob] {
+            members.begin_sync(member);
+        }
+        assert_eq!(members.sync_counts(), (3, 2));
+        members.end_sync(alice);
+        members.end_sync(bob);
+        members.end_sync(bob);
+        assert_eq!(members.sync_counts(), (1, 1));
+    }
+
+    /// Whoever has no connection has a bucket all the same, the one that their connections will share, and is
+    /// told nothing and forgotten in time.
+    #[test]
+    fn whoever_has_no_connection_has_a_bucket() {
+        let rate = Rate { per_second: 1, burst: 1 };
+        let caller = Caller { id: user("a"), username: "alice".into(), role: Role::User };
+        let mut members = Members::default();
+        members.spend_of(&caller, Rate { per_second: 0, burst: 0 }, 0).unwrap();
+        assert!(members.slots.is_empty(), "nothing is kept where nothing is limited");
+        members.spend_of(&caller, rate, 0).unwrap();
+        assert_eq!((members.find(&user("a")), members.sync_counts()), (None, (0, 0)));
+        let member = members.enter(&user("a"), "alice", Role::User, 0).unwrap();
+        assert!(members.spend(member, rate, 500).is_err() && members.spend_of(&caller, rate, 500).is_err());
+        members.leave(member, 500);
+        members.sweep(5000);
+        assert!(members.slots.is_empty());
     }
 
     /// Reconnecting does not refill a bucket: an empty one outlives its connections until it is full.

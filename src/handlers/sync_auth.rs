@@ -41,6 +41,9 @@ fn welcome(claims: &Claims, device: Option<String>, session: &mut Session, ctx: 
         ));
     };
     session.member = Some(member);
+    if session.service.is_sync() {
+        ctx.state.members.begin_sync(member);
+    }
     if let Some(name) = device {
         session.extra_mut().device = Some(name.into());
     }

@@ -6,6 +6,19 @@ pub fn is_unsafe(char: char) -> bool {
     char.is_control() || matches!(char, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// What takes no room where it is shown, and so can make two texts look like one: joiners, marks of direction,
+/// fillers, selectors of variants, tags.
+pub fn is_invisible(char: char) -> bool {
+    is_unsafe(char)
+        || matches!(
+            char,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+                | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
 /// A name, made fit to be shown: its first characters, without those that are [unsafe](is_unsafe).
 pub fn shown(name: &str, characters_max: usize) -> String {
     name.chars().filter(|char| !is_unsafe(*char)).take(characters_max).collect()

@@ -128,7 +128,7 @@ impl<'a> Frame<'a> {
     }
 
     fn of_muted(self, mute: &'a Mute) -> Self {
-        self.of(&mute.username, Some(mute.user_id.as_str()))
+        self.of(&mute.username, mute.user_id.as_ref().map(|id| id.as_str()))
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -177,7 +177,8 @@ pub fn write_event(event: &Event, out: &mut Vec<u8>) {
         Event::Deleted(id, room, at) => write_deleted(*id, room.as_ref(), *at, out),
         Event::Muted(room, mute, at) => write_muted(Some(room), mute, *at, out),
         Event::Unmuted(room, face, at) => {
-            let text = format!("{} may speak again", face.username);
+            let name = if face.username.is_empty() { EVERY_GUEST } else { &face.username };
+            let text = format!("{name} may speak again");
             Frame::system("unmuted", Some(room), &text, &rfc3339(*at)).of_face(face).write(out);
         }
     }
@@ -221,7 +222,10 @@ fn write_deleted(id: i64, room: Option<&Room>, at: UnixMillis, out: &mut Vec<u8>
 
 fn write_muted(room: Option<&Room>, mute: &Mute, at: UnixMillis, out: &mut Vec<u8>) {
     let (until, at) = (rfc3339(mute.until), rfc3339(at));
-    let text = format!("{} is muted until {until}", mute.username);
+    let text = match mute.username.as_str() {
+        "" => format!("{EVERY_GUEST} is muted until {until}"),
+        name => format!("{name} is muted until {until}"),
+    };
     let frame = Frame::system("muted", room, &text, &at).of_muted(mute);
     Frame { until: Some(&until), ..frame }.write(out);
 }
@@ -234,6 +238,9 @@ fn user(face: &Face) -> Value {
         "verified": face.user_id.is_some(),
     })
 }
+
+/// Whom a mute without a name is about.
+const EVERY_GUEST: &str = "Everybody without an account";
 
 /// What the second family calls the server.
 const SYSTEM_ID: &str = "system";

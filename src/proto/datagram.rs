@@ -74,7 +74,7 @@ fn parse_v1(kind: &str, top: &Object<'_>) -> Result<Option<Said>, Fault> {
             let client_time = data.raw("client_time");
             match client_time.is_some_and(|time| time.get().len() > CLIENT_TIME_BYTES_MAX) {
                 true => Err(ApiError::invalid("client_time: too long").into()),
-                false => Ok(Some(Said::Ping(client_time.map(ToOwned::to_owned)))),
+                false => Ok(Some(Said::Ping(client_time.map(ToOwned::to_owned), read_proof(&data)))),
             }
         }
         "ack" => Ok(Some(Said::Acknowledge(read_id(&data()?)?))),
@@ -95,7 +95,7 @@ fn parse_v2(kind: &str, top: &Object<'_>) -> Result<Option<Said>, Fault> {
     match kind {
         "SUBSCRIBE" => read_options(top, "user_id").map(|wish| Some(Said::Register(wish))),
         "UNSUBSCRIBE" => Ok(Some(Said::Unregister)),
-        "PING" => Ok(Some(Said::Ping(None))),
+        "PING" => Ok(Some(Said::Ping(None, read_proof(top)))),
         "ACK" => Ok(Some(Said::Acknowledge(read_id(top)?))),
         _ => Ok(None),
     }
@@ -128,6 +128,17 @@ fn read_id(data: &Object<'_>) -> Result<i64, ApiError> {
     data.integer("id", 1, i64::MAX)?.ok_or_else(|| super::json::missing("id"))
 }
 
+/// What was told when registering, as it was written then. Anything else proves nothing, and a ping is
+/// answered all the same.
+fn read_proof(data: &Object<'_>) -> Option<u64> {
+    let text = data.short_text("proof", PROOF_CHARACTERS).ok().flatten()?;
+    u64::from_str_radix(&text, 16).ok()
+}
+
+fn write_proof(proof: u64) -> String {
+    format!("{proof:016x}")
+}
+
 /// The first dialect's envelope.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -144,6 +155,8 @@ struct Flat<'a> {
     title: &'a str,
     message: &'a str,
     timestamp: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 /// Puts what an address is answered into bytes: none, if that is nothing.
@@ -163,8 +176,11 @@ fn write_answer_v1(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
     }
     let envelope = |kind, data| json(&Envelope { r#type: kind, timestamp: at, data });
     match outcome {
-        Ok(Answer::Registered(client_id)) => {
-            let data = serde_json::json!({"client_id": client_id, "message": "Registration successful"});
+        Ok(Answer::Registered(client_id, proof)) => {
+            let mut data = serde_json::json!({"client_id": client_id, "message": "Registration successful"});
+            if let Some(proof) = proof {
+                data["proof"] = write_proof(proof).into();
+            }
             envelope("register_success", data)
         }
         Ok(Answer::Pong(client_time)) => {
@@ -181,10 +197,13 @@ fn write_answer_v1(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
 }
 
 fn write_answer_v2(outcome: Result<Answer, Fault>, at: &str) -> Vec<u8> {
-    let flat = |kind, message| json(&Flat { r#type: kind, manga_id: 0, title: "", message, timestamp: at });
+    let flat = |kind, message, proof: Option<u64>| {
+        let proof = proof.map(write_proof);
+        json(&Flat { r#type: kind, manga_id: 0, title: "", message, timestamp: at, proof })
+    };
     match outcome {
-        Ok(Answer::Registered(_)) => flat("SUBSCRIBE", "Successfully subscribed to notifications"),
-        Ok(Answer::Unregistered) => flat("UNSUBSCRIBE", "Successfully unsubscribed"),
+        Ok(Answer::Registered(_, proof)) => flat("SUBSCRIBE", "Successfully subscribed to notifications", proof),
+        Ok(Answer::Unregistered) => flat("UNSUBSCRIBE", "Successfully unsubscribed", None),
         // Its clients compare these bytes.
         Ok(Answer::Pong(_)) => br#"{"type":"PONG"}"#.to_vec(),
         Ok(Answer::Silence) | Err(_) => Vec::new(),
@@ -215,14 +234,21 @@ pub fn write_event(event: &Event, dialect: Dialect) -> Vec<u8> {
     }
 }
 
-/// Puts a notification into bytes.
+/// Puts a notification into bytes, with as many of its changes as there is room for.
 pub fn write_notification(notification: &Notification, dialect: Dialect) -> Vec<u8> {
-    let mut out = Vec::new();
-    match dialect {
-        Dialect::V1 => notices::write_v1(notification, &mut out),
-        Dialect::V2 => notices::write_v2(notification, &mut out),
+    let write = match dialect {
+        Dialect::V1 => notices::write_v1_with,
+        Dialect::V2 => notices::write_v2_with,
+    };
+    let (mut out, mut changes) = (Vec::new(), notification.changes.len());
+    loop {
+        out.clear();
+        write(notification, changes, &mut out);
+        if out.len() <= NOTIFICATION_BYTES_MAX || changes == 0 {
+            return out;
+        }
+        changes -= 1;
     }
-    out
 }
 
 /// Writing plain data to memory has nothing that could fail.
@@ -230,11 +256,18 @@ fn json<T: Serialize>(message: &T) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_default()
 }
 
+/// What existing clients read of a datagram: of a longer one the end is lost, and with it the whole. Without its
+/// changes a notification is shorter, whatever its texts.
+const NOTIFICATION_BYTES_MAX: usize = 8192;
+
 /// Room for a UUID and for any name somebody gives a program.
 const ID_CHARACTERS_MAX: usize = 128;
 
 /// Room for any way to write a time.
 const CLIENT_TIME_BYTES_MAX: usize = 100;
+
+/// A number of 64 bits, in sixteen digits.
+const PROOF_CHARACTERS: usize = 16;
 
 /// There are two topics.
 const TOPICS_MAX: usize = 16;
@@ -287,16 +320,57 @@ mod tests {
         assert_eq!(registered(r#"{"type":"SUBSCRIBE"}"#, Dialect::V2), Register::default());
     }
 
+    /// However much changed, a notification fits into a datagram; what is left out is counted, and what fits
+    /// is whole.
+    #[test]
+    fn a_notification_fits_into_a_datagram() {
+        use crate::store::model::{Chapter, FieldChange, NoticeKind, NoticeManga};
+        let change = |number: usize| FieldChange {
+            field: format!("{number}{}", "界".repeat(58)),
+            old_value: "界".repeat(120).into(),
+            new_value: "\"".repeat(120).into(),
+        };
+        let mut notification = Notification {
+            id: i64::MAX,
+            kind: NoticeKind::MangaUpdate,
+            manga: Some(NoticeManga { id: i64::MAX, slug: "s".repeat(200) }),
+            title: "\u{1f4d6}".repeat(300),
+            message: "\u{1f4d6}".repeat(600),
+            chapter: None,
+            old_chapter: None,
+            chapter_title: Some("\u{1f4d6}".repeat(300)),
+            release_date: Some("\u{1f4d6}".repeat(60)),
+            changes: (0..64).map(change).collect(),
+            at: NOW,
+        };
+        let parts = |notification: &Notification, dialect| {
+            let bytes = write_notification(notification, dialect);
+            assert!(bytes.len() <= NOTIFICATION_BYTES_MAX, "{} bytes", bytes.len());
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()
+        };
+        let told = parts(&notification, Dialect::V2);
+        let shown = told["changes"].as_array().unwrap().len();
+        assert!(shown > 0 && told["changes_left_out"] == 64 - shown, "{told}");
+        let told = parts(&notification, Dialect::V1)["data"].take();
+        let shown = told["updated_fields"].as_array().unwrap().len();
+        assert!(shown > 0 && told["changes_left_out"] == 64 - shown, "{told}");
+        notification.changes.truncate(1);
+        assert_eq!(parts(&notification, Dialect::V2).get("changes_left_out"), None);
+        (notification.kind, notification.chapter) = (NoticeKind::NewChapter, Chapter::whole(7));
+        assert_eq!(parts(&notification, Dialect::V1)["data"].get("changes_left_out"), None);
+    }
+
     /// The answers of the first dialect, to the byte.
     #[test]
     fn answers_of_the_first_dialect() {
         assert_eq!(
-            answer(Answer::Registered("c".into()), Dialect::V1),
+            answer(Answer::Registered("c".into(), None), Dialect::V1),
             format!(
                 r#"{{"type":"register_success","timestamp":"{AT}","data":{{"client_id":"c","message":"Registration successful"}}}}"#
             )
         );
-        let Said::Ping(time) = said(r#"{"type":"ping","data":{"client_time":"2026-01-01T00:00:00Z"}}"#, Dialect::V1)
+        let Said::Ping(time, None) =
+            said(r#"{"type":"ping","data":{"client_time":"2026-01-01T00:00:00Z"}}"#, Dialect::V1)
         else {
             panic!("not a ping")
         };
@@ -313,7 +387,7 @@ mod tests {
     #[test]
     fn answers_of_the_second_dialect() {
         assert_eq!(
-            answer(Answer::Registered(String::new()), Dialect::V2),
+            answer(Answer::Registered(String::new(), None), Dialect::V2),
             format!(
                 r#"{{"type":"SUBSCRIBE","manga_id":0,"title":"","message":"Successfully subscribed to notifications","timestamp":"{AT}"}}"#
             )
@@ -324,8 +398,28 @@ mod tests {
                 r#"{{"type":"UNSUBSCRIBE","manga_id":0,"title":"","message":"Successfully unsubscribed","timestamp":"{AT}"}}"#
             )
         );
-        assert!(matches!(said(r#"{"type":"PING","user_id":"u"}"#, Dialect::V2), Said::Ping(None)));
+        assert!(matches!(said(r#"{"type":"PING","user_id":"u"}"#, Dialect::V2), Said::Ping(None, None)));
         assert_eq!(answer(Answer::Pong(None), Dialect::V2), r#"{"type":"PONG"}"#);
+    }
+
+    /// An address that is not known to be where it says is told a number, and says it in a ping; a ping
+    /// that says anything else is a ping without one.
+    #[test]
+    fn an_address_proves_itself() {
+        let told = |dialect| -> serde_json::Value {
+            serde_json::from_str(&answer(Answer::Registered("c".into(), Some(0xf00d)), dialect)).unwrap()
+        };
+        assert_eq!(told(Dialect::V1)["data"]["proof"], "000000000000f00d");
+        assert_eq!(told(Dialect::V2)["proof"], "000000000000f00d");
+        let proof = |bytes: &str, dialect| match said(bytes, dialect) {
+            Said::Ping(_, proof) => proof,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(proof(r#"{"type":"PING","proof":"000000000000f00d"}"#, Dialect::V2), Some(0xf00d));
+        assert_eq!(proof(r#"{"type":"ping","data":{"proof":"000000000000f00d"}}"#, Dialect::V1), Some(0xf00d));
+        for other in ["7", "\"\"", "\"-1\"", "\"g\"", "\"00000000000000001\"", "[]", "null"] {
+            assert_eq!(proof(&format!(r#"{{"type":"PING","proof":{other}}}"#), Dialect::V2), None, "{other}");
+        }
     }
 
     /// What the first dialect can't read it refuses by code or by reason.
@@ -366,11 +460,11 @@ mod tests {
         }
         assert_eq!(refused(&"x".repeat(4097), Dialect::V2), "");
         assert_eq!(refused(r#"{"type":"SUBSCRIBE","user_id":7}"#, Dialect::V2), "");
-        for own in [Answer::Registered("c".into()), Answer::Unregistered, Answer::Pong(None)] {
+        for own in [Answer::Registered("c".into(), Some(7)), Answer::Unregistered, Answer::Pong(None)] {
             let bytes = answer(own, Dialect::V2);
             assert_eq!(refused(&bytes, Dialect::V2), "", "{bytes}");
         }
-        for own in [Answer::Registered("c".into()), Answer::Pong(None)] {
+        for own in [Answer::Registered("c".into(), Some(7)), Answer::Pong(None)] {
             let bytes = answer(own, Dialect::V1);
             assert_eq!(refused(&bytes, Dialect::V1), "", "{bytes}");
         }

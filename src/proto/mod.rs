@@ -151,6 +151,14 @@ impl Wire {
         }
     }
 
+    /// How many bytes it holds of a message that has begun, beside those in the buffer.
+    pub fn held(&self) -> usize {
+        match self {
+            Wire::Ws(codec) => codec.held(),
+            Wire::Line(_) | Wire::Http(_) | Wire::Raw => 0,
+        }
+    }
+
     /// How many jobs a connection may have outstanding: HTTP answers one request at a time, a line
     /// connection may run ahead within the writer's lane.
     pub const fn pipelines(&self) -> bool {

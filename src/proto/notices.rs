@@ -3,6 +3,9 @@
 //! The second family's clients print `title` and `message` of a flat object; the first family's look
 //! into `data`. On WebSocket one object is both. Whole numbers stand where clients read whole numbers,
 //! with the exact chapter beside them. How one asks for notifications is read here as well.
+//!
+//! A datagram has a bound, and a list of changes has almost none: the last ones are left out there, and
+//! counted in `changes_left_out`. They are found over HTTP.
 
 use serde::Serialize;
 
@@ -14,25 +17,30 @@ use crate::store::model::{Chapter, FieldChange, Notification};
 
 /// As the first family's clients read it: over UDP, and on its sync service.
 pub fn write_v1(notification: &Notification, out: &mut Vec<u8>) {
-    let at = &rfc3339(notification.at);
-    write(&Enveloped { r#type: ENVELOPE, timestamp: at, data: Release::new(notification, at) }, out);
+    write_v1_with(notification, usize::MAX, out);
 }
 
-/// As the second family's clients read it over UDP.
-pub fn write_v2(notification: &Notification, out: &mut Vec<u8>) {
-    write(&Flat::new(notification), out);
+/// The same with at most so many of its changes.
+pub fn write_v1_with(notification: &Notification, changes_max: usize, out: &mut Vec<u8>) {
+    let at = &rfc3339(notification.at);
+    write(&Enveloped { r#type: ENVELOPE, timestamp: at, data: Release::new(notification, at, changes_max) }, out);
+}
+
+/// As the second family's clients read it over UDP, with at most so many of its changes.
+pub fn write_v2_with(notification: &Notification, changes_max: usize, out: &mut Vec<u8>) {
+    write(&Flat::new(notification, changes_max), out);
 }
 
 /// The same within `data`, as messages of the second family's sync service are.
 pub fn write_sync_v2(notification: &Notification, out: &mut Vec<u8>) {
-    let flat = Flat::new(notification);
+    let flat = Flat::new(notification, usize::MAX);
     write(&Enveloped { r#type: ENVELOPE, timestamp: &rfc3339(notification.at), data: flat }, out);
 }
 
 /// As a WebSocket client reads it, of whichever family: flat, and with the first family's `data`.
 pub fn write_web(notification: &Notification, out: &mut Vec<u8>) {
     let at = &rfc3339(notification.at);
-    let flat = Flat::with(notification, Some(Release::new(notification, at)));
+    let flat = Flat::with(notification, Some(Release::new(notification, at, usize::MAX)), usize::MAX);
     write(&Flat { r#type: ENVELOPE, ..flat }, out);
 }
 
@@ -77,6 +85,8 @@ struct Release<'a> {
     // What the second family's clients look for here.
     #[serde(flatten)]
     facts: Facts<'a>,
+    #[serde(skip_serializing_if = "is_none")]
+    changes_left_out: usize,
 }
 
 /// A notification, in the second family's words; `D` is what its `data` holds.
@@ -94,6 +104,8 @@ struct Flat<'a, D> {
     data: Option<D>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<Change<'a>>,
+    #[serde(skip_serializing_if = "is_none")]
+    changes_left_out: usize,
 }
 
 /// The second family's `data`.
@@ -114,8 +126,11 @@ struct Change<'a> {
 }
 
 impl<'a> Release<'a> {
-    fn new(notification: &'a Notification, at: &'a str) -> Self {
+    fn new(notification: &'a Notification, at: &'a str, changes_max: usize) -> Self {
+        let facts = Facts::new(notification, changes_max);
         Self {
+            // A chapter says what changed by itself.
+            changes_left_out: if facts.chapter.is_some() { 0 } else { left_out(notification, changes_max) },
             id: notification.id,
             kind: notification.kind.as_str(),
             manga_id: notification.manga.as_ref().map_or("", |manga| &manga.slug),
@@ -125,23 +140,24 @@ impl<'a> Release<'a> {
             chapter_title: notification.chapter_title.as_deref(),
             release_date: notification.release_date.as_deref().unwrap_or(at),
             message: &notification.message,
-            facts: Facts::new(notification),
+            facts,
         }
     }
 }
 
 impl<'a> Flat<'a, Facts<'a>> {
-    fn new(notification: &'a Notification) -> Self {
-        let facts = Facts::new(notification);
+    fn new(notification: &'a Notification, changes_max: usize) -> Self {
+        let facts = Facts::new(notification, changes_max);
         Self::with(
             notification,
             Some(facts).filter(|facts| facts.chapter.is_some() || !facts.updated_fields.is_empty()),
+            changes_max,
         )
     }
 }
 
 impl<'a, D> Flat<'a, D> {
-    fn with(notification: &'a Notification, data: Option<D>) -> Self {
+    fn with(notification: &'a Notification, data: Option<D>, changes_max: usize) -> Self {
         let kind = notification.kind.as_str();
         Self {
             r#type: kind,
@@ -153,14 +169,15 @@ impl<'a, D> Flat<'a, D> {
             message: &notification.message,
             timestamp: rfc3339(notification.at),
             data,
-            changes: notification.changes.iter().map(Change::from).collect(),
+            changes: notification.changes.iter().take(changes_max).map(Change::from).collect(),
+            changes_left_out: left_out(notification, changes_max),
         }
     }
 }
 
 impl<'a> Facts<'a> {
-    fn new(notification: &'a Notification) -> Self {
-        let fields = notification.changes.iter().map(|change| change.field.as_str());
+    fn new(notification: &'a Notification, changes_max: usize) -> Self {
+        let fields = notification.changes.iter().take(changes_max).map(|change| change.field.as_str());
         let chapter = notification.chapter.map(Chapter::floor);
         Self { chapter, updated_fields: if chapter.is_some() { Vec::new() } else { fields.collect() } }
     }
@@ -170,6 +187,14 @@ impl<'a> From<&'a FieldChange> for Change<'a> {
     fn from(change: &'a FieldChange) -> Self {
         Self { field: &change.field, old_value: &change.old_value, new_value: &change.new_value }
     }
+}
+
+fn left_out(notification: &Notification, changes_max: usize) -> usize {
+    notification.changes.len().saturating_sub(changes_max)
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_null(value: &&serde_json::Value) -> bool {
@@ -213,6 +238,10 @@ mod tests {
         serde_json::from_slice(&out).unwrap()
     }
 
+    fn in_a_datagram(notification: &Notification, out: &mut Vec<u8>) {
+        write_v2_with(notification, usize::MAX, out);
+    }
+
     /// Each family finds its members where it looks for them.
     #[test]
     fn each_dialect_has_its_shape() {
@@ -228,7 +257,7 @@ mod tests {
             "type": "NEW_CHAPTER", "id": 7, "kind": "NEW_CHAPTER", "manga_id": 5, "manga_slug": "one-piece",
             "title": "One Piece", "message": message, "timestamp": at, "data": {"chapter": 1100}, "changes": changes,
         });
-        assert_eq!(shape(write_v2, &chapter()), flat);
+        assert_eq!(shape(in_a_datagram, &chapter()), flat);
         assert_eq!(shape(write_sync_v2, &chapter()), json!({"type": "notification", "timestamp": at, "data": flat}));
         (flat["type"], flat["data"]) = (json!("notification"), release);
         assert_eq!(shape(write_web, &chapter()), flat);
@@ -239,7 +268,7 @@ mod tests {
     fn an_update_names_its_fields() {
         let mut update = Notification { kind: NoticeKind::MangaUpdate, chapter: None, ..chapter() };
         update.changes[0] = FieldChange { field: "author".into(), old_value: Value::Null, new_value: json!("Oda") };
-        let flat = shape(write_v2, &update);
+        let flat = shape(in_a_datagram, &update);
         assert_eq!(flat["data"], json!({"updated_fields": ["author"]}));
         assert_eq!(flat["changes"], json!([{"field": "author", "new_value": "Oda"}]));
         assert_eq!(shape(write_v1, &update)["data"]["chapter_number"], 0);
@@ -249,7 +278,7 @@ mod tests {
     #[test]
     fn an_announcement_is_about_nothing() {
         let note = Notification { manga: None, chapter: None, changes: Vec::new(), ..chapter() };
-        let flat = shape(write_v2, &note);
+        let flat = shape(in_a_datagram, &note);
         assert_eq!((&flat["manga_id"], flat.get("data"), flat.get("changes")), (&json!(0), None, None));
     }
 }

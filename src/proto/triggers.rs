@@ -32,10 +32,13 @@ fn trigger(input: &HttpInput<'_>, what: fn(&Object<'_>) -> Result<What, ApiError
     Ok(Trigger { manga, title: title.map(|title| title.into_owned()), what: what(&body)? })
 }
 
-/// A number of chapters that were there before is the number of the chapter before.
+/// A number of chapters that were there before is the number of the chapter before. The exact number wins where
+/// both are given, and none may be wrong.
 fn read_chapter(body: &Object<'_>, name: &str, old_name: &str) -> Result<What, ApiError> {
-    let chapter = body.chapter(name)?.ok_or_else(|| missing(name))?;
-    let old = body.chapter(old_name)?.filter(|old| old.thousandths() > 0);
+    let (exact, whole) = (body.chapter("chapter_exact")?, body.chapter(name)?);
+    let (old_exact, old_whole) = (body.chapter("old_chapter_exact")?, body.chapter(old_name)?);
+    let chapter = exact.or(whole).ok_or_else(|| missing(name))?;
+    let old = old_exact.or(old_whole).filter(|old| old.thousandths() > 0);
     Ok(What::Chapter(chapter, old))
 }
 

@@ -120,9 +120,16 @@ impl WebSocket {
         }
     }
 
-    /// Whether nothing of a frame has arrived beyond what has been shown.
+    /// Whether nothing of a message has arrived beyond what has been shown: neither a part of a frame, nor
+    /// fragments whose rest is to come.
     pub fn is_idle(&self, rx: &RecvBuf) -> bool {
-        rx.len() <= self.shown.map_or(0, |shown| shown.bytes)
+        let whole = matches!(self.shown, Some(Shown { what: What::Last, .. }));
+        (whole || self.begun.is_none()) && rx.len() <= self.shown.map_or(0, |shown| shown.bytes)
+    }
+
+    /// How many bytes are held for fragments: the frames they came in are no longer in the buffer.
+    pub fn held(&self) -> usize {
+        self.begun.as_ref().map_or(0, |begun| begun.bytes.capacity())
     }
 
     /// Whether a ping of ours waits for its answer.

@@ -73,11 +73,15 @@ fn write_error(error: &ApiError, at: &str, out: &mut Vec<u8>) {
         code: &'a str,
         message: &'a str,
         content: &'a str,
+        /// In seconds, as HTTP's field of that name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u32>,
         timestamp: &'a str,
     }
     let (_, _, code) = error.kind.codes();
     let message = error.message.as_ref();
-    write(&Error { r#type: "error", code, message, content: message, timestamp: at }, out);
+    let retry_after = Some(error.retry_after_s).filter(|seconds| *seconds > 0);
+    write(&Error { r#type: "error", code, message, content: message, retry_after, timestamp: at }, out);
 }
 
 /// Puts an event into a message; nothing for one that is told elsewhere.

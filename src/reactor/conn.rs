@@ -201,7 +201,7 @@ impl<N: Net, S: Service> Conn<N, S> {
 
     /// Bytes held for it: received and not consumed, and owed.
     pub fn held(&self) -> (usize, usize) {
-        (self.rx.as_ref().map_or(0, |rx| rx.capacity()), self.tx.len())
+        (self.rx.as_ref().map_or(0, |rx| rx.capacity()) + self.wire.held(), self.tx.len())
     }
 
     /// Whether it is told what happens in its topics. One that closes hears only what it caused.

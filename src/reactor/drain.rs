@@ -3,7 +3,7 @@
 use super::conn::{Conn, Flags};
 use super::net::Net;
 use super::service::{Farewell, Service};
-use super::{Reactor, State};
+use super::{NOBODY, Reactor, State};
 use crate::handlers::effect::CloseReason;
 use crate::handlers::key::ConnKey;
 
@@ -15,7 +15,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 *listener = None;
             }
         }
-        self.service.drain();
+        self.with_session(NOBODY, |service, _, io| service.drain(io));
+        self.apply(NOBODY);
         let keys: Vec<ConnKey> = self.conns.iter().map(|conn| conn.key).collect();
         keys.into_iter().for_each(|key| self.farewell(key));
     }
@@ -45,7 +46,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             && self.calls.is_empty()
             && self.tellings.is_empty()
             && !self.owes_datagrams()
-            && self.conns.iter().all(watcher);
+            && self.conns.iter().all(watcher)
+            && !self.service.serves_elsewhere();
         if done || self.now.mono_ms >= until_ms {
             self.state = State::Stopped;
         }

@@ -13,7 +13,7 @@ use super::service::{Io, JobOf, Now, QuestionOf, ReplyOf, Service, TopicOf, Writ
 use super::stats::{Open, View, Wanted};
 use super::timers::tick_after;
 use super::udp::DatagramSocket;
-use super::{Reactor, State, Telling, arm, mark_dirty, unix_ms};
+use super::{NOBODY, Reactor, State, Telling, arm, mark_dirty, unix_ms};
 use crate::handlers::effect::{CloseReason, Effect, Lane};
 use crate::handlers::key::{Audience, ConnKey, Subscriber};
 use crate::proto::Wire;
@@ -68,6 +68,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         match effect {
             Effect::Reply(reply) => self.reply(key, reply),
             Effect::Submit(lane, job) => self.submit(key, lane, job),
+            Effect::SubmitApart(lane, job) => self.submit(NOBODY, lane, job),
             Effect::Publish(topic, event) => self.queue_event(key, topic, event),
             Effect::Join => {
                 if let Some(conn) = self.conns.get_mut(key) {

@@ -17,6 +17,8 @@ pub enum Wakeup<J> {
     Done(Vec<Ticket<J>>),
     /// A call from a thread that speaks for clients of its own. That thread bounds how many it has open.
     Call(J),
+    /// That thread serves nobody any more: a drain may be over.
+    Left,
     /// Stop accepting, finish what runs, then end.
     Drain,
     /// End now.
@@ -57,7 +59,7 @@ impl<J> Clone for Door<J> {
 }
 
 /// Makes both ends. The queue has no bound of its own: completions are bounded by the jobs that
-/// were admitted, calls by those that their thread has open, and the rest are two signals.
+/// were admitted, calls by their places, each held until its call is begun, and the rest are two signals.
 pub fn inbox<J>(bell: Arc<dyn Bell>) -> (Door<J>, Inbox<J>) {
     let (sender, receiver) = unbounded();
     let rung = Arc::new(AtomicBool::new(false));

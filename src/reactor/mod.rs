@@ -28,6 +28,7 @@ pub mod limits;
 pub mod listener;
 pub mod net;
 pub mod pool;
+pub mod post;
 mod publish;
 mod reap;
 pub mod send;
@@ -52,12 +53,13 @@ use inbox::Inbox;
 use listener::Listener;
 use net::{Net, Ready, Source};
 use pool::{Lanes, Ticket};
+use post::Post;
 use service::{EventOf, JobOf, Now, Service, TopicOf};
 use stats::Stats;
 use timers::{TICK_MS, Timers};
 use udp::DatagramSocket;
 
-use crate::handlers::effect::{Datagram, Effect};
+use crate::handlers::effect::Effect;
 use crate::handlers::hub::Hub;
 use crate::handlers::key::ConnKey;
 use crate::proto::buffer::RecvBuf;
@@ -108,8 +110,8 @@ pub struct Reactor<N: Net, S: Service> {
     effects: Vec<Effect<S::Words>>,
     /// One reply's bytes.
     out: Vec<u8>,
-    /// Datagrams that an event left, on their way to their sockets' queues.
-    post: Vec<Datagram>,
+    /// Datagrams on their way to their sockets' queues.
+    post: Post,
     /// What a socket of datagrams fills.
     batch: Batch,
     /// What a read fills.
@@ -163,7 +165,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             limits,
             listeners,
             datagrams: Vec::new(),
-            post: Vec::new(),
+            post: Post::default(),
             batch: Batch::default(),
             conns: Conns::new(),
             hub: Hub::new(),
@@ -264,6 +266,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.expire();
         clock.lap(&mut self.stats, 2);
         self.publish();
+        self.fill();
         clock.lap(&mut self.stats, 3);
         self.flush();
         self.send();
@@ -355,6 +358,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         self.tick_ms = self.now.mono_ms + TICK_EVERY_MS;
         self.with_session(NOBODY, |service, _, io| service.tick(io));
         self.apply(NOBODY);
+        self.fill();
     }
 
     /// What must hold between turns.
@@ -438,7 +442,7 @@ pub const PAUSE_SHARE: usize = 4;
 pub const JOBS: u8 = 255;
 
 /// The key of effects that belong to no connection.
-const NOBODY: ConnKey = ConnKey { index: 0, generation: 0 };
+const NOBODY: ConnKey = ConnKey::NOBODY;
 
 /// How often the service's tick comes.
 const TICK_EVERY_MS: u64 = 1000;

@@ -128,7 +128,7 @@ const EVENTS_MAX: usize = 1024;
 
 /// How many connections may wait to be accepted. The kernel lowers it to its own cap
 /// (`net.core.somaxconn`). With mio's own 128, a storm of clients stalls in steps of a second.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 impl MioNet {
     /// A poll of its own, and the bell that wakes it.

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::conn::Flags;
 use super::net::Net;
 use super::service::{EventOf, KINDS, Service, TopicOf};
-use super::{Reactor, Telling, mark_dirty};
+use super::{Reactor, Telling, mark_dirty, udp};
 use crate::handlers::effect::CloseReason;
 use crate::handlers::key::{Audience, ConnKey};
 
@@ -98,7 +98,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Publishes the first `run` tellings, which are events of one topic.
     fn publish_run(&mut self, run: usize) {
         let mut encodings: [Option<Encoded>; KINDS] = Default::default();
-        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, post, now, .. } = self;
+        let Self { service, conns, hub, tellings, dirty, held, stats, out, limits, post, datagrams, now, .. } = self;
         let mut slow = SmallVec::<[ConnKey; 4]>::new();
         let Some(Telling::Event(topic, _)) = tellings.front() else { return };
         let events = || tellings.iter().take(run).filter_map(event_of);
@@ -127,6 +127,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             }
         }
         if elsewhere {
+            post.open(udp::room(datagrams, limits));
             let elsewhere = |audience: &Audience| !matches!(audience, Audience::Conn(_));
             let members = || hub.members(topic).iter().map(|member| member.audience()).filter(elsewhere);
             for event in events() {

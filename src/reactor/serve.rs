@@ -36,6 +36,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             match wakeup {
                 Wakeup::Done(tickets) => self.finished.extend(tickets),
                 Wakeup::Call(job) => self.calls.push_back(job),
+                Wakeup::Left => {}
                 Wakeup::Drain if self.state == State::Running => self.begin_drain(),
                 Wakeup::Drain | Wakeup::Stop => self.state = State::Stopped,
             }
@@ -116,14 +117,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
 
     fn serve_conn(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
+        self.held.0 -= conn.held().0;
         let own = conn.rx.take();
-        let mut rx = match own {
-            Some(own) => {
-                self.held.0 -= own.capacity();
-                *own
-            }
-            None => std::mem::take(&mut self.work),
-        };
+        let mut rx = own.map_or_else(|| std::mem::take(&mut self.work), |own| *own);
         let (messages_before, bytes_before) = (conn.messages_in, conn.bytes_in);
         let leftover = self.pump(key, &mut rx);
         let Some(conn) = self.conns.get_mut(key) else { return };
@@ -252,10 +248,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
     fn put_back(&mut self, key: ConnKey, mut rx: RecvBuf) {
         let keep = |conn: &&mut Conn<N, S>| !conn.flags.any(Flags::CLOSING | Flags::DOOMED);
         if let Some(conn) = self.conns.get_mut(key).filter(keep).filter(|_| !rx.is_empty()) {
-            let tail = rx.split_tail();
-            self.held.0 += tail.capacity();
-            conn.rx = Some(Box::new(tail));
+            conn.rx = Some(Box::new(rx.split_tail()));
         }
+        self.held.0 += self.conns.get_mut(key).map_or(0, |conn| conn.held().0);
         if rx.capacity() <= self.limits.read_budget_bytes * 2 && rx.capacity() > self.work.capacity() {
             rx.clear();
             self.work = rx;

@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 
 use smallvec::SmallVec;
 
+use super::post::Post;
 use super::stats::View;
 pub use crate::handlers::effect::Now;
-use crate::handlers::effect::{CloseReason, Datagram, Effect, Lane, Vocabulary};
+use crate::handlers::effect::{CloseReason, Effect, Lane, Vocabulary};
 use crate::handlers::key::{Audience, ConnKey};
 use crate::proto::{Incoming, Phase, ProtoError, Wire};
 
@@ -155,6 +156,12 @@ pub trait Service: Sized {
     /// An answer that is for no connection, or for one that has ended. By default nobody hears it.
     fn answer(&mut self, _reply: ReplyOf<Self>, _now: Now) {}
 
+    /// Whether another thread still serves clients of this service: a drain waits for them. By default none
+    /// does.
+    fn serves_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Everything of this turn has been answered and told: what is for other threads may go to them.
     fn hand_over(&mut self) {}
 
@@ -190,7 +197,7 @@ pub trait Service: Sized {
         _to: &mut dyn Iterator<Item = Audience>,
         _event: &EventOf<Self>,
         _now: Now,
-        _post: &mut Vec<Datagram>,
+        _post: &mut Post,
     ) {
     }
 
@@ -205,13 +212,16 @@ pub trait Service: Sized {
     /// [`DATAGRAM_BYTES_MAX`](super::datagrams::DATAGRAM_BYTES_MAX) has been cut, to one byte more.
     fn datagram(&mut self, _socket: ListenerIndex, _bytes: &[u8], _io: &mut Io<'_, Self>) {}
 
+    /// Once a turn, and after each tick: puts what is due to be sent into `post`, as far as it has room.
+    fn fill(&mut self, _post: &mut Post, _io: &mut Io<'_, Self>) {}
+
     // ---- the server: its time, its end, and what it says about itself
 
     /// About once a second.
     fn tick(&mut self, _io: &mut Io<'_, Self>) {}
 
     /// The server begins to drain: answers are the last ones from now on.
-    fn drain(&mut self) {}
+    fn drain(&mut self, _io: &mut Io<'_, Self>) {}
 
     /// Called for every connection after [`drain`](Self::drain): say goodbye. `idle` when it is
     /// between messages and nothing is outstanding.

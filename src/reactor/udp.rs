@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::datagrams::BATCH_MAX;
 use super::net::{Net, Ready};
 use super::service::{Io, Service};
-use super::{NOBODY, Reactor, State};
+use super::{NOBODY, Reactor, ReactorLimits, State};
 use crate::handlers::effect::Datagram;
 
 /// A socket of datagrams, what it knows of its readiness, and what it owes.
@@ -20,12 +20,15 @@ pub(super) struct DatagramSocket<N: Net> {
     queue: VecDeque<Datagram>,
     readable: bool,
     writable: bool,
+    /// Errors in a row when receiving, and until when it is left alone after too many.
+    errors: u32,
+    rests_until_ms: u64,
 }
 
 impl<N: Net> DatagramSocket<N> {
     /// A socket that is tried before an event comes.
     pub(super) fn new(socket: N::Datagrams) -> Self {
-        Self { socket, queue: VecDeque::new(), readable: true, writable: true }
+        Self { socket, queue: VecDeque::new(), readable: true, writable: true, errors: 0, rests_until_ms: 0 }
     }
 
     pub(super) fn note(&mut self, ready: Ready) {
@@ -38,6 +41,18 @@ impl<N: Net> DatagramSocket<N> {
         self.queue.len()
     }
 
+    fn can_receive(&self, now_ms: u64) -> bool {
+        self.readable && now_ms >= self.rests_until_ms
+    }
+
+    /// Notes that it could not receive. One that never can is tried again with the ticks.
+    fn fail(&mut self, now_ms: u64) {
+        self.errors += 1;
+        if self.errors >= ERRORS_IN_A_ROW {
+            (self.errors, self.rests_until_ms) = (0, now_ms + REST_MS);
+        }
+    }
+
     fn can_send(&self) -> bool {
         self.writable && !self.queue.is_empty()
     }
@@ -46,8 +61,8 @@ impl<N: Net> DatagramSocket<N> {
 impl<N: Net, S: Service> Reactor<N, S> {
     /// Whether something is left to be received or sent that no event will tell of.
     pub(super) fn has_datagrams(&self) -> bool {
-        let receives = self.state == State::Running;
-        self.datagrams.iter().any(|socket| (receives && socket.readable) || socket.can_send())
+        let (receives, now_ms) = (self.state == State::Running, self.now.mono_ms);
+        self.datagrams.iter().any(|socket| (receives && socket.can_receive(now_ms)) || socket.can_send())
     }
 
     /// Whether something waits to be sent.
@@ -62,7 +77,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
         for index in 0..self.datagrams.len() {
             let mut received = 0;
-            while received < self.limits.datagrams_per_turn && self.datagrams[index].readable {
+            while received < self.limits.datagrams_per_turn && self.datagrams[index].can_receive(self.now.mono_ms) {
                 received += self.receive_batch(index);
             }
         }
@@ -73,13 +88,17 @@ impl<N: Net, S: Service> Reactor<N, S> {
         let socket = &mut self.datagrams[index];
         if let Err(error) = self.net.receive(&mut socket.socket, &mut self.batch) {
             match error.kind() {
-                ErrorKind::WouldBlock => socket.readable = false,
+                ErrorKind::WouldBlock => (socket.readable, socket.errors) = (false, 0),
                 ErrorKind::Interrupted => {}
                 // An address told that nobody is there: it says nothing about the socket.
-                _ => self.stats.datagram_errors += 1,
+                _ => {
+                    self.stats.datagram_errors += 1;
+                    socket.fail(self.now.mono_ms);
+                }
             }
             return 1;
         }
+        socket.errors = 0;
         let batch = std::mem::take(&mut self.batch);
         let mut received = 0;
         for (from, bytes) in batch.arrived() {
@@ -110,13 +129,25 @@ impl<N: Net, S: Service> Reactor<N, S> {
         }
     }
 
+    /// Queues what the service has to send by itself, as far as there is room.
+    pub(super) fn fill(&mut self) {
+        if self.datagrams.is_empty() {
+            return;
+        }
+        let mut post = std::mem::take(&mut self.post);
+        post.open(room(&self.datagrams, &self.limits));
+        self.with_session(NOBODY, |service, _, io| service.fill(&mut post, io));
+        self.post = post;
+        self.apply(NOBODY);
+        self.post_all();
+    }
+
     /// Queues what an event left.
     pub(super) fn post_all(&mut self) {
-        let mut post = std::mem::take(&mut self.post);
-        post.drain(..).for_each(|datagram| self.post(datagram));
-        if post.capacity() <= POST_KEPT {
-            self.post = post;
-        }
+        let (mut datagrams, dropped) = self.post.take();
+        self.stats.datagrams_dropped += dropped;
+        datagrams.drain(..).for_each(|datagram| self.post(datagram));
+        self.post.give_back(datagrams);
     }
 
     /// Sends what is owed, within the turn's budget, until the kernel takes no more.
@@ -160,6 +191,14 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 }
 
+/// How many datagrams each socket's queue still takes.
+pub(super) fn room<N: Net>(sockets: &[DatagramSocket<N>], limits: &ReactorLimits) -> impl Iterator<Item = usize> {
+    sockets.iter().map(|socket| limits.datagrams_queued.saturating_sub(socket.queue.len()))
+}
+
+/// More errors in a row than addresses tell that nobody is there: it is the socket that does not work.
+const ERRORS_IN_A_ROW: u32 = 64;
+const REST_MS: u64 = 1000;
+
 /// Room for so many datagrams is kept when nothing waits.
 const QUEUE_KEPT: usize = 1024;
-const POST_KEPT: usize = 1024;

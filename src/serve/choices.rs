@@ -68,8 +68,12 @@ fn webhook_settings(config: &Config) -> webhooks::Settings {
     webhooks::Settings {
         allow_private: hooks.allow_private,
         per_user: hooks.per_user as u32,
-        // A user whose receivers are slow leaves room for others.
-        calls: (hooks.calls, (hooks.calls / 4).max(1)),
+        // A user whose receivers are slow leaves room for others, and so do all such users together.
+        calls: webhooks::Calls {
+            all: hooks.calls,
+            of_one: (hooks.calls / 8).max(1),
+            of_slow: (hooks.calls / 4).max(1),
+        },
         backoff_ms: hooks.backoff_ms,
         attempts: hooks.attempts,
         disable_after: hooks.disable_after,
@@ -85,6 +89,7 @@ fn lease_wishes(udp: &Udp) -> leases::Wishes {
             silent_lease_ms: udp.silent_lease_seconds * 1000,
             leases_max: udp.leases,
             leases_per_user: udp.leases_per_user,
+            leases_per_address: udp.leases_per_address,
             rate: Rate { per_second: udp.datagrams_per_second, burst: udp.datagrams_per_second.saturating_mul(2) },
         },
         resend: leases::Resend { first_ms: udp.resend_ms, attempts_max: udp.resend_attempts as u32 },

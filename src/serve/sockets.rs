@@ -55,11 +55,19 @@ pub(super) fn bind_rpc(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketA
     config.grpc.listen.iter().map(bind).collect()
 }
 
-pub(super) fn rpc_limits(config: &Config) -> RpcLimits {
+/// What peers of gRPC may take, of so many descriptors: none where it is not served.
+pub(super) fn rpc_limits(config: &Config, descriptors: usize) -> RpcLimits {
+    let most = descriptors.saturating_sub(DESCRIPTOR_RESERVE) / RPC_PART;
+    let connections_max = match config.grpc.listen.is_empty() {
+        true => 0,
+        false => config.grpc.connections.min(most.max(CONNECTIONS_MIN)),
+    };
     RpcLimits {
-        connections_max: config.grpc.connections,
+        connections_max,
+        address_max: config.limits.connections_per_address as u32,
         streams_max: config.grpc.streams_per_connection as u32,
         calls_max: config.grpc.calls,
+        keepalive: Duration::from_secs(config.grpc.keepalive_seconds),
     }
 }
 
@@ -113,6 +121,9 @@ pub(super) fn connection_bound(configured: usize, descriptors: usize) -> usize {
 
 /// Descriptors that connections leave for everything else.
 const DESCRIPTOR_RESERVE: usize = 512;
+
+/// gRPC has at most one connection in so many: a client of it needs one for all its calls.
+const RPC_PART: usize = 4;
 
 /// As few connections as make sense: who has so few descriptors has no room for the whole reserve.
 const CONNECTIONS_MIN: usize = 16;

@@ -23,11 +23,11 @@ mod webhooks;
 
 pub use accounts::Accounts;
 pub use catalogue::{Catalogue, UPSERTS_MAX};
-pub use chat::{CHAT_ROWS_MAX, Chat};
+pub use chat::{CHAT_ROWS_MAX, Chat, GUEST_ROOMS_MAX, ROOMS_MAX};
 pub use departure::{Departure, ERASED_ROWS_MAX};
 pub use friends::{FRIENDS_MAX, Friends, REQUESTS_MAX};
 pub use lists::{ITEMS_MAX, LISTS_MAX, Lists};
-pub use notices::{LISTENERS_MAX, MUTES_MAX, NOTICES_SHOWN, Notices, PRUNED_ROWS_MAX, REPEAT_MS};
+pub use notices::{LISTENERS_MAX, MUTES_MAX, NOTICES_OWN, NOTICES_SHOWN, Notices, PRUNED_ROWS_MAX, REPEAT_MS};
 pub use opinions::Opinions;
 pub use reading::Reading;
 pub use recommend::Tastes;

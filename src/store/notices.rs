@@ -9,10 +9,12 @@ use super::model::{
 /// What the store does with notifications.
 ///
 /// What a user is shown is what was for them when it was stored, less what they don't want to hear of
-/// now. It looks at the newest [`NOTICES_SHOWN`] at most.
+/// now. It looks at the newest [`NOTICES_SHOWN`] that were for several, and at what was for this user alone:
+/// nothing that is for another user is in the way.
 pub trait Notices {
     /// Stores a notification. `None` when the same chapter of the same series was told of less than
-    /// [`REPEAT_MS`] ago: nothing is stored then.
+    /// [`REPEAT_MS`] ago, unless it insists: nothing is stored then. Of what is for one user alone the newest
+    /// [`NOTICES_OWN`] are kept.
     fn add_notice(&mut self, notice: &NewNotice, now: UnixMillis) -> Result<Option<Notification>, StoreError>;
     /// What a user has been told, the latest first.
     fn notices(&mut self, user: &UserId, query: InboxQuery) -> Result<Inbox, StoreError>;
@@ -54,8 +56,12 @@ pub trait Notices {
 /// groups publish the same chapter within minutes.
 pub const REPEAT_MS: i64 = 10 * 60_000;
 
-/// How many notifications, the newest, are looked at for a user: some ten milliseconds' work.
+/// How many notifications for several users, the newest, are looked at for one: some ten milliseconds' work.
 pub const NOTICES_SHOWN: i64 = 20_000;
+
+/// How many notifications for one user alone are kept. Users make them themselves, to try out whether they
+/// are reached; the oldest make room.
+pub const NOTICES_OWN: u32 = 50;
 
 /// The most users in one call of [`Notices::audience_among`]: a few milliseconds of a reader's time.
 pub const LISTENERS_MAX: usize = 500;

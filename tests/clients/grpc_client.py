@@ -67,9 +67,18 @@ class Client:
         return {"code": done.code().name, "message": as_json(message)}
 
     def open(self, command):
-        """Opens a stream and reads it on a thread, so that the next command can cause something."""
+        """Opens a stream. It is read on a thread, so that the next command can cause something; a lazy
+        one is not read before it is told to be."""
         call, request, options = self.method(command)
         stream, heard = call(request, **options), queue.Queue()
+        self.streams[command["stream"]] = (stream, heard)
+        if not command.get("lazy"):
+            self.read(command)
+            stream.initial_metadata()
+        return {"code": "OK"}
+
+    def read(self, command):
+        stream, heard = self.streams[command["stream"]]
 
         def read():
             try:
@@ -80,8 +89,6 @@ class Client:
                 heard.put({**refusal(error), "end": True})
 
         threading.Thread(target=read, daemon=True).start()
-        self.streams[command["stream"]] = (stream, heard)
-        stream.initial_metadata()
         return {"code": "OK"}
 
     def next(self, command):

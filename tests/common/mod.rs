@@ -7,6 +7,8 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub mod ears;
+pub mod grpc;
 pub mod http;
 pub mod line;
 pub mod udp;

@@ -14,6 +14,7 @@ use mangahub::proto::{Incoming, Phase, ProtoError, Wire, websocket};
 use mangahub::reactor::inbox::{Door, Wakeup, inbox};
 use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
+use mangahub::reactor::post::Post;
 use mangahub::reactor::service::{Expired, Farewell, Flow, Io, Patience, Service, Written};
 use mangahub::reactor::stats::View;
 use mangahub::reactor::{JOBS, Reactor, ReactorLimits};
@@ -145,7 +146,7 @@ impl Service for Board {
         Expired::Close(if kind == JOBS { CloseReason::JobTimeout } else { CloseReason::IdleTimeout })
     }
 
-    fn drain(&mut self) {}
+    fn drain(&mut self, _: &mut Io<'_, Self>) {}
 
     fn farewell(&mut self, _: &mut Reader, _: bool, io: &mut Io<'_, Self>) -> Farewell {
         io.effects.push(Effect::Reply("farewell".into()));
@@ -230,7 +231,7 @@ impl Service for Board {
         }
     }
 
-    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &String, _: Now, post: &mut Vec<Datagram>) {
+    fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &String, _: Now, post: &mut Post) {
         let bytes: Rc<[u8]> = Rc::from(event.as_bytes());
         for audience in to {
             let Audience::Lease(key) = audience else { panic!("a connection is told otherwise") };

@@ -122,6 +122,7 @@ struct Port {
     readable: bool,
     writable: bool,
     blocked: bool,
+    broken: bool,
 }
 
 /// A socket of datagrams, as the loop holds it.
@@ -202,6 +203,11 @@ impl SimNet {
             port.arrived.push_back((from, bytes.to_vec()));
         }
         port.readable = true;
+    }
+
+    /// From now on a socket reports an error instead of what arrives, or works again.
+    pub fn break_port(&self, port: usize, broken: bool) {
+        self.0.borrow_mut().ports[port].broken = broken;
     }
 
     /// The datagrams that the server sent. Taking them makes room for more.

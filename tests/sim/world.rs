@@ -5,6 +5,7 @@ use mangahub::app::MangaHub;
 use mangahub::handlers::catalogue::Catalogue;
 use mangahub::handlers::effect::CloseReason;
 use mangahub::handlers::leases::{self, Dialect};
+use mangahub::handlers::notices::words;
 use mangahub::handlers::rate::Rate;
 use mangahub::handlers::session::ServiceKind;
 use mangahub::handlers::token::Keys;
@@ -16,7 +17,7 @@ use mangahub::reactor::listener::Listener;
 use mangahub::reactor::pool::{LaneBounds, Queues, Ticket, lanes};
 use mangahub::reactor::{Reactor, ReactorLimits};
 use mangahub::serve::at_once;
-use mangahub::store::model::{Behind, MangaFacts, Role, User, UserId};
+use mangahub::store::model::{Behind, MangaFacts, NoticeManga, Role, User, UserId};
 use mangahub::store::{self, Job, OpenStore, StoreOptions};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -105,6 +106,15 @@ impl World {
             last_seq: 0,
             _folder: folder,
         }
+    }
+
+    /// So many new series are told of while nobody listens; tells a user who missed them.
+    pub fn announce(&mut self, number: i64) -> UserId {
+        for id in 1..=number {
+            let notice = words::new_manga(NoticeManga { id, slug: id.to_string() }, "A series");
+            at_once(&mut *self.store.writer, |store| store.add_notice(&notice, START_UNIX_MS)).expect("stored");
+        }
+        self.users[0].clone()
     }
 
     /// Something happens somewhere outside of the loop.
@@ -291,7 +301,7 @@ fn settings() -> Settings {
         webhooks: mangahub::handlers::webhooks::Settings {
             allow_private: false,
             per_user: 1,
-            calls: (1, 1),
+            calls: mangahub::handlers::webhooks::Calls { all: 1, of_one: 1, of_slow: 1 },
             backoff_ms: 1000,
             attempts: 1,
             disable_after: 1,
@@ -303,6 +313,7 @@ fn settings() -> Settings {
                 silent_lease_ms: 200_000,
                 leases_max: 12,
                 leases_per_user: 2,
+                leases_per_address: 4,
                 rate: Rate { per_second: 200, burst: 400 },
             },
             resend: leases::Resend { first_ms: 1000, attempts_max: 6 },

@@ -1,6 +1,7 @@
 //! What people say to each other.
 
 use mangahub::handlers::chat::announce;
+use mangahub::store::GUEST_ROOMS_MAX;
 
 use super::*;
 
@@ -11,6 +12,9 @@ contract!(
     private_messages_are_for_two,
     deleted_messages_are_shown_to_nobody,
     the_silent_are_not_stored,
+    guests_are_silenced_by_name_or_all,
+    new_rooms_are_bounded,
+    only_so_much_of_guests_is_kept,
     mutes_are_listed_and_lifted,
     rooms_are_listed,
     old_chat_is_forgotten,
@@ -51,6 +55,7 @@ impl Fixture {
         match self.write(|store| store.post_message(&message)).unwrap() {
             Posted::Stored(message) => Ok(message),
             Posted::Muted(mute) => Err(mute),
+            Posted::NoRoom => panic!("there are too many rooms"),
         }
     }
 
@@ -66,8 +71,12 @@ impl Fixture {
     }
 
     fn silence(&mut self, user: &str, room: Option<RoomKey>, by: &UserId, until: UnixMillis) -> Mute {
-        let (user, muted_by) = (user.to_owned(), by.clone());
-        let mute = NewMute { user, room, until, reason: "because".into(), muted_by, received_at: 1 };
+        self.silence_who(Silenced::User(user.to_owned()), room, by, until)
+    }
+
+    fn silence_who(&mut self, who: Silenced, room: Option<RoomKey>, by: &UserId, until: UnixMillis) -> Mute {
+        let muted_by = by.clone();
+        let mute = NewMute { who, room, until, reason: "because".into(), muted_by, received_at: 1 };
         self.write(|store| store.mute(&mute)).unwrap()
     }
 
@@ -178,7 +187,10 @@ fn the_silent_are_not_stored(mut fixture: Fixture) {
     let [ann, bob] = ["ann", "bob"].map(|name| fixture.add_plain(name));
     let other = RoomKey::named("other").unwrap();
     let mute = fixture.silence("bob", Some(general()), &ann, 100);
-    assert_eq!((&mute.user_id, &mute.username, &mute.muted_by), (&bob, &"bob".to_owned(), &Some(ann.clone())));
+    assert_eq!(
+        (&mute.user_id, &mute.username, &mute.muted_by),
+        (&Some(bob.clone()), &"bob".to_owned(), &Some(ann.clone()))
+    );
     assert_eq!(fixture.say(said_by(&bob, &general(), "x", 99)), Err(mute));
     fixture.say(said_by(&bob, &other, "elsewhere", 99)).unwrap();
     fixture.say(said_by(&bob, &general(), "after", 100)).unwrap();
@@ -187,6 +199,73 @@ fn the_silent_are_not_stored(mut fixture: Fixture) {
     assert_eq!(fixture.say(said_by(&bob, &other, "x", 200)).unwrap_err().until, 300);
     assert!(matches!(fixture.whisper(&bob, "ann", "x"), Ok(Posted::Muted(_))));
     assert_eq!((fixture.room(&general()).len(), fixture.room(&other).len()), (1, 1));
+}
+
+/// Shows that people without an account are silenced by their name, in whatever case and marked or not, or all
+/// together, where and as long as they are, and that no user is silenced with them.
+fn guests_are_silenced_by_name_or_all(mut fixture: Fixture) {
+    let ann = fixture.add_plain("ann");
+    let other = RoomKey::named("other").unwrap();
+    let guest = |name: &str| Silenced::Guest(name.into());
+    let bob = fixture.silence_who(guest("Bob"), Some(general()), &ann, 100);
+    assert_eq!((&bob.user_id, &*bob.username, &bob.muted_by), (&None, "Bob", &Some(ann.clone())));
+    for name in ["Bob", "BOB", "bob (guest)"] {
+        assert_eq!(fixture.say(said_by_guest(name, "x")), Err(bob.clone()), "{name}");
+        assert_eq!(fixture.reader().mute_in_force(None, name, &general(), 99), Ok(Some(bob.clone())));
+    }
+    fixture.say(said_by_guest("bobby", "x")).unwrap();
+    fixture.say(NewMessage { room: other.clone(), ..said_by_guest("Bob", "x") }).unwrap();
+    assert_eq!(fixture.reader().mute_in_force(None, "Bob", &general(), 100), Ok(None));
+    assert_eq!(fixture.reader().mute_in_force(Some(&ann), "Bob", &general(), 1), Ok(None));
+    let all = fixture.silence_who(guest(""), None, &ann, 200);
+    assert_eq!(fixture.say(NewMessage { room: other, ..said_by_guest("cay", "x") }), Err(all.clone()));
+    fixture.say(said_by(&ann, &general(), "a user", 1)).unwrap();
+    fixture.say(NewMessage { speaker: Speaker::System, ..said_by_guest("System_Admin", "the server") }).unwrap();
+    fixture.silence("ann", None, &ann, 150);
+    let page = fixture.reader().mutes(1, Window::default()).unwrap();
+    assert_eq!(page.items.iter().map(|mute| mute.until).collect::<Vec<_>>(), [200, 150, 100]);
+    assert_eq!((page.total, &page.items[0]), (3, &all));
+    assert_eq!(fixture.write(|store| store.unmute(&guest(""), None)), Ok((None, String::new())));
+    assert_eq!(fixture.write(|store| store.unmute(&guest(""), None)), Err(StoreError::NotFound));
+    fixture.write(|store| store.prune_chat(None, 150)).unwrap();
+    assert_eq!(fixture.reader().mutes(1, Window::default()).unwrap().total, 0);
+}
+
+/// Shows that nobody begins a room beyond the bound, people without an account long before users, that one
+/// which is there stays open to all, and that rooms of series don't count as new.
+fn new_rooms_are_bounded(mut fixture: Fixture) {
+    let ann = fixture.add_plain("ann");
+    let series = RoomKey::of_manga(7);
+    let in_room = |name: &str| RoomKey::named(name).unwrap();
+    fixture
+        .write(|store| {
+            for number in 0..GUEST_ROOMS_MAX {
+                let room = RoomKey::named(&format!("r{number}")).unwrap();
+                store.post_message(&NewMessage { room, ..said_by_guest("x", "x") })?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut guest = |room: RoomKey| {
+        let message = NewMessage { room, ..said_by_guest("x", "x") };
+        fixture.write(|store| store.post_message(&message)).unwrap()
+    };
+    assert_eq!(guest(in_room("another")), Posted::NoRoom);
+    assert!([in_room("r0"), general(), series].into_iter().all(|room| matches!(guest(room), Posted::Stored(_))));
+    fixture.say(said_by(&ann, &in_room("another"), "x", 1)).unwrap();
+    fixture.say(NewMessage { room: in_room("another"), ..said_by_guest("x", "now it is there") }).unwrap();
+}
+
+/// Shows that what people without an account say is kept up to a number, the latest, whoever else spoke.
+fn only_so_much_of_guests_is_kept(mut fixture: Fixture) {
+    let ann = fixture.add_plain("ann");
+    fixture.say(said_by(&ann, &general(), "a user's", 1)).unwrap();
+    (0..250).for_each(|number| drop(fixture.say(said_by_guest("x", &number.to_string())).unwrap()));
+    assert_eq!(fixture.write(|store| store.prune_guests(250)), Ok(false));
+    assert_eq!(fixture.room(&general())[0], "150", "a page shows the latest hundred");
+    assert_eq!(fixture.write(|store| store.prune_guests(3)), Ok(true));
+    assert_eq!(fixture.write(|store| store.prune_guests(3)), Ok(false));
+    assert_eq!(fixture.room(&general()), ["a user's", "247", "248", "249"]);
 }
 
 /// Shows that mutes are listed until they end, that a new one replaces the old, and that each can be lifted.
@@ -201,13 +280,16 @@ fn mutes_are_listed_and_lifted(mut fixture: Fixture) {
     assert_eq!(page.total, 2);
     assert_eq!(fixture.reader().mutes(50, all).unwrap().total, 1);
     assert_eq!(fixture.reader().mutes_of(&bob).unwrap().len(), 2);
-    assert_eq!(fixture.write(|store| store.unmute("bob", None)), Ok((bob.clone(), "bob".into())));
-    assert_eq!(fixture.write(|store| store.unmute("bob", None)), Err(StoreError::NotFound));
+    assert_eq!(
+        fixture.write(|store| store.unmute(&Silenced::User("bob".into()), None)),
+        Ok((Some(bob.clone()), "bob".into()))
+    );
+    assert_eq!(fixture.write(|store| store.unmute(&Silenced::User("bob".into()), None)), Err(StoreError::NotFound));
     fixture.say(said_by(&bob, &RoomKey::named("x").unwrap(), "again", 20)).unwrap();
     let admin = User { role: Role::Admin, ..user("root") };
     fixture.write(|store| store.create_user(&admin)).unwrap();
     let mute = NewMute {
-        user: "root".into(),
+        who: Silenced::User("root".into()),
         room: None,
         until: 9,
         reason: String::new(),
@@ -276,7 +358,10 @@ fn what_somebody_said_goes_with_them(mut fixture: Fixture) {
     assert_eq!(reader.messages_by(&bob, 0, 99).unwrap(), [kept]);
     assert_eq!(reader.message(gone.id), Err(StoreError::NotFound));
     let mutes = reader.mutes(0, Window::default()).unwrap();
-    assert_eq!(mutes.items.iter().map(|mute| (&mute.user_id, &mute.muted_by)).collect::<Vec<_>>(), [(&bob, &None)]);
+    assert_eq!(
+        mutes.items.iter().map(|mute| (&mute.user_id, &mute.muted_by)).collect::<Vec<_>>(),
+        [(&Some(bob), &None)]
+    );
 }
 
 /// Shows that every verb that names somebody who does not exist says so.
@@ -288,7 +373,7 @@ fn chat_of_nobody_is_not_found(mut fixture: Fixture) {
     assert_eq!(fixture.reader().private_messages(&ann, "nobody", None, 1), Err(StoreError::NotFound));
     assert_eq!(fixture.reader().messages_by(&nobody, 0, 1), Err(StoreError::NotFound));
     assert_eq!(fixture.reader().mutes_of(&nobody), Err(StoreError::NotFound));
-    assert_eq!(fixture.write(|store| store.unmute("nobody", None)), Err(StoreError::NotFound));
+    assert_eq!(fixture.write(|store| store.unmute(&Silenced::User("nobody".into()), None)), Err(StoreError::NotFound));
     assert_eq!(fixture.reader().room_messages(&general(), None, 1), Ok(Messages::default()));
 }
 
@@ -298,6 +383,7 @@ fn readers_refuse_to_chat(mut fixture: Fixture) {
     let reader = fixture.reader();
     assert_eq!(reader.post_message(&said_by(&ann, &general(), "x", 1)), Err(StoreError::Unavailable));
     assert_eq!(reader.delete_message(1, &ann, 1), Err(StoreError::Unavailable));
-    assert_eq!(reader.unmute("ann", None), Err(StoreError::Unavailable));
+    assert_eq!(reader.unmute(&Silenced::User("ann".into()), None), Err(StoreError::Unavailable));
     assert_eq!(reader.prune_chat(None, 1), Err(StoreError::Unavailable));
+    assert_eq!(reader.prune_guests(1), Err(StoreError::Unavailable));
 }

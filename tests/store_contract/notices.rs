@@ -1,6 +1,6 @@
 //! Notifications: for whom they are, what is read, what is missed, and when they go.
 
-use mangahub::store::{LISTENERS_MAX, MUTES_MAX, PRUNED_ROWS_MAX, REPEAT_MS};
+use mangahub::store::{LISTENERS_MAX, MUTES_MAX, NOTICES_OWN, NOTICES_SHOWN, PRUNED_ROWS_MAX, REPEAT_MS};
 
 use super::*;
 
@@ -11,6 +11,7 @@ contract!(
     a_chapter_is_told_once,
     reading_marks_one_or_all,
     inboxes_are_paged,
+    nobody_hides_what_is_for_others,
     what_was_missed_is_behind_a_cursor,
     wishes_are_followed,
     audiences_are_looked_up_in_parts,
@@ -37,7 +38,7 @@ fn blank(kind: NoticeKind, manga: Option<MangaId>) -> Notification {
 }
 
 fn tell(fixture: &mut Fixture, audience: Audience, notification: Notification, now: UnixMillis) -> Option<NoticeId> {
-    let notice = NewNotice { audience, notification };
+    let notice = NewNotice { audience, notification, insists: false };
     fixture.write(move |store| store.add_notice(&notice, now)).unwrap().map(|stored| stored.id)
 }
 
@@ -105,7 +106,8 @@ fn readers_are_those_who_had_it_then(mut fixture: Fixture) {
     assert_eq!(inbox(&mut fixture, &bob, false), [0; 0]);
 }
 
-/// Shows that a chapter is told once within a while, and other chapters, series and kinds are not it.
+/// Shows that a chapter is told once within a while, unless somebody insists, and other chapters, series and
+/// kinds are not it.
 fn a_chapter_is_told_once(mut fixture: Fixture) {
     let (_, series) = fixture.pair();
     assert!(tell(&mut fixture, Audience::Readers, chapter(series, 1), 0).is_some());
@@ -117,6 +119,8 @@ fn a_chapter_is_told_once(mut fixture: Fixture) {
     for _ in 0..2 {
         assert!(tell(&mut fixture, Audience::Readers, blank(NoticeKind::MangaUpdate, Some(series)), 1).is_some());
     }
+    let insists = NewNotice { audience: Audience::Everyone, notification: chapter(series, 2), insists: true };
+    assert!(fixture.write(|store| store.add_notice(&insists, 2)).unwrap().is_some());
 }
 
 /// Shows that one is marked as read, that all so far are, and that what comes later is not; and that
@@ -159,6 +163,31 @@ fn inboxes_are_paged(mut fixture: Fixture) {
         }
     }
     assert_eq!(seen, told.into_iter().rev().collect::<Vec<_>>());
+}
+
+/// Shows that whatever others try out takes nobody's place, that of one's own tries the newest are kept, and that
+/// a busy catalogue does not push out what is for one user alone.
+fn nobody_hides_what_is_for_others(mut fixture: Fixture) {
+    let (ann, bob) = (fixture.add_user("ann"), fixture.add_user("bob"));
+    let since = fixture.reader().user(&ann).unwrap().created_at;
+    let news = tell(&mut fixture, Audience::Everyone, blank(NoticeKind::NewManga, None), since).unwrap();
+    let own = tell(&mut fixture, Audience::User(ann.clone()), blank(NoticeKind::Test, None), since).unwrap();
+    let many = |fixture: &mut Fixture, audience: Audience| {
+        let notice = NewNotice { audience, notification: blank(NoticeKind::MangaUpdate, Some(9)), insists: false };
+        fixture
+            .write(|store| (0..=NOTICES_SHOWN).try_for_each(|_| store.add_notice(&notice, since).map(drop)))
+            .unwrap();
+    };
+    many(&mut fixture, Audience::User(bob.clone()));
+    assert_eq!(inbox(&mut fixture, &ann, true), [own, news]);
+    assert_eq!(fixture.reader().notices(&ann, query(false, None, 1)).unwrap().unread, 2);
+    let missed = fixture.reader().undelivered_notices(&ann, 9).unwrap();
+    assert_eq!(missed.iter().map(|told| told.id).collect::<Vec<_>>(), [news, own]);
+    assert_eq!(fixture.reader().notices(&bob, query(false, None, 1)).unwrap().unread, u64::from(NOTICES_OWN) + 1);
+    many(&mut fixture, Audience::Readers);
+    assert_eq!(inbox(&mut fixture, &ann, true), [own]);
+    fixture.write(|store| store.read_notice(&ann, own)).unwrap();
+    assert_eq!(inbox(&mut fixture, &ann, true), [0; 0]);
 }
 
 /// Shows that what was neither read nor sent is found, the oldest first, and that the cursor never goes
@@ -274,7 +303,8 @@ fn notices_of_nobody_are_not_found(mut fixture: Fixture) {
     assert_eq!(fixture.write(|store| store.mute_series(&nobody, series)), Err(not_found));
     assert_eq!(fixture.write(|store| store.unmute_series(&nobody, series)), Err(not_found));
     assert_eq!(fixture.write(|store| store.mute_series(&ann, series + 999_999)), Err(not_found));
-    let to_nobody = NewNotice { audience: Audience::User(nobody), notification: blank(NoticeKind::Test, None) };
+    let to_nobody =
+        NewNotice { audience: Audience::User(nobody), notification: blank(NoticeKind::Test, None), insists: false };
     assert_eq!(fixture.write(move |store| store.add_notice(&to_nobody, 0)), Err(not_found));
     let many: Vec<MangaFacts> =
         (0..MUTES_MAX).map(|number| MangaFacts::named(format!("s{number}"), "S".into())).collect();
@@ -291,7 +321,8 @@ fn notices_of_nobody_are_not_found(mut fixture: Fixture) {
 /// Shows that a reader's connection writes none of it.
 fn readers_tell_nothing(mut fixture: Fixture) {
     let (ann, series) = fixture.pair();
-    let notice = NewNotice { audience: Audience::Everyone, notification: blank(NoticeKind::NewManga, None) };
+    let notice =
+        NewNotice { audience: Audience::Everyone, notification: blank(NoticeKind::NewManga, None), insists: false };
     let refused = StoreError::Unavailable;
     let reader = fixture.reader();
     assert_eq!(reader.add_notice(&notice, 0), Err(refused));

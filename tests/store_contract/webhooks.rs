@@ -8,11 +8,13 @@ contract!(
     a_webhook_is_made_changed_and_deleted,
     webhooks_belong_to_their_owner,
     events_reach_whom_they_concern,
+    wishes_are_followed,
     an_event_nobody_could_hear_of_is_not_kept,
     events_are_spread_in_slices,
     undone_work_tells_nobody,
     deliveries_go_one_by_one_in_order,
     calls_are_shared_between_users,
+    the_slow_share_what_is_theirs,
     failures_disable_a_webhook_and_success_forgives,
     a_receiver_that_wants_no_more_is_left_alone,
     ended_deliveries_can_be_replayed,
@@ -53,7 +55,7 @@ fn due_with(fixture: &mut Fixture, wanted: DueWanted) -> Due {
 }
 
 fn due(fixture: &mut Fixture, now: UnixMillis) -> Vec<DueDelivery> {
-    due_with(fixture, DueWanted { now, most: 99, most_per_user: 99, busy: vec![] }).deliveries
+    due_with(fixture, DueWanted { now, most: 99, most_per_user: 99, ..DueWanted::default() }).deliveries
 }
 
 /// Which webhooks have something due, and its body.
@@ -73,6 +75,9 @@ fn settle(fixture: &mut Fixture, delivery: &DueDelivery, verdict: Verdict, at: U
 fn list(fixture: &mut Fixture, owner: &UserId, hook: WebhookId, state: Option<DeliveryState>) -> Vec<Delivery> {
     fixture.reader().deliveries(owner, hook, DeliveriesWanted { state, before: None, limit: 1_000 }).unwrap()
 }
+
+const ALL: &[HookEvent] =
+    &[HookEvent::NewManga, HookEvent::NewChapter, HookEvent::MangaUpdate, HookEvent::Announcement, HookEvent::Test];
 
 const EVERY: &[HookEvent] = &[HookEvent::NewManga, HookEvent::NewChapter];
 
@@ -161,6 +166,46 @@ fn events_reach_whom_they_concern(mut fixture: Fixture) {
     assert_eq!(told(HookEvent::MangaUpdate, HookAudience::Everyone), [0; 0]);
 }
 
+/// Shows that nobody's webhooks tell of a kind or a series that they muted, or of anything when they want to
+/// hear nothing in this way; and that a test always comes.
+fn wishes_are_followed(mut fixture: Fixture) {
+    let (ann, series) = fixture.pair();
+    let bob = fixture.add_user("bob");
+    for user in [&ann, &bob] {
+        fixture.add(change(user, series), ReadingStatus::Reading).unwrap();
+        make(&mut fixture, user, ALL, HookScope::Library);
+    }
+    let told = |fixture: &mut Fixture, event, body: &str, audience| -> Vec<UserId> {
+        tell(fixture, event, body, audience, 1);
+        let found = due(fixture, 1);
+        found.iter().for_each(|delivery| settle(fixture, delivery, Verdict::Delivered, 1));
+        found.into_iter().map(|delivery| delivery.owner).collect()
+    };
+    let both = [ann.clone(), bob.clone()];
+    let about = format!("{{\"data\":{{\"manga_id\":{series}}}}}");
+    assert_eq!(told(&mut fixture, HookEvent::Announcement, &about, HookAudience::Everyone), both);
+    fixture.write(|store| store.mute_series(&ann, series)).unwrap();
+    assert_eq!(told(&mut fixture, HookEvent::NewChapter, "{}", HookAudience::Readers(series)), both[1..]);
+    assert_eq!(told(&mut fixture, HookEvent::Announcement, &about, HookAudience::Everyone), both[1..]);
+    assert_eq!(told(&mut fixture, HookEvent::Announcement, "{}", HookAudience::Everyone), both);
+    fixture.write(|store| store.unmute_series(&ann, series)).unwrap();
+    for (kind, event) in [
+        (NoticeKind::NewManga, HookEvent::NewManga),
+        (NoticeKind::NewChapter, HookEvent::NewChapter),
+        (NoticeKind::MangaUpdate, HookEvent::MangaUpdate),
+    ] {
+        for (wanted, heard) in [(false, &both[1..]), (true, &both[..])] {
+            let change = SettingsChange { kinds: vec![(kind, wanted)], ..SettingsChange::default() };
+            fixture.write(|store| store.change_notice_settings(&ann, &change)).unwrap();
+            assert_eq!(told(&mut fixture, event, "{}", HookAudience::Everyone), heard, "{event:?} {wanted}");
+        }
+    }
+    let silent = SettingsChange { protocols: vec![(Protocol::Webhook, false)], ..SettingsChange::default() };
+    fixture.write(|store| store.change_notice_settings(&ann, &silent)).unwrap();
+    assert_eq!(told(&mut fixture, HookEvent::Announcement, "{}", HookAudience::Everyone), both[1..]);
+    assert_eq!(told(&mut fixture, HookEvent::Test, "{}", HookAudience::User(ann.clone())), both[..1]);
+}
+
 /// Shows that without webhooks nothing is kept, and that an event has a bound.
 fn an_event_nobody_could_hear_of_is_not_kept(mut fixture: Fixture) {
     let ann = fixture.add_user("ann");
@@ -188,7 +233,7 @@ fn events_are_spread_in_slices(mut fixture: Fixture) {
             move |store: &mut dyn Store| store.enqueue_webhook(HookEvent::NewManga, body, &HookAudience::Everyone, 1);
         assert_eq!(fixture.write(told), Ok(true));
     }
-    let everyone = || DueWanted { now: 1, most: 1_000, most_per_user: 1_000, busy: vec![] };
+    let everyone = || DueWanted { now: 1, most: 1_000, most_per_user: 1_000, ..DueWanted::default() };
     assert!(due_with(&mut fixture, everyone()).unspread);
     assert_eq!(fixture.write(|store| store.spread_webhooks(1)), Ok(true));
     assert_eq!(due_with(&mut fixture, everyone()).deliveries.len(), SPREAD_HOOKS as usize);
@@ -228,7 +273,7 @@ fn deliveries_go_one_by_one_in_order(mut fixture: Fixture) {
     settle(&mut fixture, &first[0], Verdict::Again(100), 11);
     settle(&mut fixture, &first[1], Verdict::Delivered, 11);
     assert_eq!(bodies(&mut fixture, 12), [(two, "b".to_owned())]);
-    let wanted = DueWanted { now: 12, most: 9, most_per_user: 9, busy: vec![] };
+    let wanted = DueWanted { now: 12, most: 9, most_per_user: 9, ..DueWanted::default() };
     assert_eq!(due_with(&mut fixture, wanted).next_at, Some(100));
     assert_eq!(bodies(&mut fixture, 100), [(two, "b".to_owned()), (one, "a".to_owned())], "the longest waiting first");
     settle(&mut fixture, &first[0], Verdict::Delivered, 101);
@@ -247,7 +292,7 @@ fn calls_are_shared_between_users(mut fixture: Fixture) {
     tell(&mut fixture, HookEvent::NewManga, "a", HookAudience::Everyone, 1);
     let mut found = |most, most_per_user, busy: &[(WebhookId, &UserId)]| -> Vec<WebhookId> {
         let busy = busy.iter().map(|(hook, owner)| (*hook, (*owner).clone())).collect();
-        let due = due_with(&mut fixture, DueWanted { now: 1, most, most_per_user, busy });
+        let due = due_with(&mut fixture, DueWanted { now: 1, most, most_per_user, busy, ..DueWanted::default() });
         due.deliveries.into_iter().map(|delivery| delivery.webhook_id).collect()
     };
     assert_eq!(found(9, 2, &[]), [of_ann[0], of_ann[1], of_bob]);
@@ -255,6 +300,29 @@ fn calls_are_shared_between_users(mut fixture: Fixture) {
     assert_eq!(found(9, 1, &[(of_ann[1], &ann), (of_bob, &bob)]), [0; 0]);
     assert_eq!(found(1, 9, &[]), [of_ann[0]]);
     assert_eq!(found(0, 9, &[]), [0; 0]);
+}
+
+/// Shows that users with slow receivers have one call each, within a share for all of them, and that all others
+/// have what they had, even behind a crowd of the slow ones' webhooks.
+fn the_slow_share_what_is_theirs(mut fixture: Fixture) {
+    let slow = ["s1", "s2", "s3", "s4", "s5", "s6"].map(|name| fixture.add_user(name));
+    let good = fixture.add_user("good");
+    for owner in &slow {
+        for _ in 0..3 {
+            make(&mut fixture, owner, EVERY, HookScope::Library);
+        }
+    }
+    let of_good: Vec<WebhookId> = (0..3).map(|_| make(&mut fixture, &good, EVERY, HookScope::Library)).collect();
+    tell(&mut fixture, HookEvent::NewManga, "a", HookAudience::Everyone, 1);
+    let mut found = |busy: &[(WebhookId, &UserId)]| -> Vec<UserId> {
+        let busy = busy.iter().map(|(hook, owner)| (*hook, (*owner).clone())).collect();
+        let slow = slow.iter().cloned().collect();
+        let wanted = DueWanted { now: 1, most: 9, most_per_user: 2, busy, slow, most_of_slow: 2 };
+        due_with(&mut fixture, wanted).deliveries.into_iter().map(|delivery| delivery.owner).collect()
+    };
+    assert_eq!(found(&[]), [slow[0].clone(), slow[1].clone(), good.clone(), good.clone()]);
+    let on_way = [(901, &slow[4]), (902, &slow[4]), (of_good[0], &good)];
+    assert_eq!(found(&on_way), std::slice::from_ref(&good), "what they have on their way counts");
 }
 
 /// Shows that so many dead letters in a row disable a webhook and say so, that others wait meanwhile, and

@@ -3,7 +3,9 @@
 //! Whoever joins sees the last of what was said there and then everything that is said from then on, without
 //! a gap: the last of it is read in the writer's lane, whose order is the order of what is said.
 
-use super::rooms::{Entered, RoomId};
+use std::sync::Arc;
+
+use super::rooms::{Entered, Person, RoomId};
 use super::{Event, HISTORY_USUAL, Reply, Room, RoomRef, Seat, face, person, seat, with_rooms};
 use crate::handlers::api::{self, ApiError, Topic};
 use crate::handlers::effect::Lane;
@@ -99,6 +101,9 @@ fn arrive(
             entered
         }
     };
+    if !messages.items.is_empty() {
+        ctx.state.rooms.note_said(entered.id);
+    }
     seat(session)?.words = words;
     greet(&room, words, &entered, stays, session, ctx)?;
     let (items, more) = with_rooms(messages, ctx);
@@ -151,6 +156,21 @@ fn leave(_: (), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError
     };
     reply(notice, ctx);
     Ok(())
+}
+
+/// Somebody without an account is called otherwise from now on.
+pub(super) fn rename(name: &str, session: &mut Session, ctx: &mut Ctx<'_>) {
+    let (Ok(before), Ok(seat)) = (person(session), seat(session)) else { return };
+    if seat.guest.as_deref() == Some(name) {
+        return;
+    }
+    let name: Arc<str> = name.into();
+    seat.guest = Some(name.clone());
+    if let Some((id, room)) = seat.room.and_then(|id| Some((id, ctx.state.rooms.get(id)?.name.clone()))) {
+        // In this order, so that the room doesn't end in between. It is open, so there is room in it.
+        ctx.state.rooms.enter(&room, Person::Guest(name));
+        ctx.state.rooms.leave(id, &before);
+    }
 }
 
 /// A connection that ends is in no room any more.
@@ -214,4 +234,4 @@ fn title(room: &Room) -> String {
 }
 
 /// In a larger room nobody is told who comes and goes: each of so many would be told of each other.
-const NOTICED_MAX: usize = 200;
+pub(super) const NOTICED_MAX: usize = 200;

@@ -2,12 +2,13 @@
 //!
 //! A room is that of a series or one with a name, and is there while somebody is in it or something that
 //! was said there is stored. What is said is stored first and told after; who is in a room is known in
-//! memory only. Suggested reading: `rooms` (who is where), `join` (coming and going), `say` (talking),
+//! memory only. Suggested reading: `rooms` (who is where), `join` (coming and going), `listen` (the same for a stream), `say` (talking),
 //! `read` (what was said), `moderate` (who must be silent), `announce` (what the server itself says),
 //! `retention` (what is forgotten).
 
 pub mod announce;
 pub mod join;
+pub mod listen;
 pub mod moderate;
 pub mod read;
 pub mod retention;
@@ -87,7 +88,7 @@ pub enum Reply {
     Rooms(Vec<(RoomRow, Room, usize)>, u64, Window),
     /// A message is deleted.
     Deleted(MessageId),
-    /// A user must be silent.
+    /// Somebody must be silent.
     Muted(Box<Mute>),
     /// Who must be silent.
     Mutes(Page<Mute>, Window),

@@ -81,7 +81,7 @@ fn users(room: Option<RoomRef>, session: &mut Session, ctx: &mut Ctx<'_>) -> Res
 }
 
 fn rooms(window: Window, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let open: Vec<RoomKey> = ctx.state.rooms.keys().cloned().collect();
+    let open: Vec<RoomKey> = ctx.state.rooms.silent().take(SILENT_MAX).cloned().collect();
     ctx.run(
         Lane::Read,
         move |store| store.rooms(&open, window),
@@ -112,6 +112,9 @@ fn room_or_here(named: Option<&RoomRef>, session: &Session, ctx: &Ctx<'_>) -> Re
 fn reply(reply: Reply, ctx: &mut Ctx<'_>) {
     ctx.reply(api::Reply::Chat(reply));
 }
+
+/// How many rooms are listed in which nothing was said: each is looked up, since old talk may be stored.
+const SILENT_MAX: usize = 500;
 
 /// How many people of a room are shown: more are a number.
 const USERS_MAX: usize = 500;

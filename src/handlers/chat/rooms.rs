@@ -38,6 +38,8 @@ pub struct Open {
     generation: NonZeroU32,
     /// With how many connections each is in it.
     people: HashMap<Person, u32>,
+    /// Something was said there.
+    said: bool,
 }
 
 /// The rooms that somebody is in.
@@ -60,9 +62,10 @@ pub struct Entered {
 impl Rooms {
     /// Notes that a connection of a person is in a room. `None` when there are too many rooms.
     pub fn enter(&mut self, name: &Room, person: Person) -> Option<Entered> {
+        let most = if matches!(person, Person::Guest(_)) { GUEST_ROOMS_MAX } else { ROOMS_MAX };
         let slot = match self.by_key.get(&name.key) {
             Some(slot) => *slot as usize,
-            None if self.slots.len() >= ROOMS_MAX => return None,
+            None if self.slots.len() >= most => return None,
             None => self.open(name),
         };
         let open = &mut self.slots[slot];
@@ -75,7 +78,7 @@ impl Rooms {
     fn open(&mut self, name: &Room) -> usize {
         self.generation = self.generation.wrapping_add(1);
         let generation = NonZeroU32::new(self.generation).unwrap_or(NonZeroU32::MIN);
-        let slot = self.slots.insert(Open { name: name.clone(), generation, people: HashMap::new() });
+        let slot = self.slots.insert(Open { name: name.clone(), generation, people: HashMap::new(), said: false });
         self.by_key.insert(name.key.clone(), slot as u32);
         slot
     }
@@ -115,9 +118,16 @@ impl Rooms {
         self.find(key).and_then(|id| self.get(id)).map_or(0, Open::online)
     }
 
-    /// The keys of all of them.
-    pub fn keys(&self) -> impl Iterator<Item = &RoomKey> {
-        self.by_key.keys()
+    /// Notes that something was said in a room.
+    pub fn note_said(&mut self, id: RoomId) {
+        if let Some(open) = self.slots.get_mut(id.slot as usize).filter(|open| open.generation == id.generation) {
+            open.said = true;
+        }
+    }
+
+    /// The keys of those in which nothing was said since somebody came: nobody else can know of them.
+    pub fn silent(&self) -> impl Iterator<Item = &RoomKey> {
+        self.slots.iter().filter(|(_, open)| !open.said).map(|(_, open)| &open.name.key)
     }
 
     /// All of them.
@@ -145,6 +155,10 @@ impl Open {
 
 /// How many rooms somebody can be in at a time, all together: a few megabytes.
 const ROOMS_MAX: usize = 10_000;
+
+/// How many there may be when somebody without an account opens another, who can be in as many as they have
+/// connections: the rest is left to users.
+const GUEST_ROOMS_MAX: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -178,18 +192,37 @@ mod tests {
         let mut rooms = Rooms::default();
         let gone = rooms.enter(&room("a"), guest("x")).unwrap().id;
         rooms.leave(gone, &guest("x"));
-        assert_eq!((rooms.find(&room("a").key), rooms.keys().count()), (None, 0));
+        assert_eq!((rooms.find(&room("a").key), rooms.silent().count()), (None, 0));
         let next = rooms.enter(&room("b"), guest("x")).unwrap().id;
         assert!(next != gone && rooms.get(gone).is_none());
         assert!(!rooms.leave(gone, &guest("x")) && rooms.get(next).is_some());
     }
 
-    /// The number of rooms is bounded; one that is open can always be entered.
+    /// The number of rooms is bounded, and more so for those without an account; one that is open can always be
+    /// entered.
     #[test]
     fn rooms_are_bounded() {
+        let mut members = crate::handlers::session::Members::default();
+        let ann = crate::store::model::UserId::parse("a").unwrap();
+        let user = Person::Member(members.enter(&ann, "ann", crate::store::model::Role::User, 0).unwrap());
         let mut rooms = Rooms::default();
-        (0..ROOMS_MAX).for_each(|n| assert!(rooms.enter(&room(&format!("r{n}")), guest("x")).is_some()));
-        assert_eq!(rooms.enter(&room("another"), guest("x")), None);
-        assert!(rooms.enter(&room("r0"), guest("y")).is_some());
+        let mut enter = |n: usize, person: Person| rooms.enter(&room(&format!("r{n}")), person).is_some();
+        assert!((0..GUEST_ROOMS_MAX).all(|n| enter(n, guest("x"))));
+        assert!(!enter(GUEST_ROOMS_MAX, guest("x")) && enter(0, guest("y")));
+        assert!((0..ROOMS_MAX).all(|n| enter(n, user.clone())));
+        assert!(!enter(ROOMS_MAX, user.clone()) && enter(ROOMS_MAX - 1, guest("x")));
+    }
+
+    /// Only rooms in which nothing was said are unknown to the store.
+    #[test]
+    fn a_room_is_silent_until_something_is_said() {
+        let mut rooms = Rooms::default();
+        let [one, two] = ["a", "b"].map(|name| rooms.enter(&room(name), guest("x")).unwrap().id);
+        assert_eq!(rooms.silent().count(), 2);
+        rooms.note_said(one);
+        assert_eq!(rooms.silent().collect::<Vec<_>>(), [&room("b").key]);
+        rooms.leave(two, &guest("x"));
+        rooms.note_said(two);
+        assert_eq!(rooms.silent().count(), 0);
     }
 }

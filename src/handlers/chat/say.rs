@@ -3,12 +3,13 @@
 //! What is said is told when it is stored, so whoever hears it can find it again. The one who says it hears
 //! it as everybody does.
 
-use super::{Event, Face, Room, RoomRef, clean, face, room_of, seat, silenced, topic_of};
-use crate::handlers::api::{self, ApiError, Reply, Topic};
+use super::{Event, Face, Room, RoomRef, clean, face, join, room_of, seat, silenced, topic_of};
+use crate::handlers::api::{self, ApiError, ErrorKind, Reply, Topic};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::Session;
-use crate::handlers::{Access, Call, Ctx};
-use crate::store::model::{Message, NewMessage, NewPrivateMessage, Place, Posted, UserId};
+use crate::handlers::{Access, Call, Ctx, names};
+use crate::store::model::{Message, NewMessage, NewPrivateMessage, Place, Posted, Speaker, UserId, as_guest};
+use crate::store::{Store, StoreError};
 
 /// Says something in the room.
 pub const SAY: Call<Say> = Call { name: "chat.say", access: Access::Guest, lane: Lane::Write, run: say };
@@ -16,7 +17,7 @@ pub const SAY: Call<Say> = Call { name: "chat.say", access: Access::Guest, lane:
 pub const POST: Call<Say> =
     Call { name: "chat.post", access: Access::Scope(super::SPEAKING), lane: Lane::Write, run: post };
 /// Shows the others that something is being typed.
-pub const TYPING: Call<()> = Call { name: "chat.typing", access: Access::Guest, lane: Lane::Reactor, run: typing };
+pub const TYPING: Call<()> = Call { name: "chat.typing", access: Access::Guest, lane: Lane::Read, run: typing };
 /// Says something to one person.
 pub const WHISPER: Call<Whisper> = Call { name: "chat.whisper", access: Access::User, lane: Lane::Write, run: whisper };
 
@@ -76,9 +77,15 @@ fn store(
     };
     ctx.run(
         Lane::Write,
-        move |store| store.post_message(&message),
-        move |posted, _, ctx| {
+        move |store| {
+            let message = marked(message, store)?;
+            store.post_message(&message)
+        },
+        move |posted, session, ctx| {
             let message = stored(posted.map_err(super::or_missing(NO_ACCOUNT))?, ctx)?;
+            if message.speaker == Speaker::Guest {
+                join::rename(&message.username, session, ctx);
+            }
             let answer = answer(&message, room);
             tell(message, ctx);
             ctx.reply(answer);
@@ -88,11 +95,20 @@ fn store(
     Ok(())
 }
 
+/// A message as it is stored: somebody without an account may be called as a user is since they came.
+fn marked(message: NewMessage, store: &mut dyn Store) -> Result<NewMessage, StoreError> {
+    match message.speaker == Speaker::Guest && names::is_taken(&message.username, store)? {
+        true => Ok(NewMessage { username: as_guest(&message.username), ..message }),
+        false => Ok(message),
+    }
+}
+
 /// What was stored, or why it was not.
 fn stored(posted: Posted, ctx: &Ctx<'_>) -> Result<Message, ApiError> {
     match posted {
         Posted::Stored(message) => Ok(message),
         Posted::Muted(mute) => Err(silenced(&mute, ctx.now.unix_ms)),
+        Posted::NoRoom => Err(ApiError::new(ErrorKind::Forbidden, "There are too many rooms to begin another")),
     }
 }
 
@@ -100,6 +116,7 @@ fn stored(posted: Posted, ctx: &Ctx<'_>) -> Result<Message, ApiError> {
 pub(super) fn tell(message: Message, ctx: &mut Ctx<'_>) {
     let Place::Room(key) = &message.place else { return };
     if let Some(id) = ctx.state.rooms.find(key) {
+        ctx.state.rooms.note_said(id);
         let room = room_of(&message, ctx);
         ctx.publish(Topic::Room(id), api::Event::Chat(Event::Said(message, room).into()));
     }
@@ -111,14 +128,24 @@ fn typing(_: (), session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErro
     let room = seat.place(ctx)?;
     let now_ms = ctx.now.mono_ms;
     // Whoever hears of it shows it for longer than that anyway.
-    if seat.typed_ms == 0 || now_ms >= seat.typed_ms + TYPING_MS_MIN {
-        seat.typed_ms = now_ms.max(1);
-        if let Some(id) = ctx.state.rooms.find(&room.key) {
-            let typing = Event::Typing(room, face, ctx.now.unix_ms);
-            ctx.publish(Topic::Room(id), api::Event::Chat(typing.into()));
-        }
+    if seat.typed_ms != 0 && now_ms < seat.typed_ms + TYPING_MS_MIN {
+        ctx.reply(Reply::Silence);
+        return Ok(());
     }
-    ctx.reply(Reply::Silence);
+    seat.typed_ms = now_ms.max(1);
+    let (who, key, now) = (face.clone(), room.key.clone(), ctx.now.unix_ms);
+    ctx.run(
+        Lane::Read,
+        move |store| store.mute_in_force(who.user_id.as_ref(), &who.username, &key, now),
+        move |muted, _, ctx| {
+            // Whoever must be silent is about to say nothing. Where nobody can tell, nothing is lost.
+            if let (Ok(None), Some(id)) = (muted, ctx.state.rooms.find(&room.key)) {
+                ctx.publish(Topic::Room(id), api::Event::Chat(Event::Typing(room, face, now).into()));
+            }
+            ctx.reply(Reply::Silence);
+            Ok(())
+        },
+    );
     Ok(())
 }
 

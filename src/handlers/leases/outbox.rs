@@ -25,9 +25,14 @@ pub struct Outbox {
     /// Whether it acknowledges what it is sent.
     pub acknowledges: bool,
     waiting: VecDeque<Arc<Notification>>,
-    /// How often the first was sent, and when it is sent again.
+    /// How often the first was sent, where that is acknowledged.
     attempts: u32,
+    /// When the portion that goes out now began, and how many it has already.
+    portion: (u64, usize),
+    /// The first waits until then.
     due_ms: u64,
+    /// The address has sent too little for the first: it waits for its next datagram.
+    unpaid: bool,
     /// What was missed is being looked up, since then: all else waits behind it.
     asked_ms: Option<u64>,
     /// There is more of what was missed.
@@ -36,21 +41,20 @@ pub struct Outbox {
     gap: bool,
 }
 
-/// What follows from a look at an outbox.
-#[derive(Debug, Default, PartialEq)]
-pub struct Outgoing {
-    /// To be sent now, in this order.
-    pub send: Vec<Arc<Notification>>,
-    /// Everything up to this one counts as delivered.
-    pub delivered: Option<NoticeId>,
-    /// The rest of what was missed is to be looked up.
-    pub ask: bool,
-}
-
 impl Outbox {
     /// An empty one.
     pub fn new(acknowledges: bool) -> Self {
-        Self { acknowledges, waiting: VecDeque::new(), attempts: 0, due_ms: 0, asked_ms: None, more: false, gap: false }
+        Self {
+            acknowledges,
+            waiting: VecDeque::new(),
+            attempts: 0,
+            portion: (0, 0),
+            due_ms: 0,
+            unpaid: false,
+            asked_ms: None,
+            more: false,
+            gap: false,
+        }
     }
 
     /// Whether nothing waits, nothing is looked up and nothing is missing, so that it can go.
@@ -104,50 +108,61 @@ impl Outbox {
         let outstanding = self.acknowledges && self.attempts > 0;
         self.waiting.front().filter(|first| outstanding && first.id == id)?;
         self.waiting.pop_front();
-        self.attempts = 0;
+        (self.attempts, self.due_ms) = (0, 0);
         (!self.gap).then_some(id)
     }
 
-    /// What is to be done now.
-    pub fn next(&mut self, resend: Resend, now_ms: u64) -> Outgoing {
+    /// What is to be sent now, if anything. It stays the first until it was [`sent`](Self::sent).
+    pub fn first(&mut self, resend: Resend, now_ms: u64) -> Option<&Arc<Notification>> {
         if self.asked_ms.is_some_and(|asked_ms| now_ms >= asked_ms + ASKING_MS_MAX) {
             // The answer got lost on a server that is too busy.
             self.found(None, false);
         }
-        if self.asked_ms.is_some() {
-            return Outgoing::default();
+        if self.asked_ms.is_some() || self.unpaid || now_ms < self.due_ms {
+            return None;
         }
-        let mut outgoing = if self.acknowledges { self.next_to_prove(resend, now_ms) } else { self.portion(now_ms) };
-        if self.more && self.waiting.is_empty() {
-            (self.more, self.asked_ms, outgoing.ask) = (false, Some(now_ms), true);
-        }
-        outgoing
-    }
-
-    fn next_to_prove(&mut self, resend: Resend, now_ms: u64) -> Outgoing {
-        let Some(first) = self.waiting.front() else { return Outgoing::default() };
-        if self.attempts > 0 && now_ms < self.due_ms {
-            return Outgoing::default();
-        }
-        if self.attempts >= resend.attempts_max {
+        if self.acknowledges && self.attempts >= resend.attempts_max {
             // Nobody is there. It goes on with what comes next.
-            (self.attempts, self.gap, self.more) = (0, true, false);
+            (self.attempts, self.due_ms, self.gap, self.more) = (0, 0, true, false);
             self.waiting.clear();
-            return Outgoing::default();
         }
-        self.due_ms = now_ms + (resend.first_ms << self.attempts.min(16));
-        self.attempts += 1;
-        Outgoing { send: vec![first.clone()], ..Outgoing::default() }
+        self.waiting.front()
     }
 
-    fn portion(&mut self, now_ms: u64) -> Outgoing {
-        if now_ms < self.due_ms || self.waiting.is_empty() {
-            return Outgoing::default();
+    /// The first has gone out. Everything up to the one that is told counts as delivered.
+    pub fn sent(&mut self, resend: Resend, now_ms: u64) -> Option<NoticeId> {
+        if self.acknowledges {
+            self.due_ms = now_ms + (resend.first_ms << self.attempts.min(16));
+            self.attempts += 1;
+            return None;
         }
-        self.due_ms = now_ms + PORTION_MS;
-        let send: Vec<_> = self.waiting.drain(..self.waiting.len().min(PORTION)).collect();
-        let delivered = send.last().map(|last| last.id).filter(|_| !self.gap);
-        Outgoing { send, delivered, ask: false }
+        if self.portion.1 == 0 || now_ms >= self.portion.0 + PORTION_MS {
+            self.portion = (now_ms, 0);
+        }
+        self.portion.1 += 1;
+        if self.portion.1 >= PORTION {
+            self.due_ms = self.portion.0 + PORTION_MS;
+        }
+        self.waiting.pop_front().map(|sent| sent.id).filter(|_| !self.gap)
+    }
+
+    /// The address may not be sent the first before it has sent more itself.
+    pub fn refuse(&mut self) {
+        self.unpaid = true;
+    }
+
+    /// The address has sent something.
+    pub fn hear(&mut self) {
+        self.unpaid = false;
+    }
+
+    /// Whether the rest of what was missed is to be looked up now. Then it counts as being looked up.
+    pub fn asks(&mut self, now_ms: u64) -> bool {
+        let asks = self.more && self.waiting.is_empty() && self.asked_ms.is_none();
+        if asks {
+            (self.more, self.asked_ms) = (false, Some(now_ms));
+        }
+        asks
     }
 }
 
@@ -184,9 +199,17 @@ mod tests {
         })
     }
 
-    fn sent(outgoing: &Outgoing) -> Vec<NoticeId> {
-        outgoing.send.iter().map(|notification| notification.id).collect()
+    /// Sends all that may go out now; tells what that was, and up to where it counts as delivered.
+    fn next(outbox: &mut Outbox, now_ms: u64) -> (Vec<NoticeId>, Option<NoticeId>) {
+        let (mut sent, mut delivered) = (Vec::new(), None);
+        while let Some(first) = outbox.first(RESEND, now_ms) {
+            sent.push(first.id);
+            delivered = outbox.sent(RESEND, now_ms).or(delivered);
+        }
+        (sent, delivered)
     }
+
+    const NOTHING: (Vec<NoticeId>, Option<NoticeId>) = (Vec::new(), None);
 
     /// One at a time: the next one goes out when the one before has been acknowledged, and a wrong
     /// acknowledgement changes nothing.
@@ -196,8 +219,8 @@ mod tests {
         (1..=3).for_each(|id| outbox.push(notice(id)));
         assert_eq!(outbox.acknowledge(1), None, "it was not sent yet");
         for id in 1..=3 {
-            assert_eq!(sent(&outbox.next(RESEND, 0)), [id]);
-            assert!(sent(&outbox.next(RESEND, 0)).is_empty());
+            assert_eq!(next(&mut outbox, 0), (vec![id], None));
+            assert_eq!(next(&mut outbox, 0), NOTHING);
             assert_eq!((outbox.acknowledge(id + 1), outbox.acknowledge(id - 1)), (None, None));
             assert_eq!(outbox.acknowledge(id), Some(id));
         }
@@ -210,13 +233,11 @@ mod tests {
     fn sending_again_backs_off_and_ends() {
         let mut outbox = Outbox::new(true);
         outbox.push(notice(1));
-        let times: Vec<u64> = (0..100)
-            .map(|second| second * 1000)
-            .filter(|now_ms| !outbox.next(RESEND, *now_ms).send.is_empty())
-            .collect();
+        let seconds = (0..100).map(|second| second * 1000);
+        let times: Vec<u64> = seconds.filter(|now_ms| next(&mut outbox, *now_ms) != NOTHING).collect();
         assert_eq!(times, [0, 1000, 3000, 7000, 15_000, 31_000]);
         outbox.push(notice(2));
-        assert_eq!(sent(&outbox.next(RESEND, 100_000)), [2]);
+        assert_eq!(next(&mut outbox, 100_000), (vec![2], None));
         assert_eq!(outbox.acknowledge(2), None);
     }
 
@@ -226,17 +247,28 @@ mod tests {
         let mut outbox = Outbox::new(false);
         outbox.ask(0);
         outbox.push(notice(41));
-        assert_eq!(outbox.next(RESEND, 0), Outgoing::default());
+        assert_eq!(next(&mut outbox, 0), NOTHING);
         outbox.found(Some((1..=30).map(notice).collect()), true);
-        let first = outbox.next(RESEND, 0);
-        assert_eq!((sent(&first), first.delivered), ((1..=20).collect(), Some(20)));
-        assert_eq!(outbox.next(RESEND, 999), Outgoing::default());
-        let second = outbox.next(RESEND, 1000);
-        assert_eq!((sent(&second), second.delivered, second.ask), ((21..=30).collect(), Some(30), true));
+        assert_eq!(next(&mut outbox, 0), ((1..=20).collect(), Some(20)));
+        assert!(next(&mut outbox, 999) == NOTHING && !outbox.asks(999));
+        assert_eq!(next(&mut outbox, 1000), ((21..=30).collect(), Some(30)));
+        assert!(outbox.asks(1000) && !outbox.asks(1000));
         outbox.push(notice(42));
         outbox.found(Some((31..=41).map(notice).collect()), false);
-        assert_eq!(sent(&outbox.next(RESEND, 2000)), (31..=42).collect::<Vec<_>>());
+        assert_eq!(next(&mut outbox, 2000), ((31..=42).collect(), Some(42)));
         assert!(outbox.is_idle());
+    }
+
+    /// What the address has not paid for stays, is not delivered, and goes out after its next datagram.
+    #[test]
+    fn what_is_unpaid_stays() {
+        let mut outbox = Outbox::new(false);
+        (1..=3).for_each(|id| outbox.push(notice(id)));
+        assert_eq!((outbox.first(RESEND, 0).unwrap().id, outbox.sent(RESEND, 0)), (1, Some(1)));
+        outbox.refuse();
+        assert!(next(&mut outbox, 60_000) == NOTHING && !outbox.is_idle());
+        outbox.hear();
+        assert_eq!(next(&mut outbox, 60_000), (vec![2, 3], Some(3)));
     }
 
     /// A look-up that fails or never comes back does not keep what happens now.
@@ -245,9 +277,8 @@ mod tests {
         let mut outbox = Outbox::new(false);
         outbox.ask(0);
         outbox.push(notice(7));
-        assert_eq!(outbox.next(RESEND, 29_999), Outgoing::default());
-        let late = outbox.next(RESEND, 30_000);
-        assert_eq!((sent(&late), late.delivered), (vec![7], None));
+        assert_eq!(next(&mut outbox, 29_999), NOTHING);
+        assert_eq!(next(&mut outbox, 30_000), (vec![7], None));
     }
 
     /// The newest is dropped when too many wait, and then nothing later counts as delivered.
@@ -256,7 +287,7 @@ mod tests {
         let mut outbox = Outbox::new(true);
         (1..=500).for_each(|id| outbox.push(notice(id)));
         let mut last = 0;
-        while let [id] = sent(&outbox.next(RESEND, 0))[..] {
+        while let [id] = next(&mut outbox, 0).0[..] {
             assert_eq!(outbox.acknowledge(id), None);
             last = id;
         }

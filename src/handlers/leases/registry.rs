@@ -2,15 +2,17 @@
 //!
 //! An address is found by where a datagram came from and through which socket, and by nothing that the
 //! datagram says, so nobody can act on another's lease. Everything here is memory and arithmetic on the
-//! turn's clock; what registering *does* is the module above.
+//! turn's clock; what registering *does* is in `register`, what an address may be sent in `standing`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
 use slab::Slab;
 use smallvec::SmallVec;
 
 use super::outbox::Outbox;
+use super::standing::{Standing, credit_of, is_near};
 use crate::handlers::key::{ConnKey, LeaseKey};
 use crate::handlers::rate::{Buckets, Rate};
 use crate::handlers::session::MemberId;
@@ -36,6 +38,13 @@ pub struct Place {
     pub address: SocketAddr,
 }
 
+impl Place {
+    /// The machine, or whoever shares its address.
+    fn host(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
+}
+
 /// The bounds of leases.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -47,6 +56,8 @@ pub struct Bounds {
     pub leases_max: usize,
     /// Verified leases of one user.
     pub leases_per_user: usize,
+    /// Leases of one IP address that are not verified.
+    pub leases_per_address: usize,
     /// Datagrams that an address may send.
     pub rate: Rate,
 }
@@ -74,12 +85,23 @@ pub struct Lease {
     /// The last notification that came its way. Keys grow, so an older one has been looked up before it
     /// was told.
     pub last: NoticeId,
+    /// What its place may be sent.
+    pub standing: Standing,
     generation: u32,
     expires_ms: u64,
-    /// It has pinged since it registered: it gets what it is sent.
+    /// It has pinged since it registered, so it is none of those that only listen.
     pinged: bool,
-    /// What it sent and was sent since it registered, in bytes.
-    bytes: (u64, u64),
+}
+
+/// A datagram that came from a place, as far as its lease is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// How long it was.
+    pub bytes: usize,
+    /// It was a ping.
+    pub ping: bool,
+    /// What it says to prove where it came from.
+    pub proof: Option<u64>,
 }
 
 /// Every lease, and what addresses without one may do.
@@ -88,6 +110,10 @@ pub struct Registry {
     slots: Slab<Lease>,
     by_place: HashMap<Place, u32>,
     by_user: HashMap<UserId, SmallVec<[u32; 2]>>,
+    /// The unverified ones by the address they are at, whatever the port.
+    by_address: HashMap<IpAddr, SmallVec<[u32; 2]>>,
+    /// The unverified ones in the order in which they end.
+    strangers: BTreeSet<(u64, u32)>,
     generation: u32,
     senders: Buckets<SocketAddr>,
     /// What was not sent because an address had sent too little.
@@ -128,35 +154,46 @@ impl Registry {
         self.slots.get_mut(key.index as usize).filter(|lease| lease.generation == key.generation)
     }
 
-    /// A datagram of so many bytes came from a place: its lease begins anew, if it has one.
-    pub fn heard(&mut self, place: Place, bytes: usize, ping: bool, bounds: &Bounds, now_ms: u64) {
-        let Some(lease) = self.find(place).and_then(|key| self.get_mut(key)) else { return };
-        lease.bytes.0 += bytes as u64;
-        lease.pinged |= ping;
+    /// A datagram came from a place: its lease begins anew, if it has one.
+    pub fn heard(&mut self, place: Place, heard: Heard, bounds: &Bounds, now_ms: u64) -> Option<LeaseKey> {
+        let key = self.find(place)?;
+        let lease = &mut self.slots[key.index as usize];
+        lease.standing.hear(heard.bytes, heard.proof);
+        lease.pinged |= heard.ping;
+        let before_ms = lease.expires_ms;
         lease.renew(bounds, now_ms);
+        if lease.holder.is_none() && lease.expires_ms != before_ms {
+            self.strangers.remove(&(before_ms, key.index));
+            self.strangers.insert((lease.expires_ms, key.index));
+        }
+        Some(key)
     }
 
-    /// Adds a lease for a place that has none, after a datagram of so many bytes. Whether there is room is
-    /// the caller's concern.
+    /// Adds a lease for a place that has none. Whether there is room is the caller's concern.
     pub fn add(
         &mut self,
         place: Place,
         holder: Option<Holder>,
-        bytes: usize,
+        standing: Standing,
         bounds: &Bounds,
         now_ms: u64,
     ) -> LeaseKey {
         self.generation = self.generation % ConnKey::GENERATION_MAX + 1;
         let (generation, user) = (self.generation, holder.as_ref().map(|holder| holder.user.clone()));
-        let bytes = (bytes as u64, 0);
         let holder = holder.map(Box::new);
-        let mut lease = Lease { place, holder, outbox: None, last: 0, generation, expires_ms: 0, pinged: false, bytes };
+        let mut lease =
+            Lease { place, holder, outbox: None, last: 0, standing, generation, expires_ms: 0, pinged: false };
         lease.renew(bounds, now_ms);
+        let expires_ms = lease.expires_ms;
         let index = self.slots.insert(lease) as u32;
         let before = self.by_place.insert(place, index);
         debug_assert!(before.is_none(), "a place has two leases");
-        if let Some(user) = user {
-            self.by_user.entry(user).or_default().push(index);
+        match user {
+            Some(user) => self.by_user.entry(user).or_default().push(index),
+            None => {
+                self.by_address.entry(place.host()).or_default().push(index);
+                self.strangers.insert((expires_ms, index));
+            }
         }
         LeaseKey { index, generation }
     }
@@ -166,17 +203,17 @@ impl Registry {
         self.get(key)?;
         let lease = self.slots.remove(key.index as usize);
         self.by_place.remove(&lease.place);
-        if let Some(user) = lease.holder.as_ref().map(|holder| &holder.user)
-            && let Some(places) = self.by_user.get_mut(user)
-        {
-            places.retain(|index| *index != key.index);
-            if places.is_empty() {
-                self.by_user.remove(user);
+        match &lease.holder {
+            Some(holder) => take_out(&mut self.by_user, &holder.user, key.index),
+            None => {
+                take_out(&mut self.by_address, &lease.place.host(), key.index);
+                self.strangers.remove(&(lease.expires_ms, key.index));
             }
         }
         if self.slots.is_empty() {
             // Memory goes with the last of a crowd.
-            (self.slots, self.by_place, self.by_user) = Default::default();
+            self.slots = Slab::new();
+            (self.by_place, self.by_user, self.by_address) = Default::default();
         }
         Some(lease)
     }
@@ -186,37 +223,32 @@ impl Registry {
         self.by_user.get(user).into_iter().flatten().map(|index| self.key(*index as usize)).collect()
     }
 
-    /// Which lease must end so that there is room for one more: `Ok(None)` when there is. Of a user who has
-    /// too many it is the one that was silent for longest. When everybody together has, the verified
-    /// displace the unverified, and nobody else anybody.
-    pub fn in_the_way(&self, user: Option<&UserId>, bounds: &Bounds) -> Result<Option<LeaseKey>, Full> {
-        let own = user.map(|user| self.of(user)).unwrap_or_default();
-        if !own.is_empty() && own.len() >= bounds.leases_per_user {
-            return Ok(own.into_iter().min_by_key(|key| self.get(*key).map(|lease| lease.expires_ms)));
+    /// Which lease must end so that a place gets one: `Ok(None)` when there is room. Of a user who has
+    /// too many, or an address that nobody vouches for, it is the one that was silent for longest. When
+    /// everybody together has, the verified displace the unverified, and nobody else anybody.
+    pub fn in_the_way(&self, user: Option<&UserId>, place: Place, bounds: &Bounds) -> Result<Option<LeaseKey>, Full> {
+        let (own, most) = match user {
+            Some(user) => (self.by_user.get(user), bounds.leases_per_user),
+            None => (self.by_address.get(&place.host()), bounds.leases_per_address),
+        };
+        if let Some(own) = own.filter(|own| own.len() >= most) {
+            let oldest = own.iter().min_by_key(|index| self.slots[**index as usize].expires_ms);
+            return Ok(oldest.map(|index| self.key(*index as usize)));
         }
         if self.slots.len() < bounds.leases_max {
             return Ok(None);
         }
-        let strangers = self.slots.iter().filter(|(_, lease)| user.is_some() && lease.holder.is_none());
-        strangers.min_by_key(|(_, lease)| lease.expires_ms).map(|(index, _)| Some(self.key(index))).ok_or(Full)
+        let stranger = self.strangers.first().filter(|_| user.is_some());
+        stranger.map(|(_, index)| Some(self.key(*index as usize))).ok_or(Full)
     }
 
-    /// Whether a place may be sent so many bytes, which then count as sent. Somebody far away who has not
-    /// shown that they are there gets at most three times what they sent: whoever writes another's address
-    /// on a datagram gains nothing.
+    /// Whether a place may be sent so many bytes, which then count as sent, after it has sent a datagram
+    /// of so many.
     pub fn charge(&mut self, place: Place, received: usize, sending: usize) -> bool {
-        if is_near(place.address.ip()) {
-            return true;
-        }
-        let lease = self.find(place).and_then(|key| self.get_mut(key));
-        let paid = match lease {
-            None => sending <= AMPLIFICATION_MAX * received,
-            Some(lease) => {
-                let sent = lease.bytes.1 + sending as u64;
-                let paid = lease.pinged || sent <= AMPLIFICATION_MAX as u64 * lease.bytes.0;
-                lease.bytes.1 += if paid { sending as u64 } else { 0 };
-                paid
-            }
+        let key = self.find(place);
+        let paid = match key.and_then(|key| self.get_mut(key)) {
+            Some(lease) => lease.standing.pay(sending),
+            None => is_near(place.host()) || sending <= credit_of(received),
         };
         self.held_back += u64::from(!paid);
         paid
@@ -249,7 +281,7 @@ impl Registry {
 impl Lease {
     fn renew(&mut self, bounds: &Bounds, now_ms: u64) {
         // The first dialect's listening client says nothing after it has registered.
-        let listens = self.place.dialect == Dialect::V1 && !self.pinged && is_near(self.place.address.ip());
+        let listens = self.place.dialect == Dialect::V1 && !self.pinged && is_near(self.place.host());
         self.expires_ms = now_ms + if listens { bounds.silent_lease_ms } else { bounds.lease_ms };
     }
 }
@@ -258,17 +290,16 @@ impl Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// Whether an address is on this machine or a private network, where nobody writes another's address on
-/// a datagram from far away.
-fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+/// Takes a lease out of a list of them, and the list when it was the last.
+fn take_out<K: Eq + Hash>(lists: &mut HashMap<K, SmallVec<[u32; 2]>>, of: &K, index: u32) {
+    let Some(list) = lists.get_mut(of) else { return };
+    if let Some(at) = list.iter().position(|other| *other == index) {
+        list.swap_remove(at);
+    }
+    if list.is_empty() {
+        lists.remove(of);
     }
 }
-
-/// As QUIC has it: enough for an answer, too little for an attack.
-const AMPLIFICATION_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -281,6 +312,7 @@ mod tests {
         silent_lease_ms: 86_400_000,
         leases_max: 4,
         leases_per_user: 2,
+        leases_per_address: 3,
         rate: Rate { per_second: 20, burst: 40 },
     };
 
@@ -296,6 +328,15 @@ mod tests {
         place(&format!("203.0.113.9:{port}"), Dialect::V2)
     }
 
+    fn heard(bytes: usize, ping: bool) -> Heard {
+        Heard { bytes, ping, proof: None }
+    }
+
+    /// Adds a lease after a first datagram of 100 bytes.
+    fn add(registry: &mut Registry, place: Place, holder: Option<Holder>, now_ms: u64) -> LeaseKey {
+        registry.add(place, holder, Standing::new(place.host(), 100, 7), &BOUNDS, now_ms)
+    }
+
     fn holder(name: &str) -> Holder {
         let user = UserId::parse(name).unwrap();
         let member = Members::default().enter(&user, name, Role::User, 0).unwrap();
@@ -307,15 +348,15 @@ mod tests {
     #[test]
     fn a_lease_lives_by_its_own_datagrams() {
         let mut registry = Registry::default();
-        let key = registry.add(near(1), None, 40, &BOUNDS, 0);
+        let key = add(&mut registry, near(1), None, 0);
         assert_eq!((registry.find(near(1)), registry.find(near(2)), registry.find(far(1))), (Some(key), None, None));
-        registry.heard(near(2), 40, true, &BOUNDS, 200_000);
+        registry.heard(near(2), heard(40, true), &BOUNDS, 200_000);
         assert_eq!(registry.due(299_999), (vec![], vec![]));
         assert_eq!(registry.due(300_000), (vec![key], vec![]), "another's datagram renewed it");
-        registry.heard(near(1), 40, false, &BOUNDS, 200_000);
+        registry.heard(near(1), heard(40, false), &BOUNDS, 200_000);
         assert_eq!(registry.due(499_999), (vec![], vec![]));
         assert!(registry.remove(key).is_some() && registry.remove(key).is_none());
-        let next = registry.add(near(1), None, 40, &BOUNDS, 0);
+        let next = add(&mut registry, near(1), None, 0);
         assert_eq!(next.index, key.index);
         assert!(registry.get(key).is_none() && registry.get(next).is_some());
     }
@@ -325,8 +366,8 @@ mod tests {
     fn a_client_that_never_pings_keeps_its_lease_nearby() {
         let ends = |address: &str, dialect, ping| {
             let mut registry = Registry::default();
-            registry.add(place(address, dialect), None, 40, &BOUNDS, 0);
-            registry.heard(place(address, dialect), 40, ping, &BOUNDS, 0);
+            add(&mut registry, place(address, dialect), None, 0);
+            registry.heard(place(address, dialect), heard(40, ping), &BOUNDS, 0);
             !registry.due(BOUNDS.lease_ms).0.is_empty()
         };
         for near in ["127.0.0.1:5", "10.0.0.7:5", "192.168.1.7:5", "[::1]:5", "[fd00::1]:5", "[::ffff:127.0.0.1]:5"] {
@@ -344,34 +385,54 @@ mod tests {
     fn the_unverified_displace_nobody() {
         let mut registry = Registry::default();
         let ann = UserId::parse("ann").unwrap();
-        let old = registry.add(near(1), Some(holder("ann")), 40, &BOUNDS, 0);
-        let stranger = registry.add(near(2), None, 40, &BOUNDS, 0);
-        assert_eq!(registry.in_the_way(Some(&ann), &BOUNDS), Ok(None));
-        registry.add(near(3), Some(holder("ann")), 40, &BOUNDS, 10);
-        assert_eq!(registry.in_the_way(Some(&ann), &BOUNDS), Ok(Some(old)));
+        let old = add(&mut registry, near(1), Some(holder("ann")), 0);
+        let stranger = add(&mut registry, near(2), None, 0);
+        assert_eq!(registry.in_the_way(Some(&ann), near(9), &BOUNDS), Ok(None));
+        add(&mut registry, near(3), Some(holder("ann")), 10);
+        assert_eq!(registry.in_the_way(Some(&ann), near(9), &BOUNDS), Ok(Some(old)));
         let bob = UserId::parse("bob").unwrap();
-        registry.add(near(4), Some(holder("bob")), 40, &BOUNDS, 0);
+        add(&mut registry, near(4), Some(holder("bob")), 0);
         assert_eq!(registry.counts(), (3, 1));
-        assert_eq!(registry.in_the_way(None, &BOUNDS), Err(Full));
-        assert_eq!(registry.in_the_way(Some(&bob), &BOUNDS), Ok(Some(stranger)));
+        assert_eq!(registry.in_the_way(None, near(9), &BOUNDS), Err(Full));
+        assert_eq!(registry.in_the_way(Some(&bob), near(9), &BOUNDS), Ok(Some(stranger)));
         registry.remove(stranger);
-        registry.add(near(5), Some(holder("cid")), 40, &BOUNDS, 0);
-        assert_eq!(registry.in_the_way(Some(&bob), &BOUNDS), Err(Full));
+        add(&mut registry, near(5), Some(holder("cid")), 0);
+        assert_eq!(registry.in_the_way(Some(&bob), near(9), &BOUNDS), Err(Full));
         assert_eq!(registry.of(&ann).len(), 2);
     }
 
-    /// Far away, nobody is sent more than three times what they sent, until they have pinged.
+    /// One host can't take every place: its own oldest lease makes room, and leaves those of others alone.
+    /// Whoever is heard of is not the oldest any more.
     #[test]
-    fn nothing_is_amplified() {
+    fn a_host_displaces_its_own() {
+        let mut registry = Registry::default();
+        let bounds = Bounds { leases_max: 100, ..BOUNDS };
+        let other = add(&mut registry, near(1), None, 0);
+        let first = add(&mut registry, far(1), None, 0);
+        let second = add(&mut registry, far(2), None, 1);
+        let verified = add(&mut registry, far(3), Some(holder("ann")), 0);
+        assert_eq!(registry.in_the_way(None, far(9), &bounds), Ok(None), "the verified one counts");
+        add(&mut registry, far(4), None, 2);
+        assert_eq!(registry.in_the_way(None, far(9), &bounds), Ok(Some(first)));
+        registry.heard(far(1), heard(10, true), &bounds, 3);
+        assert_eq!(registry.in_the_way(None, far(9), &bounds), Ok(Some(second)));
+        assert_eq!(registry.in_the_way(None, near(9), &bounds), Ok(None));
+        let ann = UserId::parse("ann").unwrap();
+        assert_eq!(registry.in_the_way(Some(&ann), far(9), &bounds), Ok(None));
+        [other, first, second, verified].into_iter().for_each(|key| drop(registry.remove(key)));
+        assert_eq!((registry.in_the_way(None, far(9), &bounds), registry.strangers.len()), (Ok(None), 1));
+    }
+
+    /// Who has no lease pays with the datagram that is answered; who has one, with all that it sent.
+    #[test]
+    fn far_away_everything_is_paid_for() {
         let mut registry = Registry::default();
         assert!(registry.charge(far(1), 10, 30) && !registry.charge(far(1), 10, 31));
         assert!(registry.charge(near(1), 1, 1000));
-        registry.add(far(1), None, 100, &BOUNDS, 0);
-        assert!(registry.charge(far(1), 100, 200) && registry.charge(far(1), 0, 100) && !registry.charge(far(1), 0, 1));
-        registry.heard(far(1), 10, false, &BOUNDS, 0);
-        assert!(registry.charge(far(1), 10, 30) && !registry.charge(far(1), 10, 1));
-        registry.heard(far(1), 10, true, &BOUNDS, 0);
-        assert!(registry.charge(far(1), 10, 5000));
+        add(&mut registry, far(1), None, 0);
+        assert!(registry.charge(far(1), 100, 300) && !registry.charge(far(1), 100, 1));
+        registry.heard(far(1), heard(10, true), &BOUNDS, 0);
+        assert!(registry.charge(far(1), 10, 30) && !registry.charge(far(1), 10, 1), "a ping proves nothing");
         assert_eq!(registry.held_back, 3);
     }
 

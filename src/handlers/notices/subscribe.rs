@@ -6,14 +6,12 @@
 use super::Reply;
 use crate::handlers::api::{self, ApiError, ErrorKind, Topic};
 use crate::handlers::effect::{Effect, Lane};
-use crate::handlers::lists::or_not_found;
 use crate::handlers::session::{MemberId, Session};
 use crate::handlers::{Access, Call, Ctx, State, text};
-use crate::store::model::{NoticeKind, NoticeSettings, Protocol};
 
 /// Asks to hear more.
 pub const SUBSCRIBE: Call<Vec<Subject>> =
-    Call { name: "notices.subscribe", access: Access::Public, lane: Lane::Read, run: subscribe };
+    Call { name: "notices.subscribe", access: Access::Public, lane: Lane::Reactor, run: subscribe };
 /// Asks to hear less.
 pub const UNSUBSCRIBE: Call<Vec<Subject>> =
     Call { name: "notices.unsubscribe", access: Access::Public, lane: Lane::Reactor, run: unsubscribe };
@@ -52,10 +50,8 @@ pub struct Heard {
     progress: bool,
     /// What is public, as it happens.
     announced: bool,
-    /// What is for its user.
+    /// What is for its user, and for everyone.
     notices: bool,
-    /// What is for everyone.
-    news: bool,
 }
 
 impl Heard {
@@ -64,7 +60,6 @@ impl Heard {
         let own = member.filter(|_| self.notices).map(Topic::Notices);
         let topics = [
             own,
-            self.news.then_some(Topic::News),
             self.announced.then_some(Topic::Announced),
             (self.progress && broadcast_all).then_some(Topic::Everyone),
         ];
@@ -84,43 +79,19 @@ fn heard(session: &Session) -> Heard {
 fn subscribe(subjects: Vec<Subject>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let progress = subjects.contains(&Subject::Progress);
     let notifications = subjects.contains(&Subject::Notifications);
-    let Some(member) = session.member else {
-        if progress {
-            return Err(ApiError::new(ErrorKind::Unauthorized, "topics: progress needs a token"));
-        }
-        change(Heard { announced: notifications || heard(session).announced, ..heard(session) }, session, ctx);
-        return Ok(());
-    };
-    let user = ctx.state.members.get(member).map(|found| found.id.clone());
-    let user = user.ok_or_else(|| ApiError::new(ErrorKind::Unauthorized, "Authentication required"))?;
-    ctx.run(
-        Lane::Read,
-        move |store| store.notice_settings(&user),
-        move |wishes, session, ctx| {
-            let wishes = wishes.map_err(|error| or_not_found(error, "This account no longer exists"))?;
-            if session.member.is_none() {
-                // It has ended meanwhile.
-                return Ok(());
-            }
-            let now = heard(session);
-            let wanted = if notifications { of_user(now, wishes, session) } else { now };
-            change(
-                Heard { progress: wanted.progress || (progress && !session.service.is_sync()), ..wanted },
-                session,
-                ctx,
-            );
-            Ok(())
+    let now = heard(session);
+    let wanted = match session.member {
+        None if progress => return Err(ApiError::new(ErrorKind::Unauthorized, "topics: progress needs a token")),
+        None => Heard { announced: notifications || now.announced, ..now },
+        // What they don't want to hear of is left out as it is told.
+        Some(_) => Heard {
+            progress: now.progress || (progress && !session.service.is_sync()),
+            notices: notifications || now.notices,
+            ..now
         },
-    );
+    };
+    change(wanted, session, ctx);
     Ok(())
-}
-
-/// What is for one user is looked up as it happens; what is for everyone is told to all at once, so
-/// whoever doesn't want to hear it must not be among them.
-fn of_user(now: Heard, wishes: NoticeSettings, session: &Session) -> Heard {
-    let way = if session.service.is_sync() { Protocol::Tcp } else { Protocol::Websocket };
-    let news = wishes.kinds.has(NoticeKind::NewManga) && wishes.protocols.has(way);
-    Heard { notices: true, news, ..now }
 }
 
 fn unsubscribe(subjects: Vec<Subject>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {

@@ -2,8 +2,9 @@
 //!
 //! A trigger's job stores the notification in the transaction of what it tells about; when that is
 //! committed it is put in line here ([`publish`]). One notification after the other is told, so that
-//! nobody hears of them in another order. Those for readers take a look at who of the listeners reads
-//! the series: in parts, each a job of a reader lane, until all have been looked at.
+//! nobody hears of them in another order. Each that is for several takes a look at which of the listeners
+//! it is for, and by which ways they want to hear: in parts, each a job of a reader lane, until all have been
+//! looked at. So a wish counts from the moment that it is stored. Nobody's request waits for these looks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,13 +13,11 @@ use super::{spread, words};
 use crate::handlers::api::{self, ApiError, Event, Topic};
 use crate::handlers::catalogue::MangaRef;
 use crate::handlers::chat::announce;
-use crate::handlers::effect::{Effect, Lane};
+use crate::handlers::effect::Lane;
 use crate::handlers::session::{MemberId, Session};
-use crate::handlers::work::Work;
 use crate::handlers::{Access, Call, Ctx};
 use crate::store::model::{
-    Audience, Chapter, FieldChange, Manga, Message, NewNotice, NoticeKind, NoticeManga, Notification, Protocols,
-    UnixMillis, UserId,
+    Audience, Chapter, FieldChange, Manga, Message, NewNotice, NoticeManga, Notification, Protocols, UnixMillis, UserId,
 };
 use crate::store::{LISTENERS_MAX, Store, StoreError};
 
@@ -118,6 +117,8 @@ fn announce(args: Announcement, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<()
     if args.everyone {
         notice.audience = Audience::Everyone;
     }
+    // Others may have told of this chapter a moment ago, but not in these words or not to all of these.
+    notice.insists = true;
     store_and_tell(notice, super::Reply::Queued, ctx);
     Ok(())
 }
@@ -167,17 +168,36 @@ fn store_all(notices: Vec<NewNotice>, store: &mut dyn Store, now: UnixMillis) ->
 #[derive(Debug, Default)]
 pub struct Line {
     waiting: VecDeque<(Audience, Arc<Notification>)>,
-    /// When the job that is outstanding was given to its lane, in milliseconds of the turn's clock.
+    /// The one that is being told. It stays until everybody whom it is for has heard of it.
+    round: Option<Round>,
+    /// How many looks were taken: the last one's number.
+    looks: u64,
+    /// When the look that is outstanding was given to its lane, in milliseconds of the turn's clock.
     given_ms: Option<u64>,
     /// How many were not told at once, because too many were in line.
     pub skipped: u64,
+    /// How many looks found no room in their lane or no answer, and were taken again.
+    pub retried: u64,
 }
 
-/// Those whom a notification still has to find.
+/// A notification with those whom it still has to find.
+#[derive(Debug)]
 struct Round {
     audience: Audience,
     notification: Arc<Notification>,
     left: Vec<MemberId>,
+}
+
+impl Line {
+    /// How many are not told yet.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + usize::from(self.round.is_some())
+    }
+
+    /// Whether all are told.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Puts what was committed in line.
@@ -195,65 +215,76 @@ pub fn publish(stored: Stored, ctx: &mut Ctx<'_>) {
     go_on_if_idle(ctx);
 }
 
-/// Once a second: goes on where a job found no room.
+/// Once a second: goes on where a look found no room.
 pub fn go_on_if_idle(ctx: &mut Ctx<'_>) {
-    let outstanding = ctx.state.notices.line.given_ms.is_some_and(|given_ms| ctx.now.mono_ms < given_ms + JOB_MS_MAX);
+    let outstanding = ctx.state.notices.line.given_ms.is_some_and(|given_ms| ctx.now.mono_ms < given_ms + LOOK_MS_MAX);
     if !outstanding {
         go_on(ctx);
     }
 }
 
-/// Tells one after the other, until one has to look for its readers.
+/// Tells one after the other, until one has to look for its listeners.
 fn go_on(ctx: &mut Ctx<'_>) {
-    ctx.state.notices.line.given_ms = None;
-    while let Some((audience, notification)) = ctx.state.notices.line.waiting.pop_front() {
+    while ctx.state.notices.line.round.is_none() {
+        let Some((audience, notification)) = ctx.state.notices.line.waiting.pop_front() else { return };
         let event = || Event::Notification(notification.clone(), Protocols::ALL);
-        let left = match &audience {
-            Audience::User(user) => {
-                if let Some(member) = ctx.state.members.find(user) {
-                    ctx.publish(Topic::Notices(member), event());
-                }
-                continue;
+        if let Audience::User(user) = &audience {
+            if let Some(member) = ctx.state.members.find(user) {
+                ctx.publish(Topic::Notices(member), event());
             }
-            Audience::Everyone if notification.kind == NoticeKind::NewManga => {
-                ctx.publish(Topic::News, event());
-                Vec::new()
-            }
-            Audience::Everyone | Audience::Readers => ctx.state.notices.listeners.all(),
-        };
+            continue;
+        }
         ctx.publish(Topic::Announced, event());
+        let left = ctx.state.notices.listeners.all();
         if !left.is_empty() {
-            return look_up(Round { audience, notification, left }, ctx);
+            ctx.state.notices.line.round = Some(Round { audience, notification, left });
         }
     }
+    look(ctx);
 }
 
-/// Looks which of the next listeners it is for, tells those, and goes on.
-fn look_up(mut round: Round, ctx: &mut Ctx<'_>) {
-    let rest = round.left.split_off(round.left.len().min(LISTENERS_MAX));
-    let part = std::mem::replace(&mut round.left, rest);
-    let named = |member: MemberId| ctx.state.members.get(member).map(|found| (member, found.id.clone()));
-    let (members, users): (Vec<MemberId>, Vec<UserId>) = part.into_iter().filter_map(named).unzip();
-    let (audience, told) = (round.audience.clone(), round.notification.clone());
-    ctx.state.notices.line.given_ms = Some(ctx.now.mono_ms);
-    let manga = told.manga.as_ref().map(|manga| manga.id);
-    let job = Work::new(
-        ctx.origin.clone(),
+/// Looks which of the next listeners it is for.
+fn look(ctx: &mut Ctx<'_>) {
+    let line = &mut ctx.state.notices.line;
+    let Some(round) = &line.round else { return };
+    let part = &round.left[..round.left.len().min(LISTENERS_MAX)];
+    let named = |member: &MemberId| ctx.state.members.get(*member).map(|found| (*member, found.id.clone()));
+    let (members, users): (Vec<MemberId>, Vec<UserId>) = part.iter().filter_map(named).unzip();
+    let (audience, told, looked_at) = (round.audience.clone(), round.notification.clone(), part.len());
+    line.looks += 1;
+    line.given_ms = Some(ctx.now.mono_ms);
+    let (number, manga) = (line.looks, told.manga.as_ref().map(|manga| manga.id));
+    ctx.run_apart(
+        Lane::Read,
         move |store| store.audience_among(&audience, told.kind, manga, &users),
-        move |found, _, ctx| {
-            // Who is not found for want of a reader finds it later: it is stored.
-            for (place, protocols) in found.unwrap_or_default() {
-                let event = Event::Notification(round.notification.clone(), protocols);
-                ctx.publish(Topic::Notices(members[place]), event);
+        move |found, ctx| {
+            let line = &mut ctx.state.notices.line;
+            if line.looks != number {
+                // It was given up, and another one was taken instead.
+                return;
             }
-            match round.left.is_empty() {
-                true => go_on(ctx),
-                false => look_up(round, ctx),
+            line.given_ms = None;
+            match found {
+                Ok(found) => tell_some(looked_at, found.into_iter().map(|(place, ways)| (members[place], ways)), ctx),
+                // The next second tries again: else they would never hear of it, and those at addresses of
+                // datagrams not even later, once they have heard of the next one.
+                Err(_) => line.retried += 1,
             }
-            Ok(())
         },
     );
-    ctx.effects.push(Effect::Submit(Lane::Read, job));
+}
+
+/// Tells the first so many listeners, those whom it is for, and goes on.
+fn tell_some(looked_at: usize, found: impl Iterator<Item = (MemberId, Protocols)>, ctx: &mut Ctx<'_>) {
+    let Some(mut round) = ctx.state.notices.line.round.take() else { return };
+    for (member, protocols) in found {
+        ctx.publish(Topic::Notices(member), Event::Notification(round.notification.clone(), protocols));
+    }
+    round.left.drain(..looked_at);
+    if !round.left.is_empty() {
+        ctx.state.notices.line.round = Some(round);
+    }
+    go_on(ctx);
 }
 
 /// A change of a series makes two events at most.
@@ -262,5 +293,5 @@ const EVENTS_MAX: u32 = 4;
 /// More than an hour of a busy publisher; beyond it a burst is found by asking.
 const WAITING_MAX: usize = 1024;
 
-/// A job that is not back after so long found no room in its lane: no wait for a reader is longer.
-const JOB_MS_MAX: u64 = 60_000;
+/// A look that is not back after so long is taken again: no wait for a reader is longer.
+const LOOK_MS_MAX: u64 = 60_000;

@@ -24,10 +24,14 @@ fn blank(kind: NoticeKind, manga: Option<NoticeManga>, title: &str, message: Str
     }
 }
 
+fn told_to(audience: Audience, notification: Notification) -> NewNotice {
+    NewNotice { audience, notification, insists: false }
+}
+
 /// A series came into the catalogue: for everyone.
 pub fn new_manga(manga: NoticeManga, title: &str) -> NewNotice {
     let message = format!("New manga added: {title}");
-    NewNotice { audience: Audience::Everyone, notification: blank(NoticeKind::NewManga, Some(manga), title, message) }
+    told_to(Audience::Everyone, blank(NoticeKind::NewManga, Some(manga), title, message))
 }
 
 /// A chapter came out: for the readers.
@@ -45,7 +49,7 @@ pub fn new_chapter(manga: NoticeManga, title: &str, chapter: Chapter, old: Optio
         changes: vec![change],
         ..blank(NoticeKind::NewChapter, Some(manga), title, message)
     };
-    NewNotice { audience: Audience::Readers, notification }
+    told_to(Audience::Readers, notification)
 }
 
 /// Facts changed: for the readers.
@@ -54,18 +58,18 @@ pub fn manga_update(manga: NoticeManga, title: &str, changes: Vec<FieldChange>) 
     let message = format!("Updated: {}", enumerate(&fields));
     let changes = changes.into_iter().map(shorten).collect();
     let notification = Notification { changes, ..blank(NoticeKind::MangaUpdate, Some(manga), title, message) };
-    NewNotice { audience: Audience::Readers, notification }
+    told_to(Audience::Readers, notification)
 }
 
 /// An administrator has something to say: for everyone.
 pub fn announcement(manga: Option<NoticeManga>, title: &str, message: String) -> NewNotice {
-    NewNotice { audience: Audience::Everyone, notification: blank(NoticeKind::Announcement, manga, title, message) }
+    told_to(Audience::Everyone, blank(NoticeKind::Announcement, manga, title, message))
 }
 
 /// A user tries out whether they are reached.
 pub fn test(audience: Audience) -> NewNotice {
     let message = "This is a test notification".to_owned();
-    NewNotice { audience, notification: blank(NoticeKind::Test, None, "Test", message) }
+    told_to(audience, blank(NoticeKind::Test, None, "Test", message))
 }
 
 /// What an administrator's change of the catalogue tells.

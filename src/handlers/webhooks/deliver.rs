@@ -5,6 +5,10 @@
 //! next start: a delivery is made at least once.
 //!
 //! Everything begins with the tick, so that no connection of a client waits for a receiver.
+//!
+//! Receivers that take long hold calls that others could have. So a user has a share of them, and users whose
+//! receivers took long lately have one each, within a share for all of them together: however many they
+//! are, most calls are for those who answer. What they can do is hold their first calls until it shows.
 
 use std::collections::HashMap;
 
@@ -34,6 +38,9 @@ pub struct Board {
     prune_ms: u64,
     /// Webhooks with a delivery on its way: whose, and since when.
     on_way: HashMap<WebhookId, (UserId, u64)>,
+    /// Users whose receivers took long, and until when that is held against them. Their number is bounded by
+    /// the calls that there can be meanwhile.
+    slow: HashMap<UserId, u64>,
 }
 
 impl Default for Board {
@@ -48,7 +55,17 @@ impl Default for Board {
             paused_ms: 0,
             prune_ms: 0,
             on_way: HashMap::new(),
+            slow: HashMap::new(),
         }
+    }
+}
+
+impl Board {
+    /// Whoever has a call on its way that takes long is slow from now on.
+    fn note_slow(&mut self, now_ms: u64) {
+        let long = self.on_way.values().filter(|(_, since_ms)| now_ms >= since_ms + SLOW_MS);
+        let long: Vec<UserId> = long.map(|(owner, _)| owner.clone()).collect();
+        self.slow.extend(long.into_iter().map(|owner| (owner, now_ms + SLOW_FOR_MS)));
     }
 }
 
@@ -57,6 +74,7 @@ pub fn tick(ctx: &mut Ctx<'_>) {
     let (now_ms, unix_ms) = (ctx.now.mono_ms, ctx.now.unix_ms);
     let board = &mut ctx.state.webhooks;
     board.on_way.retain(|_, (_, since_ms)| now_ms < *since_ms + JOB_MS_MAX);
+    board.slow.retain(|_, until_ms| now_ms < *until_ms);
     let next_is_due = board.next_at.is_some_and(|at| at <= unix_ms) || now_ms >= board.looked_ms + LOOK_MS;
     board.due |= next_is_due;
     if board.due && now_ms >= board.paused_ms {
@@ -76,10 +94,13 @@ fn look(ctx: &mut Ctx<'_>) {
         return;
     }
     (board.due, board.looked_ms, board.looking_ms) = (false, now.mono_ms, Some(now.mono_ms));
+    board.note_slow(now.mono_ms);
     let wanted = DueWanted {
         now: now.unix_ms,
-        most: settings.calls.0.saturating_sub(board.on_way.len()),
-        most_per_user: settings.calls.1,
+        most: settings.calls.all.saturating_sub(board.on_way.len()),
+        most_per_user: settings.calls.of_one,
+        slow: board.slow.keys().cloned().collect(),
+        most_of_slow: settings.calls.of_slow,
         busy: board.on_way.iter().map(|(hook, (owner, _))| (*hook, owner.clone())).collect(),
     };
     ctx.run(
@@ -134,6 +155,7 @@ fn send(due: DueDelivery, ctx: &mut Ctx<'_>) {
     board.on_way.insert(due.webhook_id, (due.owner.clone(), ctx.now.mono_ms));
     let post = post(&due, ctx.now_s());
     let work = Work::post(ctx.origin.clone(), post, move |posted, _, ctx| {
+        ctx.state.webhooks.note_slow(ctx.now.mono_ms);
         match posted {
             Ok(posted) => {
                 let attempt = judge(&due, posted, ctx);
@@ -231,6 +253,12 @@ fn prune(ctx: &mut Ctx<'_>) {
 /// A job that is not back after so long found no room in its lane: no call and no wait for the writer is
 /// longer.
 const JOB_MS_MAX: u64 = 120_000;
+
+/// A receiver that takes so long is slow, whatever it answers in the end. Most take a few hundred milliseconds.
+const SLOW_MS: u64 = 2_000;
+
+/// How long that is held against its user.
+const SLOW_FOR_MS: u64 = 300_000;
 
 /// Without a hint it is looked this often: for what could not be hinted at.
 const LOOK_MS: u64 = 60_000;

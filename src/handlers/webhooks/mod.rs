@@ -52,8 +52,8 @@ pub struct Settings {
     pub allow_private: bool,
     /// How many a user may have.
     pub per_user: u32,
-    /// Deliveries on their way at a time, and of one user.
-    pub calls: (usize, usize),
+    /// Deliveries on their way at a time.
+    pub calls: Calls,
     /// The first pause after a failure, in milliseconds; each further one is twice as long.
     pub backoff_ms: u64,
     /// Attempts after which a delivery is given up.
@@ -62,6 +62,17 @@ pub struct Settings {
     pub disable_after: u32,
     /// How long deliveries are kept, in milliseconds.
     pub keep_ms: i64,
+}
+
+/// How many deliveries are on their way at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// Of everybody together.
+    pub all: usize,
+    /// Of one user.
+    pub of_one: usize,
+    /// Of all users together whose receivers were slow lately, one of each.
+    pub of_slow: usize,
 }
 
 /// A webhook to be made.

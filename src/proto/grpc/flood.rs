@@ -17,6 +17,8 @@ pub struct Gauge {
     second: u64,
     /// Continuations of one head, one after the other.
     continued: u32,
+    /// Bytes written that have earned nothing yet.
+    unpaid: usize,
 }
 
 /// A peer does nothing but keep us busy.
@@ -26,7 +28,15 @@ pub struct Flood;
 impl Gauge {
     /// For a connection that begins with the preface of HTTP/2.
     pub const fn new() -> Self {
-        Self { skip: PREFACE_BYTES, head: [0; HEAD_BYTES], held: 0, credit: CREDIT_MAX, second: 0, continued: 0 }
+        Self {
+            skip: PREFACE_BYTES,
+            head: [0; HEAD_BYTES],
+            held: 0,
+            credit: CREDIT_MAX,
+            second: 0,
+            continued: 0,
+            unpaid: 0,
+        }
     }
 
     /// Looks at bytes that came in this second of the connection's clock.
@@ -56,15 +66,24 @@ impl Gauge {
         self.continued = if kind == CONTINUATION { self.continued + 1 } else { 0 };
         match kind {
             HEADERS => self.earn(CREDIT_PER_CALL),
-            DATA if self.skip > 0 => self.earn(1),
+            // Of what may be padding alone nobody knows whether it carries something.
+            DATA if flags & PADDED == 0 && self.skip > 0 => self.earn(1),
+            DATA if self.skip > PADDING_BYTES_MAX => self.earn(1),
             // Some clients end a call with an empty frame.
             DATA if flags & END_STREAM != 0 => {}
-            DATA | PRIORITY | RESET | SETTINGS | PING | CONTINUATION => {
+            // Window updates come for what we sent, see `wrote`; kinds that nobody knows come for nothing.
+            _ => {
                 self.credit = self.credit.checked_sub(1).ok_or(Flood)?;
             }
-            _ => {}
         }
         if self.continued > CONTINUATIONS_MAX { Err(Flood) } else { Ok(()) }
+    }
+
+    /// Notes that so much was written to the peer: it says when it has room for more.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.unpaid += bytes;
+        self.earn((self.unpaid / WRITTEN_PER_CREDIT) as u32);
+        self.unpaid %= WRITTEN_PER_CREDIT;
     }
 
     fn earn(&mut self, credit: u32) {
@@ -82,12 +101,9 @@ const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
 
 const END_STREAM: u8 = 1;
+const PADDED: u8 = 8;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
 /// What a peer may send at once for nothing, and in each second from then on. A flood sends a hundred
@@ -98,12 +114,24 @@ const CREDIT_PER_SECOND: u32 = 1000;
 /// A client that measures its link pings with a call, and one that gives up a call resets it.
 const CREDIT_PER_CALL: u32 = 2;
 
+/// As many bytes written as earn one idle frame: a client may tell after each event of a stream, twice.
+const WRITTEN_PER_CREDIT: usize = 64;
+
+/// A padded frame up to this may be nothing but padding.
+const PADDING_BYTES_MAX: usize = 256;
+
 /// A head of 16 KiB fits one frame; some clients cut it into a few.
 const CONTINUATIONS_MAX: u32 = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PRIORITY: u8 = 2;
+    const RESET: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
 
     fn frame(kind: u8, length: usize) -> Vec<u8> {
         let mut frame = (length as u32).to_be_bytes()[1..].to_vec();
@@ -136,7 +164,7 @@ mod tests {
     /// A flood is noticed, however slowly it comes, and a client that is merely busy goes on for ever.
     #[test]
     fn floods_are_noticed() {
-        for kind in [PING, SETTINGS, RESET, PRIORITY] {
+        for kind in [PING, SETTINGS, RESET, PRIORITY, WINDOW_UPDATE, 99] {
             let mut gauge = after_preface();
             gauge.read(&vec![frame(kind, 0); CREDIT_MAX as usize].concat(), 0).unwrap();
             gauge.read(&vec![frame(kind, 0); CREDIT_PER_SECOND as usize].concat(), 1).unwrap();
@@ -145,6 +173,15 @@ mod tests {
         let mut busy = after_preface();
         let calls = [frame(HEADERS, 40), frame(DATA, 15), frame(PING, 8), frame(RESET, 4)].concat();
         busy.read(&calls.repeat(50_000), 0).unwrap();
+        // One that listens to a stream says for each event that it has room again.
+        for _ in 0..50_000 {
+            busy.wrote(200);
+            busy.read(&[frame(WINDOW_UPDATE, 4), frame(WINDOW_UPDATE, 4)].concat(), 0).unwrap();
+        }
+        let mut padded = after_preface();
+        let mut nothing = frame(DATA, 256);
+        nothing[4] = PADDED;
+        assert_eq!(padded.read(&nothing.repeat(CREDIT_MAX as usize + 1), 0), Err(Flood));
     }
 
     /// A head that is continued without end is a flood of its own.

@@ -40,9 +40,30 @@ impl Decoder {
         self.buffer.put_slice(bytes);
     }
 
-    /// The next whole message. What is too long is refused by its head, before it is held.
+    /// Whether the next message is whole. What is too long is refused by its head, before it is held.
+    pub fn is_ready(&self) -> Result<bool, Status> {
+        Ok(self.head()?.is_some_and(|(_, length)| self.buffer.len() >= HEAD_BYTES + length))
+    }
+
+    /// Whether there is something behind the next message, which is whole.
+    pub fn has_more(&self) -> bool {
+        self.head().is_ok_and(|head| head.is_some_and(|(_, length)| self.buffer.len() > HEAD_BYTES + length))
+    }
+
+    /// The next whole message.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some((head, rest)) = self.buffer.split_at_checked(HEAD_BYTES) else { return Ok(None) };
+        let Some((packed, length)) = self.head()? else { return Ok(None) };
+        if self.buffer.len() < HEAD_BYTES + length {
+            return Ok(None);
+        }
+        self.buffer.advance(HEAD_BYTES);
+        let message = self.buffer.split_to(length).freeze();
+        if packed { unpack(&message).map(Some) } else { Ok(Some(message)) }
+    }
+
+    /// Whether the next message is packed, and its length.
+    fn head(&self) -> Result<Option<(bool, usize)>, Status> {
+        let Some((head, _)) = self.buffer.split_at_checked(HEAD_BYTES) else { return Ok(None) };
         let (packed, mut length) = (head[0], &head[1..]);
         let length = length.get_u32() as usize;
         if packed > 1 || (packed == 1 && !self.gzip) {
@@ -51,18 +72,23 @@ impl Decoder {
         if length > MESSAGE_BYTES_MAX {
             return Err(too_large());
         }
-        if rest.len() < length {
-            return Ok(None);
-        }
-        self.buffer.advance(HEAD_BYTES);
-        let message = self.buffer.split_to(length).freeze();
-        if packed == 1 { unpack(&message).map(Some) } else { Ok(Some(message)) }
+        Ok(Some((packed == 1, length)))
+    }
+
+    /// How many bytes are left.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Whether nothing is left: where a stream ends, something that is left is half a message.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
+}
+
+/// A frame that many share, made for one who wants it compressed if that is worth it.
+pub fn repack(frame: Bytes, gzip: bool) -> Bytes {
+    if gzip && frame.len() >= HEAD_BYTES + PACK_BYTES_MIN { encode(&frame[HEAD_BYTES..], true) } else { frame }
 }
 
 /// A message ready to be sent, compressed if `gzip` and if that is worth it.
@@ -135,6 +161,9 @@ mod tests {
         assert_eq!(encode(&long, false).len(), 5005);
         assert!(encode(&long, true).len() < 100);
         assert_eq!(&encode(b"short", true)[..], b"\0\0\0\0\x05short");
+        let shared = encode(&long, false);
+        assert_eq!(repack(shared.clone(), false).as_ptr(), shared.as_ptr());
+        assert_eq!(repack(shared, true), encode(&long, true));
     }
 
     fn code(stream: &[u8], gzip: bool) -> Option<Code> {

@@ -21,6 +21,7 @@ use prost::Message;
 
 use super::routes::{self, Package, Route};
 use crate::handlers::api::{ApiError, Reply, Via};
+use frame::MESSAGE_BYTES_MAX;
 use status::{Code, Status};
 
 /// Every method that the loop answers.
@@ -45,13 +46,28 @@ pub enum Method {
     Reflection,
 }
 
+impl Method {
+    /// Whether it is a question about the server rather than to it.
+    pub fn is_of_tools(self) -> bool {
+        match self {
+            Self::HealthWatch(_) | Self::Reflection => true,
+            Self::Unary(via) => package(via) == Some(Package::Health),
+            Self::Feed(_) => false,
+        }
+    }
+}
+
+fn package(via: Via) -> Option<Package> {
+    routes::ROUTES.get(usize::from(via.0)).and_then(Route::package)
+}
+
 /// The method of a path.
 pub fn find(path: &str) -> Option<Method> {
     match path {
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
         | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Some(Method::Reflection),
         health::WATCH => routes::find_rpc(health::CHECK).map(|(via, _)| Method::HealthWatch(via)),
-        own::WATCH_PROGRESS => routes::find_rpc(path).map(|(via, _)| Method::Feed(via)),
+        path if own::STREAMS.contains(&path) => routes::find_rpc(path).map(|(via, _)| Method::Feed(via)),
         _ => routes::find_rpc(path).map(|(via, _)| Method::Unary(via)),
     }
 }
@@ -69,7 +85,12 @@ pub fn show(via: Via, outcome: Result<Reply, ApiError>) -> Result<Vec<u8>, Statu
         (Some(Package::Health), Ok(reply)) => health::show(&reply),
         (None, Ok(_)) => None,
     };
-    message.ok_or_else(no_shape)
+    let message = message.ok_or_else(no_shape)?;
+    // Its reader would refuse it, and not say why.
+    match message.len() > MESSAGE_BYTES_MAX {
+        true => Err(Status::new(Code::ResourceExhausted, "The answer is longer than 4 MiB, please ask for fewer rows")),
+        false => Ok(message),
+    }
 }
 
 /// A message of ours in bytes.

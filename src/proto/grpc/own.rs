@@ -4,6 +4,7 @@
 
 mod read;
 mod show;
+mod told;
 
 pub use show::{event, show};
 
@@ -13,8 +14,12 @@ use crate::handlers::{behalf, library, manga, progress, watch};
 use crate::proto::routes::{Package, Route};
 use read::*;
 
-/// The stream of changes.
-pub const WATCH_PROGRESS: &str = "/mangahub.v1.ProgressService/WatchProgress";
+/// The streams: one message is asked, and whatever happens is answered.
+pub const STREAMS: [&str; 3] = [WATCH_PROGRESS, WATCH_NOTIFICATIONS, WATCH_CHAT];
+
+const WATCH_PROGRESS: &str = "/mangahub.v1.ProgressService/WatchProgress";
+const WATCH_NOTIFICATIONS: &str = "/mangahub.v1.NotificationService/WatchNotifications";
+const WATCH_CHAT: &str = "/mangahub.v1.ChatService/WatchChat";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -30,6 +35,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::rpc(Package::Own, "/mangahub.v1.ProgressService/DeleteProgress", progress::DELETE, read_delete),
         Route::rpc(Package::Own, "/mangahub.v1.ProgressService/ListHistory", progress::HISTORY, read_history),
         Route::rpc(Package::Own, WATCH_PROGRESS, watch::PROGRESS, read_watch),
+        Route::rpc(Package::Own, WATCH_NOTIFICATIONS, watch::notices::NOTICES, read_watch_notices),
+        Route::rpc(Package::Own, WATCH_CHAT, watch::chat::CHAT, read_watch_chat),
         Route::rpc(Package::Own, "/mangahub.v1.RatingService/GetRating", ratings::STANDING, read_rating),
         Route::rpc(Package::Own, "/mangahub.v1.RatingService/RateManga", ratings::RATE, read_rate),
         Route::rpc(Package::Own, "/mangahub.v1.RatingService/DeleteRating", ratings::DELETE, read_unrate),

@@ -177,6 +177,9 @@ fn responses(route: &Route, path: &str, description: &Description) -> Value {
     if description.body.is_some() {
         refused.push(413);
     }
+    if route.access != Access::Public && !matches!(route.on, On::Http(Method::Get, _)) {
+        refused.push(429);
+    }
     refused.extend(&description.refuses);
     let family = if route.family == Family::V2 { "V2" } else { "V1" };
     for status in refused {

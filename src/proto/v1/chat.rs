@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bounded::{line, need_line, number, window};
+use super::bounded::{line, number, window};
 use super::show::{data, list, meta};
 use crate::handlers::Access;
 use crate::handlers::api::ApiError;
@@ -15,7 +15,7 @@ use crate::proto::http1::{Method, Response};
 use crate::proto::json::{Object, missing};
 use crate::proto::routes::{Family, HttpInput, Route};
 use crate::proto::time::rfc3339;
-use crate::store::model::{MessageId, Mute, RoomRow};
+use crate::store::model::{MessageId, Mute, RoomRow, Silenced};
 
 pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
@@ -28,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::http(Family::V1, Delete, "/api/v1/chat/messages/{id}", DELETE, read_id),
         Route::http(Family::V1, Get, mutes, MUTES, |input| window(input, MUTES_USUAL)),
         Route::http(Family::V1, Post, mutes, MUTE, read_mute),
+        Route::http(Family::V1, Delete, mutes, UNMUTE, read_unmute_guest),
         Route::http(Family::V1, Delete, "/api/v1/admin/chat/mutes/{user}", UNMUTE, read_unmute),
     ]
 }
@@ -60,11 +61,26 @@ fn read_id(input: &HttpInput<'_>) -> Result<MessageId, ApiError> {
 fn read_mute(input: &HttpInput<'_>) -> Result<Silence, ApiError> {
     let body = input.body()?;
     Ok(Silence {
-        user: need_line(&body, "user", NAME_CHARACTERS_MAX)?,
+        who: read_who(&body)?,
         room: read_room(&body)?,
         seconds: body.integer("seconds", 1, MUTE_SECONDS_MAX)?.ok_or_else(|| missing("seconds"))? as u32,
         reason: line(&body, "reason", REASON_CHARACTERS_MAX)?.unwrap_or_default(),
     })
+}
+
+/// Whom a body names: a user, or people without an account.
+fn read_who(body: &Object<'_>) -> Result<Silenced, ApiError> {
+    match (line(body, "user", NAME_CHARACTERS_MAX)?, line(body, "guest", NAME_CHARACTERS_MAX)?) {
+        (Some(user), None) => Ok(Silenced::User(user)),
+        (None, Some(guest)) => Ok(guests(guest)),
+        (None, None) => Err(missing("user")),
+        (Some(_), Some(_)) => Err(ApiError::invalid("user: not together with guest")),
+    }
+}
+
+/// Whoever has this name, or everybody.
+fn guests(name: String) -> Silenced {
+    Silenced::Guest(if name == EVERYBODY { String::new() } else { name })
 }
 
 /// The room that a body names, by text or by number.
@@ -78,7 +94,12 @@ fn read_room(body: &Object<'_>) -> Result<Option<RoomRef>, ApiError> {
 
 fn read_unmute(input: &HttpInput<'_>) -> Result<Unmute, ApiError> {
     let room = input.query("room").map(|room| RoomRef::Word(room.into_owned()));
-    Ok(Unmute { user: input.param().to_owned(), room })
+    Ok(Unmute { who: Silenced::User(input.param().to_owned()), room })
+}
+
+fn read_unmute_guest(input: &HttpInput<'_>) -> Result<Unmute, ApiError> {
+    let guest = input.query("guest").ok_or_else(|| missing("guest"))?.into_owned();
+    Ok(Unmute { who: guests(guest), ..read_unmute(input)? })
 }
 
 pub(super) fn show(reply: Reply) -> Response {
@@ -111,8 +132,10 @@ fn room_row(row: &RoomRow, room: &Room, online: usize) -> Value {
 }
 
 pub(super) fn mute_shape(mute: &Mute) -> Value {
+    let name = if mute.username.is_empty() { EVERYBODY } else { &mute.username };
     json!({
-        "user": {"id": mute.user_id, "username": mute.username},
+        "user": mute.user_id.as_ref().map(|id| json!({"id": id, "username": name})),
+        "guest": mute.user_id.is_none().then_some(name),
         "room": mute.room.as_ref().map(|room| room.as_str()),
         "until": rfc3339(mute.until),
         "reason": mute.reason,
@@ -124,6 +147,9 @@ pub(super) fn mute_shape(mute: &Mute) -> Value {
 /// How many rooms, and how many mutes, are shown unasked.
 const ROOMS_USUAL: u32 = 50;
 const MUTES_USUAL: u32 = 50;
+
+/// The name of everybody without an account. Whoever calls themselves that is silent with all.
+const EVERYBODY: &str = "*";
 
 /// No name or id is longer, so no longer one is looked for.
 const NAME_CHARACTERS_MAX: usize = 64;

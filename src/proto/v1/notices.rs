@@ -80,6 +80,7 @@ fn read_announcement(body: &Object<'_>) -> Result<Announcement, ApiError> {
         }
         Some(_) => body.integer("manga_id", 1, i64::MAX)?.map(MangaRef::Id),
     };
+    let (exact, whole) = (body.chapter("chapter_exact")?, body.chapter("chapter_number")?);
     let audience = body.text("audience")?;
     let everyone = match audience.as_deref() {
         None | Some("readers") => false,
@@ -89,7 +90,7 @@ fn read_announcement(body: &Object<'_>) -> Result<Announcement, ApiError> {
     Ok(Announcement {
         manga,
         title: line(body, "manga_title", TITLE_CHARACTERS_MAX).or_else(|error| empty(body, "manga_title", error))?,
-        chapter: body.chapter("chapter_number")?.filter(|chapter| *chapter > Chapter::default()),
+        chapter: exact.or(whole).filter(|chapter| *chapter > Chapter::default()),
         chapter_title: given("chapter_title", TITLE_CHARACTERS_MAX)?,
         release_date: given("release_date", DATE_CHARACTERS_MAX)?,
         message: given("message", MESSAGE_CHARACTERS_MAX)?,

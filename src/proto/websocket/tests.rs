@@ -163,6 +163,22 @@ fn a_declared_length_costs_nothing() {
     assert!(rx.capacity() < 100);
 }
 
+/// Fragments are held, and waited for: between two of them nobody is idle, whatever control frames say. What is
+/// shown as a whole message is nobody's debt any more.
+#[test]
+fn fragments_are_held_and_waited_for() {
+    let (mut codec, mut rx) = (WebSocket::default(), RecvBuf::new());
+    assert!(codec.is_idle(&rx) && codec.held() == 0);
+    rx.append(&[frame(0x01, &[b'x'; 100]), frame(0x8a, b""), frame(0x00, b"")].concat());
+    assert_eq!(codec.decode(&mut rx, 300), Ok(Decoded::NeedMore));
+    assert!(rx.is_empty() && !codec.is_idle(&rx) && codec.held() >= 100);
+    rx.append(&frame(0x80, b"x"));
+    assert!(matches!(codec.decode(&mut rx, 300), Ok(Decoded::Text(_))));
+    assert!(codec.is_idle(&rx), "it is the server's turn");
+    codec.consume(&mut rx);
+    assert!(codec.is_idle(&rx) && codec.held() == 0);
+}
+
 /// A goodbye is repeated with its code, ends the conversation, and is shown until it is dealt with.
 #[test]
 fn a_goodbye_is_answered_in_kind() {
@@ -174,6 +190,11 @@ fn a_goodbye_is_answered_in_kind() {
         for size in [input.len(), 1] {
             assert_eq!(feed(&input, &[size], 300), [Out::Ended(code)]);
         }
+    }
+    let in_the_middle =
+        [frame(0x01, b"half a mess"), frame(0x88, &1000_u16.to_be_bytes()), frame(0x80, b"age")].concat();
+    for size in [in_the_middle.len(), 1] {
+        assert_eq!(feed(&in_the_middle, &[size], 300), [Out::Ended(1000)], "a message may be left unsaid");
     }
     let (mut codec, mut rx) = (WebSocket::default(), RecvBuf::new());
     rx.append(&frame(0x88, &[0x0f, 0xa0]));

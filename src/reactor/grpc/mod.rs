@@ -1,31 +1,47 @@
-//! gRPC's own thread: HTTP/2 by a library that is written for an async runtime.
+//! gRPC on its own thread: HTTP/2 by a library that is written for an async runtime.
 //!
 //! The loop stays what it is. Here connections are accepted, streams become calls, and each call goes
 //! into the loop's inbox like everything from another thread; what the loop says comes back together,
 //! once a turn. What messages mean is not known here: paths, messages and codes are
 //! `proto/grpc`'s, the calls themselves the service's.
 //!
-//! Suggested reading: this file, `conn` (one connection), `call` (one stream), `outbox` (the way back).
+//! Suggested reading: this file, `accept` and `conn` (one connection, with `watched`), `call` (one stream,
+//! with `head`, `receive` and `send`), `feed` and `tools` (calls that last), `outbox` (the way back),
+//! `memory` (what all of them may hold), `counts`.
 
+mod accept;
 mod call;
 mod conn;
+mod counts;
+mod feed;
+mod head;
+mod memory;
 mod outbox;
+mod receive;
+mod send;
+mod tools;
+mod watched;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::inbox::{Door, Wakeup};
 use crate::handlers::api::{ApiError, Via};
 use crate::handlers::remote::Remote;
-use outbox::{Life, Outbox, Slot};
+use crate::proto::grpc::Method;
+use crate::proto::grpc::status::{Code, Status};
+use accept::Admission;
+use memory::Memory;
+use outbox::{Life, Outbox};
 
+pub use accept::bind;
+pub use counts::Counts;
 pub use outbox::{Answers, answers};
 
 /// A call as this thread read it.
@@ -40,7 +56,14 @@ pub struct Asked {
     pub device: Option<String>,
     /// Who waits for the answer.
     pub remote: Remote,
+    /// Its place among the calls that may be open. To be held until the call is begun: what waits in the
+    /// loop's inbox is bounded by it, whoever has given up meanwhile.
+    pub place: Place,
 }
+
+/// One of as many places as there may be calls open.
+#[derive(Clone)]
+pub struct Place(#[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>);
 
 /// Makes a job of a call, or refuses it at once.
 pub type Ask<J> = fn(Asked) -> Result<J, ApiError>;
@@ -48,12 +71,16 @@ pub type Ask<J> = fn(Asked) -> Result<J, ApiError>;
 /// What peers may take.
 #[derive(Debug, Clone, Copy)]
 pub struct RpcLimits {
-    /// Connections; one more is closed at once.
+    /// Connections; one more is told so.
     pub connections_max: usize,
+    /// Connections from one address; 0 is any number.
+    pub address_max: u32,
     /// Calls open on one connection; HTTP/2 makes a client wait with the next.
     pub streams_max: u32,
     /// Calls open on all of them: what may be in the loop's inbox at a time. One more is refused.
     pub calls_max: usize,
+    /// A peer that says nothing for so long is asked, and has a third of it to answer.
+    pub keepalive: Duration,
 }
 
 /// What the tasks of this thread share.
@@ -62,14 +89,15 @@ struct Shared {
     outbox: Arc<Outbox>,
     /// Hands a call to the loop.
     ask: Box<dyn Fn(Asked) -> Result<(), ApiError> + Send + Sync>,
-    connections: Arc<Semaphore>,
+    admission: Admission,
     calls: Arc<Semaphore>,
-    /// Bytes of messages that are being received.
-    held: AtomicUsize,
+    /// Those of tools: whoever watches over the server is heard when it is full, and can't fill it.
+    tools: Arc<Semaphore>,
+    memory: Arc<Memory>,
 }
 
-/// Starts the thread on these sockets. It ends when the loop has ended, or has drained and every call
-/// is answered.
+/// Starts the thread on these sockets. It ends when the server has drained and every connection has ended,
+/// or soon after the loop.
 pub fn start<J: Send + 'static>(
     listeners: Vec<TcpListener>,
     limits: RpcLimits,
@@ -78,86 +106,60 @@ pub fn start<J: Send + 'static>(
     ask: Ask<J>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let inbox = door.clone();
     let ask = move |asked: Asked| {
-        door.send(Wakeup::Call(ask(asked)?));
+        inbox.send(Wakeup::Call(ask(asked)?));
         Ok(())
     };
     let shared = Arc::new(Shared {
         limits,
-        outbox,
+        outbox: outbox.clone(),
         ask: Box::new(ask),
-        connections: Arc::new(Semaphore::new(limits.connections_max)),
+        admission: Admission::new(limits.connections_max, limits.address_max),
         calls: Arc::new(Semaphore::new(limits.calls_max)),
-        held: AtomicUsize::new(0),
+        tools: Arc::new(Semaphore::new(TOOL_CALLS_MAX)),
+        memory: Arc::new(Memory::of_everybody()),
     });
     let listeners = {
         let _entered = runtime.enter();
         listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<Vec<_>>>()?
     };
-    std::thread::Builder::new().name("grpc".into()).spawn(move || runtime.block_on(run(listeners, shared)))
+    let serving = outbox.serve(move || door.send(Wakeup::Left));
+    std::thread::Builder::new().name("grpc".into()).spawn(move || {
+        runtime.block_on(run(listeners, shared));
+        drop(serving);
+    })
 }
 
 async fn run(listeners: Vec<tokio::net::TcpListener>, shared: Arc<Shared>) {
     tokio::spawn(outbox::hand_out(shared.outbox.clone()));
     for listener in listeners {
-        tokio::spawn(conn::accept(listener, shared.clone()));
+        tokio::spawn(accept::accept(listener, shared.clone()));
     }
     shared.outbox.reached(Life::Draining).await;
-    // Every connection gives its permit back when its last call is answered.
-    let most = u32::try_from(shared.limits.connections_max).unwrap_or(u32::MAX);
+    // The loop waits for this thread as long as it may; when it has ended nevertheless, time is over.
     let stopped = async {
         shared.outbox.reached(Life::Stopped).await;
         tokio::time::sleep(LAST_WORDS).await;
     };
     tokio::select! {
-        _ = shared.connections.acquire_many(most) => {}
+        () = shared.admission.emptied(shared.limits.connections_max) => {}
         () = stopped => {}
     }
 }
 
 impl Shared {
-    /// Puts a call into the loop's inbox.
-    fn ask(&self, via: Via, head: &call::Head, message: Bytes, slot: Slot) -> Result<(), ApiError> {
-        let remote = Remote(Arc::new(slot));
-        let (authorization, device) = (head.authorization.clone(), head.device.clone());
-        (self.ask)(Asked { via, message, authorization, device, remote })
-    }
-
-    /// Notes bytes that a call holds, if there is room for them.
-    fn hold(&self, bytes: usize) -> bool {
-        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= HELD_BYTES_MAX {
-            return true;
-        }
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-        false
-    }
-
-    fn let_go(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    /// A place for a call of this method. Nothing is read or asked without one.
+    fn place(&self, method: Method) -> Result<Place, Status> {
+        let places = if method.is_of_tools() { &self.tools } else { &self.calls };
+        let place = places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Status::new(Code::ResourceExhausted, "Too many calls, please try again"))?;
+        Ok(Place(Arc::new(place)))
     }
 }
-
-/// Bytes of unfinished messages over all calls: sixteen of the longest there may be. Beyond it a call is
-/// refused.
-const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// What the loop said last is sent within this, or not at all.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Where a listener is bound, before there is a runtime: a socket that this thread can use.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Connections that the kernel holds until they are accepted, as for the loop's listeners.
-const BACKLOG: i32 = 1024;
+/// Calls of tools that are open at a time: a handful watch over a server. One more is refused.
+const TOOL_CALLS_MAX: usize = 256;

@@ -6,11 +6,13 @@
 
 use std::mem::take;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::counts::Counts;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::handlers::remote::Waiting;
 
@@ -32,12 +34,15 @@ pub enum Life {
 pub struct Outbox {
     items: Mutex<Vec<Item>>,
     bell: Notify,
+    /// There is a thread that takes what is said.
+    serving: AtomicBool,
+    counts: Arc<Counts>,
     life: watch::Sender<Life>,
 }
 
 enum Item {
     Answer(oneshot::Sender<Outcome>, Outcome),
-    Message(mpsc::UnboundedSender<Vec<u8>>, Vec<u8>),
+    Message(mpsc::UnboundedSender<Bytes>, Bytes),
 }
 
 /// The loop's end. When it is dropped the loop has ended.
@@ -48,6 +53,8 @@ pub fn answers() -> (Answers, Arc<Outbox>) {
     let outbox = Arc::new(Outbox {
         items: Mutex::new(Vec::new()),
         bell: Notify::new(),
+        serving: AtomicBool::new(false),
+        counts: Arc::default(),
         life: watch::Sender::new(Life::Running),
     });
     (Answers(outbox.clone()), outbox)
@@ -59,6 +66,16 @@ impl Answers {
         if !self.0.items().is_empty() {
             self.0.bell.notify_one();
         }
+    }
+
+    /// Whether somebody may still wait for one.
+    pub fn are_awaited(&self) -> bool {
+        self.0.serving.load(Ordering::Acquire)
+    }
+
+    /// What the other thread has counted.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// No new calls are taken from now on.
@@ -74,7 +91,31 @@ impl Drop for Answers {
     }
 }
 
+/// The other thread serves. When this is dropped it does not any more, and says so.
+pub struct Serving<F: FnMut()> {
+    outbox: Arc<Outbox>,
+    left: F,
+}
+
+impl<F: FnMut()> Drop for Serving<F> {
+    fn drop(&mut self) {
+        self.outbox.serving.store(false, Ordering::Release);
+        (self.left)();
+    }
+}
+
 impl Outbox {
+    /// Notes that a thread serves from now on, and what to do when it has left.
+    pub fn serve<F: FnMut()>(self: &Arc<Self>, left: F) -> Serving<F> {
+        self.serving.store(true, Ordering::Release);
+        Serving { outbox: self.clone(), left }
+    }
+
+    /// Where this thread counts.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
     /// Waits until the server has come so far.
     pub async fn reached(&self, life: Life) {
         // The sender is held by this very outbox, so it is never gone.
@@ -122,12 +163,12 @@ pub struct Slot {
     peer: SocketAddr,
     outbox: Arc<Outbox>,
     answer: Mutex<Option<oneshot::Sender<Outcome>>>,
-    feed: Option<(mpsc::UnboundedSender<Vec<u8>>, Arc<AtomicUsize>)>,
+    feed: Option<(mpsc::UnboundedSender<Bytes>, Arc<AtomicUsize>)>,
 }
 
 /// The messages of a stream, in the hands of its call.
 pub struct Feed {
-    messages: mpsc::UnboundedReceiver<Vec<u8>>,
+    messages: mpsc::UnboundedReceiver<Bytes>,
     /// How many there are in it and on the way to it.
     owed: Arc<AtomicUsize>,
 }
@@ -169,7 +210,12 @@ impl Waiting for Slot {
         }
     }
 
-    fn tell(&self, message: Vec<u8>) -> bool {
+    fn admitted(&self) {
+        // It waits in the same line as what it is told: an empty frame.
+        self.tell(Bytes::new());
+    }
+
+    fn tell(&self, frame: Bytes) -> bool {
         let Some((to, owed)) = &self.feed else { return false };
         if self.has_left() {
             return false;
@@ -179,7 +225,7 @@ impl Waiting for Slot {
             self.answer(Err(ApiError::new(ErrorKind::TooLarge, slow)));
             return false;
         }
-        self.outbox.push(Item::Message(to.clone(), message));
+        self.outbox.push(Item::Message(to.clone(), frame));
         true
     }
 }
@@ -199,7 +245,7 @@ impl Drop for Slot {
 
 impl Feed {
     /// The next message. Pends for ever once there can be no more.
-    pub async fn next(&mut self) -> Vec<u8> {
+    pub async fn next(&mut self) -> Bytes {
         match self.messages.recv().await {
             Some(message) => message,
             None => std::future::pending().await,
@@ -275,14 +321,14 @@ mod tests {
         let (answers, outbox) = answers();
         let (slot, mut end, mut feed) = Slot::feed(peer(), outbox.clone());
         for _ in 0..3 {
-            assert!(slot.tell(vec![1]));
+            assert!(slot.tell(Bytes::from_static(&[1])));
             answers.hand_over();
             give(&outbox);
-            assert_eq!(feed.messages.try_recv().ok(), Some(vec![1]));
+            assert_eq!(feed.messages.try_recv().ok(), Some(Bytes::from_static(&[1])));
             feed.sent();
         }
-        assert!((0..FEED_MESSAGES_MAX).all(|_| slot.tell(vec![1])));
-        assert!(!slot.tell(vec![1]) && !slot.tell(vec![1]));
+        assert!((0..FEED_MESSAGES_MAX).all(|_| slot.tell(Bytes::from_static(&[1]))));
+        assert!(!slot.tell(Bytes::from_static(&[1])) && !slot.tell(Bytes::from_static(&[1])));
         assert!(slot.has_left());
         answers.hand_over();
         give(&outbox);

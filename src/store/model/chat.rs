@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MangaId, UnixMillis, UserId};
+use super::{MangaId, UnixMillis, UserId, fold_case};
 
 /// The number of a message. A later one is greater, and none is given twice.
 pub type MessageId = i64;
@@ -145,6 +145,8 @@ pub enum Posted {
     Stored(Message),
     /// Whoever says it must be silent.
     Muted(Mute),
+    /// The room would be a new one, and there are as many as there may be.
+    NoRoom,
 }
 
 /// A part of what was said somewhere, the oldest first.
@@ -156,12 +158,34 @@ pub struct Messages {
     pub more: bool,
 }
 
-/// Where a user must be silent, and until when.
+/// Whom a mute silences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Silenced {
+    /// A user: an id or a name.
+    User(String),
+    /// Whoever goes by this name without an account; by none, everybody who has no account.
+    Guest(String),
+}
+
+/// How somebody without an account is shown whose name is a user's. No user can be called that.
+pub fn as_guest(name: &str) -> String {
+    format!("{name}{GUEST_SUFFIX}")
+}
+
+/// What somebody without an account calls themselves, as it is compared: in one case, and as if no user were
+/// called that, which may change.
+pub fn guest_key(name: &str) -> String {
+    fold_case(name.strip_suffix(GUEST_SUFFIX).unwrap_or(name))
+}
+
+const GUEST_SUFFIX: &str = " (guest)";
+
+/// Where somebody must be silent, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mute {
-    /// Who.
-    pub user_id: UserId,
-    /// Their name.
+    /// Which user; `None` for those without an account.
+    pub user_id: Option<UserId>,
+    /// Their name; empty for everybody without an account.
     pub username: String,
     /// Where; `None` for everywhere.
     pub room: Option<RoomKey>,
@@ -178,8 +202,8 @@ pub struct Mute {
 /// A mute that an administrator gives. It replaces one for the same place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMute {
-    /// Who: an id or a name.
-    pub user: String,
+    /// Who.
+    pub who: Silenced,
     /// Where; `None` for everywhere.
     pub room: Option<RoomKey>,
     /// Until when.

@@ -77,6 +77,8 @@ pub struct NewNotice {
     pub audience: Audience,
     /// What it says; its key and time are not looked at.
     pub notification: Notification,
+    /// It is told even if its chapter was told of a moment ago: somebody says so on purpose.
+    pub insists: bool,
 }
 
 words! {

@@ -1,5 +1,7 @@
 //! Webhooks: addresses that are told what happens, and what became of each telling.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{MangaId, UnixMillis, UserId};
@@ -155,6 +157,11 @@ pub struct DueWanted {
     pub most: usize,
     /// At most so many of one user, those on their way included.
     pub most_per_user: usize,
+    /// Users whose receivers are slow: one of each, and of all of them together at most
+    /// [`most_of_slow`](Self::most_of_slow).
+    pub slow: HashSet<UserId>,
+    /// See there.
+    pub most_of_slow: usize,
     /// Webhooks with a delivery on its way, which must come back first, and whose they are.
     pub busy: Vec<(WebhookId, UserId)>,
 }

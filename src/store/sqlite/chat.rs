@@ -14,9 +14,9 @@ use super::users::{found, listed, user_id};
 use super::{SqliteStore, in_one_snapshot, mutes};
 use crate::store::model::{
     Message, MessageId, Messages, Mute, NewMessage, NewMute, NewPrivateMessage, Page, Place, Posted, RoomKey, RoomRow,
-    Speaker, UnixMillis, UserId, Window,
+    Silenced, Speaker, UnixMillis, UserId, Window,
 };
-use crate::store::{CHAT_ROWS_MAX, Chat, StoreError};
+use crate::store::{CHAT_ROWS_MAX, Chat, GUEST_ROOMS_MAX, ROOMS_MAX, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Chat for SqliteStore<C> {
     fn post_message(&mut self, message: &NewMessage) -> Result<Posted, StoreError> {
@@ -57,8 +57,18 @@ impl<C: DerefMut<Target = Connection>> Chat for SqliteStore<C> {
         mutes::mute(self.writable()?, mute)
     }
 
-    fn unmute(&mut self, user: &str, room: Option<&RoomKey>) -> Result<(UserId, String), StoreError> {
-        mutes::unmute(self.writable()?, user, room)
+    fn unmute(&mut self, who: &Silenced, room: Option<&RoomKey>) -> Result<(Option<UserId>, String), StoreError> {
+        mutes::unmute(self.writable()?, who, room)
+    }
+
+    fn mute_in_force(
+        &mut self,
+        user: Option<&UserId>,
+        name: &str,
+        room: &RoomKey,
+        now: UnixMillis,
+    ) -> Result<Option<Mute>, StoreError> {
+        mutes::in_force_for(&self.conn, user, name, room, now)
     }
 
     fn mutes(&mut self, now: UnixMillis, window: Window) -> Result<Page<Mute>, StoreError> {
@@ -76,13 +86,20 @@ impl<C: DerefMut<Target = Connection>> Chat for SqliteStore<C> {
     fn prune_chat(&mut self, oldest: Option<UnixMillis>, now: UnixMillis) -> Result<bool, StoreError> {
         prune(self.writable()?, oldest, now)
     }
+
+    fn prune_guests(&mut self, kept: u32) -> Result<bool, StoreError> {
+        prune_guests(self.writable()?, kept)
+    }
 }
 
 fn post(conn: &Connection, new: &NewMessage) -> Result<Posted, StoreError> {
-    if let Some(user) = &new.user_id
-        && let Some(mute) = mutes::in_force(conn, user, Some(&new.room), new.received_at)?
+    if new.speaker != Speaker::System
+        && let Some(mute) = mutes::in_force_for(conn, new.user_id.as_ref(), &new.username, &new.room, new.received_at)?
     {
         return Ok(Posted::Muted(mute));
+    }
+    if !has_room(conn, &new.room, new.speaker)? {
+        return Ok(Posted::NoRoom);
     }
     conn.prepare_cached(
         "INSERT INTO chat_messages (room, speaker, user_id, username, created_at, content)
@@ -107,6 +124,22 @@ fn post(conn: &Connection, new: &NewMessage) -> Result<Posted, StoreError> {
         created_at: new.received_at,
         content: new.content.clone(),
     }))
+}
+
+/// Whether something may be said there. The rooms of series are as many as those are; a room with a name is
+/// made by what is said in it, and nobody makes too many.
+fn has_room(conn: &Connection, room: &RoomKey, speaker: Speaker) -> Result<bool, StoreError> {
+    if room.manga().is_some() || *room == RoomKey::general() {
+        return Ok(true);
+    }
+    let known = conn.prepare_cached("SELECT 1 FROM chat_rooms WHERE room = ?1")?.exists([room.as_str()])?;
+    let most = if speaker == Speaker::Guest { GUEST_ROOMS_MAX } else { ROOMS_MAX };
+    Ok(known || rooms_stored(conn)? < most)
+}
+
+fn rooms_stored(conn: &Connection) -> Result<u64, StoreError> {
+    let stored: i64 = conn.prepare_cached("SELECT count(*) FROM chat_rooms")?.query_row([], |row| row.get(0))?;
+    Ok(stored.unsigned_abs())
 }
 
 /// What somebody says to another is kept from them where they must be silent everywhere.
@@ -177,7 +210,7 @@ fn delete(conn: &Connection, id: MessageId, by: &UserId, at: UnixMillis) -> Resu
 
 /// The rooms of `also` that are stored are looked up one by one: they are those that somebody is in.
 fn rooms(conn: &Connection, also: &[RoomKey], window: Window) -> Result<Page<RoomRow>, StoreError> {
-    let stored: i64 = conn.prepare_cached("SELECT count(*) FROM chat_rooms")?.query_row([], |row| row.get(0))?;
+    let stored = rooms_stored(conn)?;
     let mut is_stored = conn.prepare_cached("SELECT 1 FROM chat_rooms WHERE room = ?1")?;
     let mut fresh = Vec::new();
     for room in also {
@@ -191,9 +224,9 @@ fn rooms(conn: &Connection, also: &[RoomKey], window: Window) -> Result<Page<Roo
         Ok(RoomRow { room: RoomKey::stored(row.get_ref(0)?.as_str()?), last_at: Some(row.get(1)?) })
     })?;
     let mut items: Vec<RoomRow> = rows.collect::<Result<_, _>>()?;
-    let total = stored.unsigned_abs() + fresh.len() as u64;
+    let total = stored + fresh.len() as u64;
     fresh.sort_by(|one, other| one.room.cmp(&other.room));
-    let skip = u64::from(window.offset).saturating_sub(stored.unsigned_abs()) as usize;
+    let skip = u64::from(window.offset).saturating_sub(stored) as usize;
     let room_for = window.limit.map_or(usize::MAX, |limit| (limit as usize).saturating_sub(items.len()));
     items.extend(fresh.into_iter().skip(skip).take(room_for));
     Ok(Page { items, total })
@@ -207,12 +240,20 @@ fn messages_by(conn: &Connection, user: &UserId, after: MessageId, limit: u32) -
 
 /// The oldest messages have the smallest numbers, so no index of times is needed.
 fn prune(conn: &Connection, oldest: Option<UnixMillis>, now: UnixMillis) -> Result<bool, StoreError> {
-    let mut most = conn.prepare_cached(ENDED_MUTES)?.execute(params![now, CHAT_ROWS_MAX as i64])?;
+    let mut most = 0;
+    for sql in [ENDED_MUTES, ENDED_GUEST_MUTES] {
+        most = most.max(conn.prepare_cached(sql)?.execute(params![now, CHAT_ROWS_MAX as i64])?);
+    }
     for sql in [OLD_MESSAGES, OLD_ROOMS] {
         let Some(oldest) = oldest else { break };
         most = most.max(conn.prepare_cached(sql)?.execute(params![oldest, CHAT_ROWS_MAX as i64])?);
     }
     Ok(most >= CHAT_ROWS_MAX)
+}
+
+fn prune_guests(conn: &Connection, kept: u32) -> Result<bool, StoreError> {
+    let forgotten = conn.prepare_cached(BEYOND_GUESTS)?.execute(params![kept, CHAT_ROWS_MAX as i64])?;
+    Ok(forgotten >= CHAT_ROWS_MAX)
 }
 
 fn message_of(row: &Row<'_>) -> Result<Message, rusqlite::Error> {
@@ -272,6 +313,14 @@ const OLD_ROOMS: &str = "DELETE FROM chat_rooms WHERE room IN (
 const ENDED_MUTES: &str = "DELETE FROM chat_mutes WHERE (user_id, room) IN (
     SELECT user_id, room FROM chat_mutes WHERE until <= ?1 ORDER BY until LIMIT ?2)";
 
+const ENDED_GUEST_MUTES: &str = "DELETE FROM chat_guest_mutes WHERE (name_key, room) IN (
+    SELECT name_key, room FROM chat_guest_mutes WHERE until <= ?1 ORDER BY until LIMIT ?2)";
+
+const BEYOND_GUESTS: &str = "DELETE FROM chat_messages WHERE id IN (
+    SELECT id FROM chat_messages WHERE speaker = 'guest'
+        AND id <= (SELECT id FROM chat_messages WHERE speaker = 'guest' ORDER BY id DESC LIMIT 1 OFFSET ?1)
+    ORDER BY id LIMIT ?2)";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,11 +345,27 @@ mod tests {
             (ROOMS, "chat_rooms_by_last"),
             (OLD_ROOMS, "chat_rooms_by_last"),
             (ENDED_MUTES, "chat_mutes_by_end"),
+            (ENDED_GUEST_MUTES, "chat_guest_mutes_by_end"),
+            (BEYOND_GUESTS, "chat_messages_by_guests"),
             (mutes::PAGE, "chat_mutes_by_end"),
+            (mutes::PAGE, "chat_guest_mutes_by_end"),
         ] {
             let plan = plan(&conn, sql);
             assert!(plan.contains(index), "{index}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
         }
+    }
+
+    /// Shows that a list is planned once, however much of it is asked for. SQLite's default is to look at the limit
+    /// that is bound, and to plan anew at each.
+    #[test]
+    fn a_list_is_planned_once() {
+        let (_folder, conn) = super::super::fresh();
+        let mut statement = conn.prepare(IN_ROOM).unwrap();
+        for limit in 1..10_i64 {
+            let rows = statement.query_map(params!["general", MessageId::MAX, limit], message_of).unwrap();
+            assert_eq!(rows.count(), 0);
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 }

@@ -90,10 +90,13 @@ pub(super) fn spread(conn: &Connection, now: UnixMillis) -> Result<bool, StoreEr
     Ok(true)
 }
 
-/// Which webhooks between the two are told of an event.
+/// Which webhooks between the two are told of an event: those of users whom it concerns, and who want to
+/// hear of its kind and its series in this way. What is for everyone may be about a series as well; then its
+/// text says so. A test always comes.
 fn told(conn: &Connection, event: i64, after: WebhookId, last: WebhookId) -> Result<Vec<WebhookId>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT webhooks.id FROM webhook_events AS event CROSS JOIN webhooks JOIN users ON users.id = webhooks.user_id
+         LEFT JOIN notification_settings AS wishes ON wishes.user_id = users.id
          WHERE event.id = ?1 AND webhooks.id > ?2 AND webhooks.id <= ?3
            AND disabled IS NULL AND webhooks.created_at <= event.created_at
            AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = event.kind)
@@ -103,6 +106,15 @@ fn told(conn: &Connection, event: i64, after: WebhookId, last: WebhookId) -> Res
                     ELSE (scope = 'all' AND role = 'admin')
                       OR EXISTS (SELECT 1 FROM progress WHERE progress.user_id = users.id
                                  AND progress.manga_id = event.manga_id AND in_library) END
+           AND CASE event.kind WHEN 'new_manga' THEN coalesce(wishes.new_manga, 1)
+                               WHEN 'new_chapter' THEN coalesce(wishes.new_chapter, 1)
+                               WHEN 'manga_update' THEN coalesce(wishes.manga_update, 1)
+                               ELSE 1 END
+           AND (event.kind = 'test' OR coalesce(wishes.webhook, 1))
+           AND NOT EXISTS (
+               SELECT 1 FROM notification_mutes AS mutes
+               WHERE mutes.user_id = users.id AND mutes.manga_id = coalesce(
+                   event.manga_id, CASE WHEN json_valid(event.body) THEN event.body ->> '$.data.manga_id' END))
          ORDER BY webhooks.id",
     )?;
     let rows = statement.query_map(params![event, after, last], |row| row.get(0))?;
@@ -184,8 +196,7 @@ fn due_now(conn: &Connection, wanted: &DueWanted) -> Result<Vec<DueDelivery>, St
     while found.len() < wanted.most {
         let Some(row) = rows.next()? else { break };
         let (hook, owner): (WebhookId, UserId) = (row.get(0)?, user_id(row, 1)?);
-        let of_owner = taken.iter().filter(|(_, other)| *other == owner).count();
-        if of_owner >= wanted.most_per_user || taken.iter().any(|(other, _)| *other == hook) {
+        if taken.iter().any(|(other, _)| *other == hook) || !has_share(&owner, &taken, wanted) {
             continue;
         }
         if let Some(delivery) = oldest_pending(conn, hook)? {
@@ -194,6 +205,17 @@ fn due_now(conn: &Connection, wanted: &DueWanted) -> Result<Vec<DueDelivery>, St
         }
     }
     Ok(found)
+}
+
+/// Whether a user may have one more call on its way, beside those that are taken.
+fn has_share(owner: &UserId, taken: &[(WebhookId, UserId)], wanted: &DueWanted) -> bool {
+    let of_owner = taken.iter().filter(|(_, other)| other == owner).count();
+    match wanted.slow.contains(owner) {
+        true => {
+            of_owner == 0 && taken.iter().filter(|(_, other)| wanted.slow.contains(other)).count() < wanted.most_of_slow
+        }
+        false => of_owner < wanted.most_per_user,
+    }
 }
 
 fn oldest_pending(conn: &Connection, hook: WebhookId) -> Result<Option<DueDelivery>, StoreError> {
@@ -354,6 +376,6 @@ pub(super) fn prune(conn: &Connection, before: UnixMillis, rows_max: u32) -> Res
 /// Why a webhook is disabled when its receiver asked for it.
 const UNWANTED: &str = "The receiver answered 410 Gone";
 
-/// Webhooks that one look for due deliveries passes: those on their way and those of users who have
-/// enough on theirs are among them.
-const HOOKS_LOOKED_AT: u32 = 1_000;
+/// Webhooks that one look for due deliveries passes, at a microsecond each: those on their way and those of
+/// users who have enough on theirs are among them. Five hundred users with every webhook stuck are passed.
+const HOOKS_LOOKED_AT: u32 = 10_000;

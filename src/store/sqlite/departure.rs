@@ -192,6 +192,8 @@ const OWN_ROWS: &[&str] = &[
     "DELETE FROM chat_mutes WHERE user_id = ?1 AND room IN (SELECT room FROM chat_mutes WHERE user_id = ?1 LIMIT ?2)",
     "UPDATE chat_mutes SET muted_by = NULL WHERE (user_id, room) IN (
          SELECT user_id, room FROM chat_mutes WHERE muted_by = ?1 LIMIT ?2)",
+    "UPDATE chat_guest_mutes SET muted_by = NULL WHERE (name_key, room) IN (
+         SELECT name_key, room FROM chat_guest_mutes WHERE muted_by = ?1 LIMIT ?2)",
     "DELETE FROM goals WHERE user_id = ?1 AND period IN (SELECT period FROM goals WHERE user_id = ?1 LIMIT ?2)",
     "DELETE FROM notification_mutes WHERE user_id = ?1 AND manga_id IN (
          SELECT manga_id FROM notification_mutes WHERE user_id = ?1 LIMIT ?2)",

@@ -19,6 +19,7 @@ pub(super) const LANDED: &[&str] = &[
     include_str!("migrations/0009_webhooks.sql"),
     include_str!("migrations/0010_notifications.sql"),
     include_str!("migrations/0011_chat.sql"),
+    include_str!("migrations/0012_guests.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as the last good step left it.
@@ -134,6 +135,7 @@ mod tests {
             "5ba130ea0d1652327b951949f02124875ef833343c75dc6350cc7c8f4cd3951c",
             "2af3fd36aa934d06620aae48e46c512227883d020804f839cc1672c4e58c9f39",
             "6a89c7bb7bae7d23407d9c3618bc0f9d109f208afd1f1dbb3f635eb86e100cdc",
+            "c0dc3af7396908640c809c0f574484b1d55519b3c0bc07404dee05f91a1b2ff8",
         ];
         let checksum = |step: &&str| Sha256::digest(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(LANDED.iter().map(checksum).collect::<Vec<_>>(), landed_with);

@@ -129,8 +129,8 @@ fn connect(file: &Path, full_sync: bool) -> Result<Connection, rusqlite::Error> 
     // No URI flag: a `?` in a path is part of its name. No mutex: a connection has one owner at a time.
     let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    // A plan never depends on what is bound. Otherwise SQLite plans a statement anew at each change of a value
-    // that it would have liked to know, which took a sixth of the time of storing a chat message.
+    // A plan never depends on what is bound. Otherwise SQLite plans a statement anew at each change of a value that
+    // it would have liked to know, a limit for instance.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     conn.execute_batch(PRAGMAS)?;

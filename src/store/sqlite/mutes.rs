@@ -8,7 +8,7 @@ use super::friends::named;
 use super::manga::bounds;
 use super::users::{by_id, found, listed, user_id};
 use crate::store::StoreError;
-use crate::store::model::{Mute, NewMute, Page, Role, RoomKey, UnixMillis, UserId, Window};
+use crate::store::model::{Mute, NewMute, Page, Role, RoomKey, Silenced, UnixMillis, UserId, Window, guest_key};
 
 /// The mute that keeps a user from speaking there, the one that ends last.
 pub(super) fn in_force(
@@ -25,8 +25,31 @@ pub(super) fn in_force(
     Ok(statement.query_row(params![user.as_str(), key(room), now], mute_of).optional()?)
 }
 
+/// The same for a user, or for whoever goes by this name without an account.
+pub(super) fn in_force_for(
+    conn: &Connection,
+    user: Option<&UserId>,
+    name: &str,
+    room: &RoomKey,
+    now: UnixMillis,
+) -> Result<Option<Mute>, StoreError> {
+    if let Some(user) = user {
+        return in_force(conn, user, Some(room), now);
+    }
+    let sql = concat!(
+        select_guest_mutes!(),
+        " WHERE (name_key = '' OR name_key = ?1) AND (room = '' OR room = ?2) AND until > ?3
+          ORDER BY until DESC LIMIT 1"
+    );
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row(params![guest_key(name), room.as_str(), now], mute_of).optional()?)
+}
+
 pub(super) fn mute(conn: &Connection, new: &NewMute) -> Result<Mute, StoreError> {
-    let (id, _) = named(conn, &new.user)?;
+    let (id, _) = match &new.who {
+        Silenced::User(user) => named(conn, user)?,
+        Silenced::Guest(name) => return mute_guest(conn, name, new),
+    };
     if by_id(conn, &id)?.role == Role::Admin {
         return Err(StoreError::Conflict);
     }
@@ -42,16 +65,44 @@ pub(super) fn mute(conn: &Connection, new: &NewMute) -> Result<Mute, StoreError>
     Ok(conn.prepare_cached(sql)?.query_row(params![id.as_str(), room], mute_of)?)
 }
 
-pub(super) fn unmute(conn: &Connection, user: &str, room: Option<&RoomKey>) -> Result<(UserId, String), StoreError> {
-    let user = named(conn, user)?;
-    let ended = conn
-        .prepare_cached("DELETE FROM chat_mutes WHERE user_id = ?1 AND room = ?2")?
-        .execute(params![user.0.as_str(), key(room)])?;
-    found(ended).map(|()| user)
+fn mute_guest(conn: &Connection, name: &str, new: &NewMute) -> Result<Mute, StoreError> {
+    let (name_key, room) = (guest_key(name), key(new.room.as_ref()));
+    conn.prepare_cached(
+        "INSERT INTO chat_guest_mutes (name_key, room, username, until, created_at, muted_by, reason)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (name_key, room) DO UPDATE SET
+             username = excluded.username, until = excluded.until, created_at = excluded.created_at,
+             muted_by = excluded.muted_by, reason = excluded.reason",
+    )?
+    .execute(params![name_key, room, name, new.until, new.received_at, new.muted_by.as_str(), new.reason])?;
+    let sql = concat!(select_guest_mutes!(), " WHERE name_key = ?1 AND room = ?2");
+    Ok(conn.prepare_cached(sql)?.query_row(params![name_key, room], mute_of)?)
+}
+
+pub(super) fn unmute(
+    conn: &Connection,
+    who: &Silenced,
+    room: Option<&RoomKey>,
+) -> Result<(Option<UserId>, String), StoreError> {
+    let (sql, of, id, name) = match who {
+        Silenced::User(user) => {
+            let (id, name) = named(conn, user)?;
+            ("DELETE FROM chat_mutes WHERE user_id = ?1 AND room = ?2", id.to_string(), Some(id), name)
+        }
+        Silenced::Guest(name) => {
+            let sql = "DELETE FROM chat_guest_mutes WHERE name_key = ?1 AND room = ?2";
+            (sql, guest_key(name), None, name.clone())
+        }
+    };
+    let ended = conn.prepare_cached(sql)?.execute(params![of, key(room)])?;
+    found(ended).map(|()| (id, name))
 }
 
 pub(super) fn page(conn: &Connection, now: UnixMillis, window: Window) -> Result<Page<Mute>, StoreError> {
-    let mut total = conn.prepare_cached("SELECT count(*) FROM chat_mutes WHERE until > ?1")?;
+    let mut total = conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM chat_mutes WHERE until > ?1)
+             + (SELECT count(*) FROM chat_guest_mutes WHERE until > ?1)",
+    )?;
     let total: i64 = total.query_row([now], |row| row.get(0))?;
     let (limit, offset) = bounds(window);
     let mut statement = conn.prepare_cached(PAGE)?;
@@ -73,7 +124,7 @@ fn key(room: Option<&RoomKey>) -> &str {
 fn mute_of(row: &Row<'_>) -> Result<Mute, rusqlite::Error> {
     let room = row.get_ref(2)?.as_str()?;
     Ok(Mute {
-        user_id: user_id(row, 0)?,
+        user_id: row.get::<_, bool>(7)?.then(|| user_id(row, 0)).transpose()?,
         username: row.get(1)?,
         room: (!room.is_empty()).then(|| RoomKey::stored(room)),
         until: row.get(3)?,
@@ -86,11 +137,23 @@ fn mute_of(row: &Row<'_>) -> Result<Mute, rusqlite::Error> {
 /// The columns that [`mute_of`] reads, in its order.
 macro_rules! select_mutes {
     () => {
-        "SELECT user_id, username, room, until, chat_mutes.created_at, muted_by, reason
+        "SELECT user_id, username, room, until, chat_mutes.created_at, muted_by, reason, TRUE
          FROM chat_mutes JOIN users ON users.id = user_id"
     };
 }
 use select_mutes;
 
-pub(super) const PAGE: &str =
-    concat!(select_mutes!(), " WHERE until > ?1 ORDER BY until DESC, user_id DESC, room DESC LIMIT ?2 OFFSET ?3");
+/// The same of those who have no account, and no id.
+macro_rules! select_guest_mutes {
+    () => {
+        "SELECT name_key, username, room, until, created_at, muted_by, reason, FALSE FROM chat_guest_mutes"
+    };
+}
+use select_guest_mutes;
+
+pub(super) const PAGE: &str = concat!(
+    select_mutes!(),
+    " WHERE until > ?1 UNION ALL ",
+    select_guest_mutes!(),
+    " WHERE until > ?1 ORDER BY until DESC, user_id DESC, room DESC LIMIT ?2 OFFSET ?3"
+);

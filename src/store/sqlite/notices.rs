@@ -1,7 +1,8 @@
 //! Notifications: one row for all who hear of it, found by asking for whom each row is.
 //!
-//! A user's notifications are no rows of their own: the newest rows are walked, and each is held against
-//! the user's library and wishes. So telling ten thousand readers writes one row.
+//! A user's notifications are no rows of their own: the newest rows that are for several are walked, and
+//! each is held against the user's library and wishes. So telling ten thousand readers writes one row. The
+//! rows that are for one user alone are found by that user, so however many others have, none is passed.
 
 use std::ops::DerefMut;
 
@@ -15,7 +16,7 @@ use crate::store::model::{
     Audience, Chapter, Inbox, InboxQuery, Kinds, MangaId, NewNotice, NoticeId, NoticeKind, NoticeManga, NoticeSettings,
     Notification, Protocol, Protocols, SettingsChange, UnixMillis, UserId,
 };
-use crate::store::{LISTENERS_MAX, MUTES_MAX, NOTICES_SHOWN, Notices, REPEAT_MS, StoreError};
+use crate::store::{LISTENERS_MAX, MUTES_MAX, NOTICES_OWN, NOTICES_SHOWN, Notices, REPEAT_MS, StoreError};
 
 impl<C: DerefMut<Target = Connection>> Notices for SqliteStore<C> {
     fn add_notice(&mut self, notice: &NewNotice, now: UnixMillis) -> Result<Option<Notification>, StoreError> {
@@ -81,7 +82,7 @@ impl<C: DerefMut<Target = Connection>> Notices for SqliteStore<C> {
 
 fn add(conn: &Connection, new: &NewNotice, now: UnixMillis) -> Result<Option<Notification>, StoreError> {
     let told = &new.notification;
-    if told.kind == NoticeKind::NewChapter && was_told(conn, told, now)? {
+    if told.kind == NoticeKind::NewChapter && !new.insists && was_told(conn, told, now)? {
         return Ok(None);
     }
     let (audience, user) = match &new.audience {
@@ -108,7 +109,22 @@ fn add(conn: &Connection, new: &NewNotice, now: UnixMillis) -> Result<Option<Not
         told.message,
         serde_json::to_string(&told.changes).unwrap_or_default(),
     ])?;
-    Ok(Some(Notification { id: conn.last_insert_rowid(), at: now, ..told.clone() }))
+    let id = conn.last_insert_rowid();
+    if let Some(user) = user {
+        make_room(conn, user)?;
+    }
+    Ok(Some(Notification { id, at: now, ..told.clone() }))
+}
+
+/// Of what is for one user alone the oldest goes when there is too much: one row for each that comes.
+fn make_room(conn: &Connection, user: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "DELETE FROM notifications WHERE id IN (
+             SELECT id FROM notifications INDEXED BY notifications_by_user WHERE user_id = ?1
+             ORDER BY id DESC LIMIT ?2 OFFSET ?3)",
+    )?
+    .execute(params![user, ROOM_MADE, NOTICES_OWN])?;
+    Ok(())
 }
 
 fn was_told(conn: &Connection, told: &Notification, now: UnixMillis) -> Result<bool, StoreError> {
@@ -144,23 +160,47 @@ fn prune(conn: &Connection, before: UnixMillis, rows_max: usize) -> Result<bool,
 
 // ---- whom it is for
 
-/// The notifications of the user ?1, as `told`, beside the user and their settings: stored for them, and
-/// of a kind and a series that they want to hear of.
-macro_rules! of_user {
+/// The user ?1 with their settings, beside each notification `told` that is named before or after it.
+macro_rules! and_user {
+    () => {
+        " CROSS JOIN users
+         LEFT JOIN notification_settings AS wishes ON wishes.user_id = users.id
+         LEFT JOIN manga ON manga.id = told.manga_id
+         WHERE users.id = ?1 "
+    };
+}
+
+/// The notifications that the user ?1 may be shown, as `told`, after the one ?2: the newest ?3 of those for
+/// several, and all that are for this user alone.
+macro_rules! seen_by_user {
     () => {
         concat!(
-            " FROM users CROSS JOIN notifications AS told
-              LEFT JOIN notification_settings AS wishes ON wishes.user_id = users.id
-              LEFT JOIN manga ON manga.id = told.manga_id
-              WHERE users.id = ?1 AND told.id > (SELECT max(id) FROM notifications) - ?2
-                AND CASE told.audience
-                    WHEN 'user' THEN told.user_id = users.id
-                    WHEN 'everyone' THEN told.created_at >= users.created_at
-                    ELSE EXISTS (
-                        SELECT 1 FROM progress WHERE progress.user_id = users.id AND progress.manga_id = told.manga_id
-                          AND in_library AND coalesce(added_at, 0) <= told.created_at)
-                    END
-                AND CASE told.kind ",
+            " FROM (SELECT id FROM notifications INDEXED BY notifications_by_user
+                    WHERE user_id IS NULL AND id > max(?2, coalesce(
+                        (SELECT id FROM notifications INDEXED BY notifications_by_user
+                         WHERE user_id IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?3), 0))
+                    UNION ALL
+                    SELECT id FROM notifications INDEXED BY notifications_by_user WHERE user_id = ?1 AND id > ?2
+                   ) AS seen
+              CROSS JOIN notifications AS told ON told.id = seen.id",
+            and_user!(),
+            is_meant!()
+        )
+    };
+}
+
+/// Whether `told` was for the user when it was stored, and is of a kind and a series that they want to hear of.
+macro_rules! is_meant {
+    () => {
+        concat!(
+            " AND CASE told.audience
+                  WHEN 'user' THEN told.user_id = users.id
+                  WHEN 'everyone' THEN told.created_at >= users.created_at
+                  ELSE EXISTS (
+                      SELECT 1 FROM progress WHERE progress.user_id = users.id AND progress.manga_id = told.manga_id
+                        AND in_library AND coalesce(added_at, 0) <= told.created_at)
+                  END
+              AND CASE told.kind ",
             wanted!(),
             " AND NOT EXISTS (SELECT 1 FROM notification_mutes AS mutes
                               WHERE mutes.user_id = users.id AND mutes.manga_id = told.manga_id)"
@@ -197,44 +237,49 @@ macro_rules! told_columns {
 
 fn inbox(conn: &Connection, user: &UserId, query: InboxQuery) -> Result<Inbox, StoreError> {
     must_exist(conn, user)?;
+    let (read_to, _) = cursors(conn, user)?;
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         told_columns!(),
         ", ",
         is_read!(),
-        of_user!(),
-        " AND told.id < ?3 AND NOT (?4 AND ",
+        seen_by_user!(),
+        " AND seen.id < ?4 AND NOT (?5 AND ",
         is_read!(),
-        ") ORDER BY told.id DESC LIMIT ?5"
+        ") ORDER BY seen.id DESC LIMIT ?6"
     ))?;
-    let before = query.before.unwrap_or(i64::MAX);
+    let (after, before) = (if query.unread { read_to } else { 0 }, query.before.unwrap_or(i64::MAX));
+    let limit = i64::from(query.limit) + 1;
     let rows = statement
-        .query_map(params![user.as_str(), NOTICES_SHOWN, before, query.unread, i64::from(query.limit) + 1], |row| {
+        .query_map(params![user.as_str(), after, NOTICES_SHOWN, before, query.unread, limit], |row| {
             Ok((notification_of(row)?, row.get(12)?))
         })?;
     let mut items: Vec<(Notification, bool)> = rows.collect::<Result<_, _>>()?;
     let more = items.len() > query.limit as usize;
     items.truncate(query.limit as usize);
-    Ok(Inbox { items, more, unread: count_unread(conn, user)? })
+    Ok(Inbox { items, more, unread: count_unread(conn, user, read_to)? })
 }
 
-fn count_unread(conn: &Connection, user: &UserId) -> Result<u64, StoreError> {
-    let sql = concat!("SELECT count(*)", of_user!(), " AND NOT ", is_read!());
-    let count: i64 = conn.prepare_cached(sql)?.query_row(params![user.as_str(), NOTICES_SHOWN], |row| row.get(0))?;
+fn count_unread(conn: &Connection, user: &UserId, read_to: NoticeId) -> Result<u64, StoreError> {
+    let sql = concat!("SELECT count(*)", seen_by_user!(), " AND NOT ", is_read!());
+    let count: i64 =
+        conn.prepare_cached(sql)?.query_row(params![user.as_str(), read_to, NOTICES_SHOWN], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
 fn undelivered(conn: &Connection, user: &UserId, limit: u32) -> Result<Vec<Notification>, StoreError> {
     must_exist(conn, user)?;
+    let (read_to, delivered_to) = cursors(conn, user)?;
     let mut statement = conn.prepare_cached(concat!(
         "SELECT ",
         told_columns!(),
-        of_user!(),
-        " AND told.id > coalesce(delivered_to, 0) AND coalesce(udp, 1) AND NOT ",
+        seen_by_user!(),
+        " AND coalesce(udp, 1) AND NOT ",
         is_read!(),
-        " ORDER BY told.id LIMIT ?3"
+        " ORDER BY seen.id LIMIT ?4"
     ))?;
-    let rows = statement.query_map(params![user.as_str(), NOTICES_SHOWN, limit], notification_of)?;
+    let after = read_to.max(delivered_to);
+    let rows = statement.query_map(params![user.as_str(), after, NOTICES_SHOWN, limit], notification_of)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -271,10 +316,17 @@ fn among(
 
 // ---- marks and cursors
 
+/// Up to where a user has read everything, and up to where everything was sent to their own address.
+fn cursors(conn: &Connection, user: &UserId) -> Result<(NoticeId, NoticeId), StoreError> {
+    let sql = "SELECT read_to, delivered_to FROM notification_settings WHERE user_id = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([user.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?.unwrap_or_default())
+}
+
 fn read_one(conn: &Connection, user: &UserId, id: NoticeId) -> Result<(), StoreError> {
-    let sql = concat!("SELECT ", is_read!(), of_user!(), " AND told.id = ?3");
-    let is_read: bool =
-        conn.prepare_cached(sql)?.query_row(params![user.as_str(), NOTICES_SHOWN, id], |row| row.get(0))?;
+    let sql =
+        concat!("SELECT ", is_read!(), " FROM notifications AS told", and_user!(), is_meant!(), " AND told.id = ?2");
+    let is_read: bool = conn.prepare_cached(sql)?.query_row(params![user.as_str(), id], |row| row.get(0))?;
     if !is_read {
         conn.prepare_cached("INSERT INTO notification_reads (user_id, notification_id) VALUES (?1, ?2)")?
             .execute(params![user.as_str(), id])?;
@@ -409,6 +461,9 @@ fn protocols_at(row: &Row<'_>, column: usize) -> Result<Protocols, rusqlite::Err
         .with(Protocol::Tcp, row.get(column + 2)?)
         .with(Protocol::Webhook, row.get(column + 3)?))
 }
+
+/// How many notifications of one user alone go at a time, should there be that many: one is usual.
+const ROOM_MADE: u32 = 100;
 
 /// How many marks that say nothing any more are cleared at a time.
 const MARKS_CLEARED: i64 = 500;

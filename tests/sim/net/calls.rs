@@ -183,6 +183,10 @@ impl Net for SimNet {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let port = &mut kernel.ports[socket.0];
+        if port.broken {
+            kernel.calls += 1;
+            return Err(ErrorKind::Other.into());
+        }
         if port.arrived.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }

@@ -6,11 +6,14 @@ use super::messages::*;
 use super::show::encode;
 use crate::handlers::api::ApiError;
 use crate::handlers::catalogue::{MangaRef, Shape};
+use crate::handlers::chat::{self, RoomRef};
 use crate::handlers::library::Add;
 use crate::handlers::manga::Detail;
 use crate::handlers::opinions::ratings::Rate;
 use crate::handlers::progress::{History, List, Unknown, Update};
 use crate::handlers::watch::Watch;
+use crate::handlers::watch::chat::WatchChat;
+use crate::handlers::watch::notices::WatchNotices;
 use crate::store::model::{MangaQuery, MangaSort, Window};
 
 pub(super) fn read_detail(message: GetMangaRequest) -> Result<Detail, ApiError> {
@@ -108,6 +111,17 @@ pub(super) fn read_watch(message: WatchProgressRequest) -> Result<Watch, ApiErro
     Ok(Watch { own: message.own })
 }
 
+pub(super) fn read_watch_notices(message: WatchNotificationsRequest) -> Result<WatchNotices, ApiError> {
+    let after = message.after_id.map(|id| i64::max(id, 0));
+    Ok(WatchNotices { unread: message.include_unread, after, show: super::event })
+}
+
+pub(super) fn read_watch_chat(message: WatchChatRequest) -> Result<WatchChat, ApiError> {
+    let word = read::text("room", message.room, ROOM_CHARACTERS_MAX)?;
+    let room = RoomRef::Word(word.unwrap_or_else(|| "general".to_owned()));
+    Ok(WatchChat { room, history: message.history.min(chat::HISTORY_MAX), show: super::event })
+}
+
 pub(super) fn read_rating(message: GetRatingRequest) -> Result<MangaRef, ApiError> {
     named(message.manga)
 }
@@ -136,6 +150,9 @@ const PAGE_ROWS_MAX: u32 = 1000;
 
 /// How many entries of a history are shown at most.
 const HISTORY_ROWS_MAX: u32 = 500;
+
+/// No slug and no name of a room is longer.
+const ROOM_CHARACTERS_MAX: usize = 200;
 
 /// A series has at most five to ten genres.
 const GENRES_MAX: usize = 20;

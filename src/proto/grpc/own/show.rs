@@ -1,7 +1,9 @@
 //! What `mangahub.v1` answers, and what its streams tell.
 
-use super::super::bytes;
-use super::messages;
+use bytes::Bytes;
+
+use super::super::{bytes, frame};
+use super::{messages, told};
 use crate::handlers::api::{Event, ProgressEvent, Reply, Series, SeriesName};
 use crate::handlers::manga;
 use crate::handlers::opinions::{self, Standing};
@@ -47,13 +49,15 @@ pub fn show(reply: Reply) -> Option<Vec<u8>> {
     }
 }
 
-/// Puts an event into the message that its stream tells.
-pub fn event(event: &Event) -> Option<Vec<u8>> {
-    match event {
-        Event::Progress(event) => bytes(&progress_event(event)),
-        // Nobody is told of them by a stream of progress.
-        Event::Notification(..) | Event::Chat(_) => None,
-    }
+/// Puts an event into the message that its stream tells, framed: every stream that hears it is sent these
+/// same bytes. What concerns two people alone is no stream's.
+pub fn event(event: &Event) -> Option<Bytes> {
+    let message = match event {
+        Event::Progress(event) => bytes(&progress_event(event))?,
+        Event::Notification(notification, _) => bytes(&told::notification(notification))?,
+        Event::Chat(event) => bytes(&told::chat(event)?)?,
+    };
+    Some(frame::encode(&message, false))
 }
 
 /// A series, as it is made once and kept.

@@ -73,22 +73,43 @@ fn messages() -> Vec<Description> {
 
 fn mutes() -> Vec<Description> {
     let (all, hour) = ("/api/v1/admin/chat/mutes", || json!({"user": "friend", "seconds": 3600, "reason": "Spoilers"}));
+    let guests = || json!({"guest": "*", "seconds": 600, "room": "general"});
     vec![
         part(describe("GET /api/v1/admin/chat/mutes", "Who must be silent"))
             .gives(200, "Mutes that have not ended, the last to end first", items(named("ChatMute")))
             .example(example("One", all).after("POST", all, hour()))
             .example(example("Nobody", "/api/v1/admin/chat/mutes?limit=10")),
-        describe("POST /api/v1/admin/chat/mutes", "Silence a user for a time")
-            .says("In one room, or everywhere, private messages included. A new mute for the same place replaces the old.")
+        describe("POST /api/v1/admin/chat/mutes", "Silence somebody for a time")
+            .says(
+                "A user, or whoever goes by a name without an account (`guest`; `*` is all of those). In one room, or \
+                 everywhere, private messages included. A new mute for the same place replaces the old.",
+            )
             .takes(object(
-                [("user", chars(1, 64)), ("seconds", between(1, 366 * 86_400))],
-                [("room", json!({"type": ["string", "integer"]})), ("reason", chars(1, 200))],
+                [("seconds", between(1, 366 * 86_400))],
+                [
+                    ("user", chars(1, 64)),
+                    ("guest", chars(1, 64)),
+                    ("room", json!({"type": ["string", "integer"]})),
+                    ("reason", chars(1, 200)),
+                ],
             ))
             .refuses([403, 404])
             .gives(201, "The mute", data(object([("mute", named("ChatMute"))], [])))
             .example(example("For an hour", all).sends(hour()).gives(201))
-            .example(example("In one room", all).sends(json!({"user": "friend", "seconds": 60, "room": "general"})).gives(201))
+            .example(
+                example("In one room", all)
+                    .sends(json!({"user": "friend", "seconds": 60, "room": "general"}))
+                    .gives(201),
+            )
+            .example(example("Everybody without an account", all).sends(guests()).gives(201))
             .example(example("Nobody", all).sends(json!({"user": "nobody", "seconds": 60})).gives(404)),
+        describe("DELETE /api/v1/admin/chat/mutes", "Let people without an account speak again")
+            .query("guest", text(), "What they call themselves; `*` is the mute of all of those")
+            .query("room", text(), "The room that the mute is for; without it, the mute for everywhere")
+            .refuses([404])
+            .gives(200, "Done", message())
+            .example(example("A mute", "/api/v1/admin/chat/mutes?guest=*&room=general").after("POST", all, guests()))
+            .example(example("Who may speak", "/api/v1/admin/chat/mutes?guest=nobody").gives(404)),
         describe("DELETE /api/v1/admin/chat/mutes/{user}", "Let a user speak again")
             .path("user", text(), "Somebody: their id or their name")
             .query("room", text(), "The room that the mute is for; without it, the mute for everywhere")
@@ -144,7 +165,8 @@ fn chat_message() -> Value {
 fn mute() -> Value {
     object(
         [
-            ("user", object([("id", text()), ("username", text())], [])),
+            ("user", or_null(object([("id", text()), ("username", text())], []))),
+            ("guest", or_null(text())),
             ("room", or_null(text())),
             ("until", time()),
             ("reason", text()),

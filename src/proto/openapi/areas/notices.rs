@@ -48,11 +48,12 @@ fn inbox() -> Vec<Description> {
             .gives(200, "It is on its way", queued())
             .example(example("A test", "/api/v1/notifications/test")),
         describe("POST /api/v1/admin/notifications", "Tell readers something")
-            .says("A chapter of a series goes to its readers unless `audience` says otherwise, anything else to everyone. The same chapter within ten minutes is told once.")
+            .says("A chapter of a series goes to its readers unless `audience` says otherwise, anything else to everyone. The exact number of a chapter wins over the whole one.")
             .takes(object([], [
                 ("manga_id", json!({"type": ["string", "integer"]})),
                 ("manga_title", text()),
                 ("chapter_number", number()),
+                ("chapter_exact", number()),
                 ("chapter_title", text()),
                 ("release_date", text()),
                 ("message", chars(0, 500)),

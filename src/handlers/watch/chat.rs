@@ -1,0 +1,60 @@
+//! The stream of what happens in one room of chat.
+//!
+//! Whoever listens is in the room, as somebody with a WebSocket is: nobody listens unseen.
+
+use super::{Ear, Show, Stream, admit, listener, open};
+use crate::handlers::api::{ApiError, ErrorKind, Event};
+use crate::handlers::chat::{self, Room, RoomRef, listen};
+use crate::handlers::effect::Lane;
+use crate::handlers::session::{MemberId, Session};
+use crate::handlers::{Access, Call, Ctx};
+use crate::store::model::Messages;
+
+/// Tells the caller what happens in a room.
+pub const CHAT: Call<WatchChat> = Call { name: "chat.watch", access: Access::User, lane: Lane::Write, run: watch };
+
+/// Which room, what to tell first, and how.
+#[derive(Debug, Clone)]
+pub struct WatchChat {
+    /// The room.
+    pub room: RoomRef,
+    /// So many of the last messages.
+    pub history: u32,
+    /// How an event looks.
+    pub show: Show,
+}
+
+fn watch(args: WatchChat, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let caller = ctx.caller()?;
+    let room = Room::named(&args.room, &ctx.state.catalogue)?;
+    let (key, wanted) = (room.key.clone(), args.history);
+    ctx.run(
+        Lane::Write,
+        move |store| match wanted {
+            0 => Ok(Messages { items: Vec::new(), more: false }),
+            limit => store.room_messages(&key, None, limit),
+        },
+        move |messages, _, ctx| {
+            let (remote, messages) = (listener(ctx)?, messages?);
+            let member = admit(&caller, ctx)?;
+            let entered = pay(member, ctx).and_then(|()| listen::enter(&room, member, ctx));
+            let entered = entered.inspect_err(|_| ctx.state.members.leave(member, ctx.now.mono_ms))?;
+            let show = |event: chat::Event| (args.show)(&Event::Chat(event.into()));
+            let after = messages.items.last().map_or(0, |message| message.id);
+            let said = messages.items.into_iter().map(|said| chat::Event::Said(said, Some(room.clone())));
+            let stream = Stream { remote: remote.clone(), member, ear: Ear::Room { id: entered.id, after } };
+            open(stream, said.filter_map(show), ctx);
+            if let Some(presence) = listen::announce(&room, &entered, member, ctx).and_then(show) {
+                remote.0.tell(presence);
+            }
+            Ok(())
+        },
+    );
+    Ok(())
+}
+
+/// Coming to a room is a message to everybody there, and counts as one of the user's.
+fn pay(member: MemberId, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+    let spent = ctx.state.members.spend(member, ctx.state.settings.messages, ctx.now.mono_ms);
+    spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
+}
