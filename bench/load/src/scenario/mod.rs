@@ -6,6 +6,8 @@
 
 pub mod accepts;
 pub mod arrive;
+pub mod asker;
+pub mod asks;
 pub mod chat;
 pub mod connect;
 pub mod echo;
@@ -21,7 +23,6 @@ pub mod members;
 pub mod mixed;
 pub mod open_loop;
 pub mod ping;
-pub mod probe;
 pub mod search;
 pub mod soak;
 pub mod task;

@@ -167,7 +167,7 @@ fn fill_log(hub: &MangaHub, tokens: &[String]) -> Result<(), LoadError> {
 }
 
 /// A claim about the server's share of what a bare loop does.
-fn ratio_row(work: String, server: Option<f64>, bare: Option<f64>, unit: &str, floor: f64) -> Row {
+pub fn ratio_row(work: String, server: Option<f64>, bare: Option<f64>, unit: &str, floor: f64) -> Row {
     let ratio = ratio(server, bare);
     let number = server.zip(bare).map(|(server, bare)| format!("{} {unit}, bare {}", count(server), count(bare)));
     Row {
