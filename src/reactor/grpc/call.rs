@@ -112,7 +112,7 @@ impl Call {
 
     /// Asks the loop, and waits for what it says.
     pub async fn ask(&self, via: Via, message: Bytes) -> Result<Vec<u8>, Status> {
-        let (slot, answer) = Slot::unary(self.peer.address, self.shared.outbox.clone());
+        let (slot, answer) = Slot::unary(self.peer.line.clone(), self.shared.outbox.clone());
         self.post(via, message, slot)?;
         grpc::show(via, answer.await.map_err(|_| leaving())?)
     }

@@ -7,9 +7,10 @@
 //!
 //! Suggested reading: this file, `accept` and `conn` (one connection, with `watched`), `call` (one stream,
 //! with `head`, `receive` and `send`), `feed` and `tools` (calls that last), `outbox` (the way back),
-//! `memory` (what all of them may hold), `counts`.
+//! `memory` (what all of them may hold), `counts`, `board` (who is connected).
 
 mod accept;
+mod board;
 mod call;
 mod conn;
 mod counts;
@@ -41,6 +42,7 @@ use memory::Memory;
 use outbox::{Life, Outbox};
 
 pub use accept::bind;
+pub use board::{Board, Ended};
 pub use counts::Counts;
 pub use outbox::{Answers, answers};
 
