@@ -266,7 +266,7 @@ pub enum Farewell {
 }
 
 /// How many encodings of one event there can be at a time.
-pub const KINDS: usize = 4;
+pub const KINDS: usize = 5;
 
 /// What became of an answer.
 pub enum Written<J> {

@@ -9,10 +9,10 @@ use super::args::{Scale, Time, positive, rate};
 use super::show::Show;
 use crate::error::{Doing, LoadError};
 use crate::progress::Progress;
-use crate::scenario::echo::program::Program;
 use crate::scenario::echo::table::{CONNECTIONS, IN_FLIGHT, SIZES, Table};
 use crate::scenario::echo::{BYTES_MIN, Echoes};
 use crate::scenario::task::{Setup, Work};
+use crate::server;
 use crate::sources::Sources;
 
 /// Raw bytes to a server that sends them back, and whether they come back as they were.
@@ -73,11 +73,11 @@ impl Echo {
         }
         let program = match self.tcp {
             Some(_) => None,
-            None => Some(Program::start(&server, &["--tcp", "127.0.0.1:0"], self.server_core)?),
+            None => Some(server::Echo::start(&server, self.server_core)?),
         };
         let tcp = program.as_ref().map(|program| program.address).or(self.tcp);
         let tcp = tcp.ok_or_else(|| LoadError::Missing("--tcp is needed".to_owned()))?;
-        let pid = program.as_ref().map(Program::pid).or(self.pid);
+        let pid = program.as_ref().map(server::Echo::pid).or(self.pid);
         let first = |numbers: &[usize], usual| numbers.first().copied().unwrap_or(usual);
         let work = Work::Echo(Echoes {
             tcp,
@@ -101,7 +101,8 @@ impl Echo {
         };
         let pace = self.time.pace();
         let peers = 1 + u32::from(table.ceiling.is_some());
-        let progress = Progress::new("echo", pace.whole() * peers * u32::try_from(table.rows()).unwrap_or(u32::MAX));
+        let progress =
+            Progress::new("echo", pace.whole() * peers * u32::try_from(table.combinations().len()).unwrap_or(u32::MAX));
         let setup = Setup { sources: Sources::new(self.scale.sources)?, pace, pid: None };
         let measured = table.run(&setup, &progress)?;
         drop(progress);

@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::args::{Scale, Time, positive, rate};
 use super::hub::HubArguments;
-use super::show::{Show, none_failed};
+use super::show::{Show, none_failed, processor_time};
 use crate::broker::Broker;
-use crate::drive::Pacing;
+use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::message::Message;
 use crate::progress::Progress;
@@ -203,7 +203,8 @@ impl FanOut {
                 // Only a user who exists can have something stored.
                 let token = if self.stored { hub.token_of_a_user()? } else { hub.token()? };
                 let (tcp, tokens, pacing) = (hub.tcp()?, vec![token], Pacing::at(rate));
-                fanout::run_at(tcp, &tokens, clients, in_flight, pacing, message, pace, &progress)?
+                let meter = Meter { progress: &progress, pid: hub.known_pid() };
+                fanout::run_at(tcp, &tokens, clients, in_flight, pacing, message, pace, &meter)?
             }
         };
         drop(progress);
@@ -247,7 +248,8 @@ impl FanOutBroker {
 
 fn show_fan_out(outcome: &fanout::FanOut, show: &Show) -> Result<(), LoadError> {
     let (rate, bytes) = (count(outcome.deliveries_per_second), outcome.message_bytes);
-    show.print(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency))
+    let (latency, cost) = (&outcome.latency, processor_time(outcome.server_cpu_us_per_delivery));
+    show.print(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}{cost}"))
 }
 
 /// Durable progress updates, every user on a connection of their own.

@@ -68,6 +68,19 @@ impl Chart {
         }
     }
 
+    /// The colour of each line, by its place in the palette: whoever is known keeps the same in every chart, the
+    /// others take what is left.
+    pub fn colours(&self) -> Vec<usize> {
+        let known = |line: &Line| KNOWN.iter().position(|names| names.iter().any(|name| line.name.contains(name)));
+        let mut taken: Vec<Option<usize>> = Vec::new();
+        for line in &self.lines {
+            let own = known(line).filter(|own| !taken.contains(&Some(*own)));
+            taken.push(own);
+        }
+        let mut left = (0..).filter(|colour| !taken.contains(&Some(*colour)));
+        taken.iter().map(|own| own.or_else(|| left.next()).unwrap_or_default()).collect()
+    }
+
     /// Adds a number in a category, both of them new or not.
     fn place(&mut self, name: &str, category: &str, number: f64) {
         let known = self.categories.iter().position(|known| known == category);
@@ -124,6 +137,10 @@ pub fn throughput(fan_outs: &[FanOutRow]) -> Chart {
     chart
 }
 
+/// Who is known, in the order of the palette; some go by several names.
+const KNOWN: [&[&str]; 7] =
+    [&[SERVER], &[CEILING, "ceiling"], &["Redis"], &["NATS"], &["Mosquitto"], &["Go"], &["nginx"]];
+
 /// What the server is called in every chart.
 pub const SERVER: &str = "MangaHub";
 
@@ -148,5 +165,18 @@ mod tests {
         let names: Vec<&str> = dots.lines.iter().map(|line| line.name.as_str()).collect();
         assert_eq!(names, [SERVER, CEILING, "Redis"]);
         assert_eq!(dots.lines[0].points, [[0.0, 90.0], [1.0, 90.0]]);
+    }
+
+    /// Shows that a peer keeps its colour from chart to chart, and that no two lines of one chart share theirs.
+    #[test]
+    fn colours_stay() {
+        let of = |names: &[&str]| {
+            let mut chart = Chart::latency("t", "a");
+            names.iter().for_each(|name| chart.add(name, vec![[0.5, 1.0]]));
+            chart.colours()
+        };
+        assert_eq!(of(&["bare loop", "Redis", "MangaHub"]), [1, 2, 0]);
+        assert_eq!(of(&["to the ceiling", "to Redis"]), [1, 2]);
+        assert_eq!(of(&["MangaHub, 1 in flight", "MangaHub, 16 in flight", "searches"]), [0, 1, 2]);
     }
 }

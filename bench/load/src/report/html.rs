@@ -70,7 +70,7 @@ fn class(verdict: Verdict) -> &'static str {
 fn write_chart(chart: &Chart, at: usize, page: &mut String) -> Drawn<()> {
     let (title, about) = (escape(&chart.title), with_code(&chart.about));
     let _ = writeln!(page, "<section>\n<h2 id=\"chart-{at}\">{title}</h2>\n<p>{about}</p>\n<p class=\"legend\">");
-    for (at, line) in chart.lines.iter().enumerate() {
+    for (line, at) in chart.lines.iter().zip(chart.colours()) {
         let colour = at.min(plot::COLOURS);
         let _ = writeln!(page, "<span><i style=\"background:var(--c{colour})\"></i>{}</span>", escape(&line.name));
     }

@@ -40,7 +40,7 @@ fn lines(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
     let most = |axis: usize| largest(chart, axis) * 1.08;
     let mut plot = builder(area, NUMBERS_WIDTH).build_cartesian_2d(0.0..most(0), 0.0..most(1))?;
     styled_mesh(&mut plot, chart, &|x| short(*x), &|y| short(*y))?;
-    for (at, line) in chart.lines.iter().enumerate() {
+    for (line, at) in chart.lines.iter().zip(chart.colours()) {
         let points = line.points.iter().map(|[x, y]| (*x, *y));
         plot.draw_series(LineSeries::new(points.clone(), colour(at).stroke_width(2)))?;
         plot.draw_series(points.map(|point| Circle::new(point, 4, colour(at).filled())))?;
@@ -55,7 +55,7 @@ fn percentiles(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
     let y = (below(fastest)..above(slowest)).log_scale();
     let mut plot = builder(area, NUMBERS_WIDTH).build_cartesian_2d((1.0..rarest).log_scale(), y)?;
     styled_mesh(&mut plot, chart, &|x| share(*x), &|y| short(*y))?;
-    for (at, line) in chart.lines.iter().enumerate() {
+    for (line, at) in chart.lines.iter().zip(chart.colours()) {
         let last = rarest_of(line);
         let point = |[share, ms]: &[f64; 2]| ((1.0 / (1.0 - share)).min(last), ms.max(FASTEST_MS));
         plot.draw_series(LineSeries::new(line.points.iter().map(point), colour(at).stroke_width(2)))?;
@@ -70,24 +70,26 @@ fn bars(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
     numbers_only(&mut plot, chart, &|x| short(*x))?;
     label_places(&mut plot, chart, 0.0, chart.lines.len())?;
     let (label, depth) = parts(chart.lines.len());
-    for (at, line) in chart.lines.iter().enumerate() {
+    for (slot, (line, at)) in chart.lines.iter().zip(chart.colours()).enumerate() {
         for [place, number] in &line.points {
-            let top = place + label + at as f64 * depth;
+            let top = place + label + slot as f64 * depth;
             let bar = [(0.0, top), (*number, top + depth * 0.85)];
             plot.draw_series([Rectangle::new(bar, colour(at).filled())])?;
             let beside = (*number + most * 0.006, top + depth * 0.42);
             plot.draw_series([Text::new(format!("{number:.2}"), beside, ink_text(SMALL, VPos::Center))])?;
         }
     }
-    let equal = [(1.0, 0.0), (1.0, chart.categories.len() as f64)];
-    plot.draw_series([PathElement::new(equal, INK.stroke_width(1))])?;
+    // Beside the bars only: across the names it would be hard to read.
+    let equal = |place: usize| [(1.0, place as f64 + label), (1.0, place as f64 + 1.0)];
+    let marks = (0..chart.categories.len()).map(|place| PathElement::new(equal(place), INK.stroke_width(1)));
+    plot.draw_series(marks)?;
     Ok(())
 }
 
 /// A dot for each number, on an axis that grows by factors.
 fn dots(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
     let (least, most) = (below(smallest(chart)), above(largest(chart, 1)));
-    let mut plot = builder(area, 0).build_cartesian_2d((least..most).log_scale(), places(chart))?;
+    let mut plot = builder(area, HALF_A_NUMBER).build_cartesian_2d((least..most).log_scale(), places(chart))?;
     numbers_only(&mut plot, chart, &|x| short(*x))?;
     label_places(&mut plot, chart, least, 1)?;
     let (label, depth) = parts(1);
@@ -95,7 +97,7 @@ fn dots(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
         let middle = place as f64 + label + depth / 2.0;
         plot.draw_series([PathElement::new([(least, middle), (most, middle)], FAINT.stroke_width(1))])?;
     }
-    for (at, line) in chart.lines.iter().enumerate() {
+    for (line, at) in chart.lines.iter().zip(chart.colours()) {
         let middle = |[place, number]: &[f64; 2]| (*number, place + label + depth / 2.0);
         plot.draw_series(line.points.iter().map(|point| Circle::new(middle(point), 6, colour(at).filled())))?;
     }
@@ -104,7 +106,7 @@ fn dots(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
 
 fn builder<'a, 'b>(area: &'a Area<'b>, left: u32) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(8).margin_right(24).x_label_area_size(48).y_label_area_size(left);
+    builder.margin(8).margin_right(40).x_label_area_size(48).y_label_area_size(left);
     builder
 }
 
@@ -254,6 +256,9 @@ const WIDTH: u32 = 900;
 /// Room for the numbers of the y axis and its name.
 const NUMBERS_WIDTH: u32 = 78;
 
+/// Room for the half of the first number on the x axis that reaches beyond it.
+const HALF_A_NUMBER: u32 = 32;
+
 /// The heights of a place's name and of one bar.
 const LABEL_HEIGHT: u32 = 26;
 const BAR_HEIGHT: u32 = 20;
@@ -276,7 +281,7 @@ mod tests {
         for chart in eventful().all_charts() {
             let picture = svg(&chart).unwrap();
             assert!(picture.starts_with("<svg viewBox=\"0 0 900 "), "{picture}");
-            assert!(picture.contains(&chart.y) && picture.contains("var(--c0)"), "{picture}");
+            assert!(picture.contains(&chart.y) && picture.contains("var(--c"), "{picture}");
             assert!(!picture.contains("\"#0"), "{picture}");
         }
     }

@@ -17,6 +17,7 @@ use crate::drive::tally::Answers;
 use crate::error::LoadError;
 use crate::login::log_in;
 use crate::progress::Progress;
+use crate::server::processor_time;
 use crate::sources::Sources;
 use crate::stats::Summary;
 
@@ -61,7 +62,7 @@ impl Storms {
 
     /// There is nothing to prepare: connecting is what is measured.
     pub fn prepare(self, setup: &Setup) -> Result<Box<dyn Task>, LoadError> {
-        Ok(Box::new(Storming { storms: self, sources: setup.sources }))
+        Ok(Box::new(Storming { storms: self, setup: setup.clone() }))
     }
 
     fn begin(&self, sources: Sources) -> Result<Tally, LoadError> {
@@ -78,12 +79,17 @@ impl Storms {
 
 struct Storming {
     storms: Storms,
-    sources: Sources,
+    setup: Setup,
 }
 
 impl Task for Storming {
     fn step(&mut self, _: &Progress) -> Result<Vec<Tally>, LoadError> {
-        Ok(vec![self.storms.begin(self.sources)?])
+        let Self { storms, setup } = self;
+        let before = setup.pid.map(processor_time).transpose()?;
+        let mut tally = storms.begin(setup.sources)?;
+        let after = setup.pid.map(processor_time).transpose()?;
+        tally.processor_seconds = after.zip(before).map(|(after, before)| after.saturating_sub(before).as_secs_f64());
+        Ok(vec![tally])
     }
 }
 

@@ -6,12 +6,15 @@
 
 pub mod accepts;
 pub mod arrive;
+pub mod asker;
+pub mod asks;
 pub mod chat;
 pub mod connect;
 pub mod echo;
 pub mod fanout;
 pub mod fanout_broker;
 pub mod greet;
+pub mod grpc;
 pub mod http;
 pub mod idle;
 pub mod ingest;
@@ -20,7 +23,6 @@ pub mod members;
 pub mod mixed;
 pub mod open_loop;
 pub mod ping;
-pub mod probe;
 pub mod search;
 pub mod soak;
 pub mod task;

@@ -1,25 +1,27 @@
-//! Requests at a fixed rate, whether the server keeps up or not, and a [`Probe`] on the loop beside them.
+//! Requests at a fixed rate, whether the server keeps up or not, and pings on the loop beside them.
 //!
 //! A closed loop waits for a slow server and so asks it less: its stalls go uncounted. Here every request has
 //! the time at which it should be sent, and its latency counts from then, also while it waits for a connection.
 //! An answer is judged by the scenario; what it does not like is a failure, counted by kind, as is a request
 //! that found too many waiting, or had no answer at the end. The run goes on: what collapses is measured too.
 //!
-//! What must hold: a request is sent at most once, and ends as one answer or one failure.
+//! The pings tell how long the server's loop keeps others waiting: a ping needs no worker and no store, so whatever
+//! it waits for is the loop, or the core that the loop shares.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Pace;
-use super::probe::Probe;
-use crate::client::{Arrival, Swarm};
-use crate::drive::schedule::{Schedule, timeout};
+use super::asker::{Asker, Judge, Questions};
+use super::ping::Pinger;
+use crate::client::Swarm;
+use crate::drive::tally::Answers;
+use crate::drive::{Client, Drive, Meter, Pacing, Tally, Verdict};
 use crate::error::LoadError;
-use crate::http::{Answer, Inbox};
 use crate::login::log_in_all;
 use crate::stats::{Latencies, Summary};
 
@@ -31,17 +33,11 @@ pub struct Offer<'a> {
     pub per_second: f64,
     /// On how many connections, each with one request at a time.
     pub connections: usize,
-    /// How long answers are waited for after the last request.
+    /// For how long there may be no answer after the last request, until no more are waited for.
     pub drain: Duration,
     /// Whether an answer is what it should be, or else what is wrong.
     pub judge: Judge,
 }
-
-/// Says what is wrong with an answer, in one of few ways.
-pub type Judge = fn(&Answer<'_>) -> Result<(), String>;
-
-/// The status of an answer that is as it should be, or what is wrong.
-type Verdict = Result<u16, String>;
 
 /// What an open loop showed, the warm-up left out.
 #[derive(Debug, Clone, Serialize)]
@@ -101,207 +97,68 @@ pub fn run(
     let mut swarm = Swarm::new(tcp)?;
     log_in_all(&mut swarm, 1, &[token.to_owned()])?;
     swarm.aim_at(http)?;
+    let questions = Questions::new(offer.requests.to_vec(), offer.judge);
+    let mut askers = Vec::new();
     for _ in 0..offer.connections.max(1) {
         swarm.connect()?;
+        askers.push(Person::Asker(Asker::new(&questions)));
     }
-    Run::new(swarm, offer, pace).measure()
-}
-
-struct Run<'a> {
-    swarm: Swarm,
-    offer: &'a Offer<'a>,
-    arrivals: Schedule,
-    probe: Probe,
-    /// How many requests were sent.
-    sent: usize,
-    /// When those should have been sent that wait for a connection.
-    waiting: VecDeque<Instant>,
-    /// Connections without a request. Whoever has waited longest is next, so that all of them take part.
-    idle: VecDeque<usize>,
-    /// The connections, from [`FIRST`] on.
-    lines: Vec<Line>,
-    /// What is measured is between these.
-    window: std::ops::Range<Instant>,
-    offered: u64,
-    answers: BTreeMap<u16, Tally>,
-    failures: BTreeMap<String, u64>,
-    lateness: Latencies,
-}
-
-/// One connection.
-#[derive(Default)]
-struct Line {
-    inbox: Inbox,
-    /// When the request on its way should have been sent.
-    since: Option<Instant>,
-}
-
-struct Tally {
-    in_window: u64,
-    latencies: Latencies,
-}
-
-impl<'a> Run<'a> {
-    fn new(swarm: Swarm, offer: &'a Offer<'a>, pace: Pace) -> Self {
-        let start = Instant::now();
-        let window = start + pace.warm_up..start + pace.warm_up + pace.duration;
-        let connections = swarm.len() - FIRST;
-        Self {
-            swarm,
-            offer,
-            arrivals: Schedule::new(start, window.end, offer.per_second),
-            probe: Probe::new(PROBE, start, window.clone()),
-            sent: 0,
-            waiting: VecDeque::new(),
-            idle: (FIRST..FIRST + connections).collect(),
-            lines: (0..connections).map(|_| Line::default()).collect(),
-            window,
-            offered: 0,
-            answers: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            lateness: Latencies::new(),
-        }
-    }
-
-    fn measure(mut self) -> Result<OpenLoop, LoadError> {
-        let last = self.window.end + self.offer.drain;
-        loop {
-            let now = Instant::now();
-            self.arrive(now);
-            self.probe.send_due(now, &mut self.swarm);
-            self.send_waiting();
-            let next = [self.arrivals.next(), self.probe.next()].into_iter().flatten().min();
-            if now > last || (next.is_none() && self.is_quiet()) {
-                break;
-            }
-            self.receive(timeout(now, next))?;
-        }
-        self.finish()
-    }
-
-    /// Takes up the requests that are due.
-    fn arrive(&mut self, now: Instant) {
-        while let Some(intended) = self.arrivals.take(now) {
-            if self.window.contains(&intended) {
-                self.offered += 1;
-                self.lateness.record(now - intended);
-            }
-            match self.waiting.len() < WAITING_MAX {
-                true => self.waiting.push_back(intended),
-                false => fail(&mut self.failures, "not sent: too many were waiting", 1),
-            }
-        }
-    }
-
-    fn send_waiting(&mut self) {
-        for _ in 0..self.idle.len().min(self.waiting.len()) {
-            let (Some(index), Some(intended)) = (self.idle.pop_front(), self.waiting.pop_front()) else { return };
-            self.lines[index - FIRST].since = Some(intended);
-            self.swarm.send(index, &self.offer.requests[self.sent % self.offer.requests.len()]);
-            self.sent += 1;
-        }
-    }
-
-    fn receive(&mut self, timeout: Duration) -> Result<(), LoadError> {
-        let Self { swarm, offer, probe, idle, lines, window, answers, failures, .. } = self;
-        let mut failure = None;
-        swarm.turn(Some(timeout), |index, arrival| {
-            if index == PROBE {
-                failure = failure.take().or(probe.receive(arrival).err());
-                return;
-            }
-            let line = &mut lines[index - FIRST];
-            match line.receive(arrival, offer.judge) {
-                Ok(None) => {}
-                Ok(Some((since, verdict))) => {
-                    idle.push_back(index);
-                    match verdict {
-                        Ok(status) => answers.entry(status).or_insert_with(Tally::new).add(since, window),
-                        Err(reason) => fail(failures, &reason, 1),
-                    }
-                }
-                Err(reason) => {
-                    // The connection is of no more use: what it receives now would be taken for another answer.
-                    line.inbox.clear();
-                    idle.retain(|other| *other != index);
-                    fail(failures, &reason, u64::from(line.since.take().is_some()));
-                }
-            }
-        })?;
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// Nothing is on its way.
-    fn is_quiet(&self) -> bool {
-        self.waiting.is_empty() && self.probe.unanswered() == 0 && self.lines.iter().all(|line| line.since.is_none())
-    }
-
-    fn finish(mut self) -> Result<OpenLoop, LoadError> {
-        let unanswered = self.lines.iter().filter(|line| line.since.is_some()).count();
-        fail(&mut self.failures, "no answer at the end", unanswered as u64);
-        fail(&mut self.failures, "not sent at the end", self.waiting.len() as u64);
-        fail(&mut self.failures, "no pong at the end", self.probe.unanswered() as u64);
-        let seconds = (self.window.end - self.window.start).as_secs_f64();
-        let answered = |tally: Tally| Answered {
-            per_second: tally.in_window as f64 / seconds,
-            latency: tally.latencies.summary(),
-        };
-        Ok(OpenLoop {
-            offered: self.offered,
-            answers: self.answers.into_iter().map(|(status, tally)| (status, answered(tally))).collect(),
-            failures: self.failures,
-            ping: self.probe.summary(),
-            lateness: self.lateness.summary(),
-        })
+    let drive = Drive::new(swarm)
+        .lane("ping", Pacing::Open(PINGS_PER_SECOND), PINGS_IN_FLIGHT, [Person::Pinger(Pinger::default())])
+        .lane("request", Pacing::Open(offer.per_second), 1, askers)
+        .patience(offer.drain);
+    let (tallies, _) = drive.measure(pace, &Meter::HIDDEN)?;
+    match <[Tally; 2]>::try_from(tallies) {
+        Ok([ping, request]) => Ok(sum_up(&ping, &request)),
+        Err(_) => Err(LoadError::Wrong("a run of two lanes has two tallies".to_owned())),
     }
 }
 
-impl Line {
-    /// Takes bytes. Once an answer is whole: from when its latency counts, and its status or what is wrong with it.
-    fn receive(&mut self, arrival: Arrival<'_>, judge: Judge) -> Result<Option<(Instant, Verdict)>, String> {
-        match arrival {
-            Arrival::Closed(kind) => return Err(format!("closed: {kind}")),
-            Arrival::Bytes(bytes) => self.inbox.push(bytes),
-        }
-        let Some(answer) = self.inbox.answer()? else { return Ok(None) };
-        let since = self.since.ok_or("an answer to nothing")?;
-        let verdict = judge(&answer).map(|()| answer.status);
-        self.since = None;
-        self.inbox.clear();
-        Ok(Some((since, verdict)))
+fn sum_up(ping: &Tally, request: &Tally) -> OpenLoop {
+    let answered = |answers: &Answers| Answered {
+        per_second: answers.in_window as f64 / request.seconds.max(f64::MIN_POSITIVE),
+        latency: answers.latencies.summary(),
+    };
+    let mut failures = request.failures.clone();
+    failures.extend(ping.failures.iter().map(|(reason, times)| (format!("a ping: {reason}"), *times)));
+    let mut pings = Latencies::new();
+    ping.answers.values().for_each(|answers| pings.merge(&answers.latencies));
+    OpenLoop {
+        offered: request.offered,
+        answers: request.answers.iter().map(|(status, answers)| (*status, answered(answers))).collect(),
+        failures,
+        ping: pings.summary(),
+        lateness: request.lateness.summary(),
     }
 }
 
-impl Tally {
-    fn new() -> Self {
-        Self { in_window: 0, latencies: Latencies::new() }
+/// Either side of the run.
+enum Person {
+    Pinger(Pinger),
+    Asker(Asker),
+}
+
+impl Client for Person {
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Person::Pinger(pinger) => pinger.ask(out),
+            Person::Asker(asker) => asker.ask(out),
+        }
     }
 
-    fn add(&mut self, since: Instant, window: &std::ops::Range<Instant>) {
-        let now = Instant::now();
-        if window.contains(&now) {
-            self.in_window += 1;
-        }
-        if window.contains(&since) {
-            self.latencies.record(now - since);
+    fn receive(&mut self, bytes: &[u8], answered: &mut dyn FnMut(Verdict)) -> Result<(), String> {
+        match self {
+            Person::Pinger(pinger) => pinger.receive(bytes, answered),
+            Person::Asker(asker) => asker.receive(bytes, answered),
         }
     }
 }
 
-fn fail(failures: &mut BTreeMap<String, u64>, reason: &str, times: u64) {
-    if times > 0 {
-        *failures.entry(reason.to_owned()).or_default() += times;
-    }
-}
+/// Often enough for a 99th percentile in a few seconds, and no load.
+const PINGS_PER_SECOND: f64 = 200.0;
 
-/// The probe's connection: it is made first.
-const PROBE: usize = 0;
-
-/// The first connection for requests.
-const FIRST: usize = 1;
-
-/// Requests that wait for a connection: two seconds of the fastest scenario, so that it only bounds a collapse.
-const WAITING_MAX: usize = 1000;
+/// Five seconds of pings: a longer stall has them wait here, and counts all the same.
+const PINGS_IN_FLIGHT: usize = 1000;
 
 #[cfg(test)]
 mod tests {

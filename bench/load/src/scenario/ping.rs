@@ -4,11 +4,13 @@
 //! many messages, say) is a failure; what others tell meanwhile is passed over.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::STALL;
 use super::task::{Ready, Setup, Task, share};
-use crate::client::{LineBuffer, Swarm};
+use crate::client::{Arrival, LineBuffer, Swarm};
 use crate::drive::{Client, Drive, Pacing, Verdict};
 use crate::error::LoadError;
 use crate::login::log_in_all;
@@ -41,13 +43,13 @@ impl Pings {
         log_in_all(&mut swarm, self.connections, &self.tokens)?;
         let clients = (0..self.connections).map(|_| Pinger::default());
         let drive = Drive::new(swarm).lane("ping", Pacing::at(self.rate), self.in_flight, clients);
-        Ok(Ready::new(drive, setup))
+        Ok(Ready::boxed(drive, setup))
     }
 }
 
 /// One connection.
 #[derive(Default)]
-struct Pinger {
+pub struct Pinger {
     lines: LineBuffer,
     sent: u64,
     answered: u64,
@@ -80,8 +82,26 @@ impl Client for Pinger {
     }
 }
 
+/// The length of a pong to a ping with a number of some digits: what a bare echo has to carry to be compared.
+pub fn pong_length(pings: &Pings) -> Result<usize, LoadError> {
+    let (mut swarm, mut line, start) = (Swarm::new(pings.tcp)?, Vec::new(), Instant::now());
+    log_in_all(&mut swarm, 1, &pings.tokens)?;
+    swarm.send(0, ping_line(SOME_NUMBER).as_bytes());
+    while !line.ends_with(b"\n") {
+        swarm.turn(Some(STALL), |_, arrival| {
+            if let Arrival::Bytes(bytes) = arrival {
+                line.extend_from_slice(bytes);
+            }
+        })?;
+        if start.elapsed() > STALL {
+            return Err(LoadError::TimedOut("no pong".to_owned()));
+        }
+    }
+    Ok(line.len())
+}
+
 /// A ping with a number.
-pub fn ping_line(number: u64) -> String {
+fn ping_line(number: u64) -> String {
     format!("{{\"type\":\"ping\",\"data\":{{\"client_time\":{number}}}}}\n")
 }
 
@@ -89,8 +109,9 @@ pub fn ping_line(number: u64) -> String {
 /// looked at and not read as JSON.
 fn is_pong(line: &[u8], number: u64) -> bool {
     let Some(at) = memchr::memmem::find(line, NUMBER).filter(|_| line.starts_with(PONG)) else { return false };
-    let digits = line[at + NUMBER.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(Some(0u64), |sum, digit| sum?.checked_mul(10)?.checked_add(u64::from(digit - b'0'))) == Some(number)
+    let mut digits = line[at + NUMBER.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.try_fold(0, add) == Some(number)
 }
 
 /// The code of an error, if the line is one.
@@ -102,6 +123,9 @@ pub fn refusal(line: &[u8]) -> Option<String> {
     let refused = line.starts_with(ERROR).then(|| serde_json::from_slice::<Refused<'_>>(line).ok()).flatten();
     refused.map(|refused| refused.code.to_owned())
 }
+
+/// As long as most numbers of a run are.
+const SOME_NUMBER: u64 = 100;
 
 const PONG: &[u8] = b"{\"type\":\"pong\"";
 const ERROR: &[u8] = b"{\"type\":\"error\"";

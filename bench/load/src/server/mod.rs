@@ -6,6 +6,7 @@
 //! and whatever is claimed against it is then not claimed.
 
 mod ceiling;
+mod echo;
 mod mangahub;
 pub mod mosquitto;
 pub mod nats;
@@ -17,6 +18,7 @@ pub mod twin;
 mod usage;
 
 pub use ceiling::Ceiling;
+pub use echo::Echo;
 pub use mangahub::MangaHub;
 pub use peer::Peer;
 pub use process::version_of;

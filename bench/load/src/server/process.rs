@@ -70,20 +70,33 @@ impl Process {
         self.wait_for(|| TcpStream::connect(address).ok().map(drop))
     }
 
-    /// The address that it announces in its first line, `listening 127.0.0.1:1234`. It needs a piped output.
+    /// The address at the end of its first line, `listening 127.0.0.1:1234`. It needs a piped output.
     pub fn announced(&mut self) -> Result<SocketAddr, LoadError> {
         let mut line = String::new();
         if let Some(stdout) = self.child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).doing("read an address")?;
         }
-        let address = line.strip_prefix("listening ").and_then(|address| address.trim().parse().ok());
+        let address = line.split_ascii_whitespace().next_back().and_then(|address| address.parse().ok());
         address.ok_or_else(|| LoadError::Missing(format!("{} did not start: {line}", self.name)))
     }
 
-    /// SIGTERM, and SIGKILL when that is not enough.
-    fn stop(&mut self) {
+    /// Asks it to end.
+    pub fn terminate(&self) {
         let pid = Pid::from_raw(self.child.id() as i32);
         let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> Result<bool, LoadError> {
+        Ok(self.child.try_wait().doing("look at a process")?.is_some())
+    }
+
+    /// SIGTERM, unless it has ended by itself, and SIGKILL when that is not enough.
+    fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.terminate();
         let end = Instant::now() + STOP_MAX;
         while Instant::now() < end {
             match self.child.try_wait() {
@@ -154,3 +167,29 @@ pub const START_MAX: Duration = Duration::from_secs(300);
 const STOP_MAX: Duration = Duration::from_secs(12);
 
 const POLL_EVERY: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a program that is not installed is missing, with the package that has it, and that others are found.
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let said = installed("no-such-program", "no-such-package").unwrap_err().to_string();
+        assert_eq!(said, "no-such-program is not installed (Debian package no-such-package)");
+        assert!(installed("sh", "dash").is_ok_and(|path| path.is_absolute()));
+        assert!(must_exist(Path::new("/nowhere/sh")).is_err());
+    }
+
+    /// Shows that what never listens, because it ends, is told with what it said.
+    #[test]
+    fn a_program_that_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = |command: &mut Command| {
+            command.args(["-c", "echo broken >&2; exit 1"]);
+        };
+        let mut process = Process::start(Path::new("sh"), None, folder.path(), Stdio::null(), script).unwrap();
+        let said = process.wait_for(|| None::<()>).unwrap_err().to_string();
+        assert_eq!(said, "sh did not start: broken");
+    }
+}

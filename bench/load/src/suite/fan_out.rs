@@ -39,7 +39,7 @@ struct Turns {
 }
 
 impl Suite<'_> {
-    /// Fan-out by everybody in turn, and then what an idle connection costs each of them.
+    /// Fan-out by everybody in turn.
     pub fn fan_out(&mut self) {
         let hub = self.start(Who::Hub, None);
         let publisher = match &hub {
@@ -66,7 +66,6 @@ impl Suite<'_> {
         for ((work, turns), bytes) in WORKS.iter().zip(taken).zip(lengths) {
             self.report_fan_out(work, turns, bytes);
         }
-        self.idle_field(&field);
     }
 
     fn clients(&self, work: &Work) -> usize {
@@ -86,11 +85,12 @@ impl Suite<'_> {
         let clients = count(self.clients(work) as f64);
         let name = format!("fan-out to {clients} TCP clients, series {kind}, {} in flight", work.in_flight);
         let mut row = FanOutRow { work: name, message_bytes, ..FanOutRow::default() };
+        // The server first, in the colour that it has in every plot.
+        for (who, turns) in Who::ALL.into_iter().zip(&turns).filter(|(who, _)| !work.many && who.does(work)).rev() {
+            self.plot_latency(&format!("Latency: {}", row.work), who.name(), &turns.rates.latencies);
+        }
         let mut costs = Vec::new();
         for (who, turns) in Who::ALL.into_iter().zip(turns).filter(|(who, _)| who.does(work)) {
-            if !work.many {
-                self.plot_latency(&format!("Latency: {}", row.work), who.name(), &turns.rates.latencies);
-            }
             let rate = self.settle_of(who.name(), &row.work, turns.rates);
             costs.push((who, rate.and_then(|_| median(&turns.ns_per_delivery))));
             match who {
@@ -106,20 +106,20 @@ impl Suite<'_> {
         self.report.fan_outs.push(row);
     }
 
-    /// What one more idle connection costs everybody in memory, as a note: the claim about the server has its own row.
-    fn idle_field(&mut self, field: &[Option<Runner>; Who::ALL.len()]) {
+    /// What one more idle connection costs everybody in memory, as a note: the claims about the server have their own
+    /// rows. Everybody is started anew, for what a fan-out has left free would hide the cost.
+    pub fn idle_field(&mut self) {
         let (from, to) = self.scale.idle_field;
         let mut said = Vec::new();
-        for (who, runner) in Who::ALL.iter().zip(field) {
-            let measured = runner.as_ref().and_then(|runner| self.keep(runner.idle(from, to), who.name()));
-            match measured {
-                Some(Some(bytes)) => said.push(format!("{} {} bytes", who.name(), count(bytes))),
-                None => said.push(format!("{} not measured", who.name())),
-                Some(None) => {}
-            }
+        for who in Who::ALL.into_iter().filter(|who| *who != Who::Bare).rev() {
+            let runner = self.start(who, None);
+            let bytes = runner.and_then(|runner| self.keep(runner.idle(from, to), who.name()));
+            said.push(bytes.flatten().map_or(format!("{} not measured", who.name()), |bytes| {
+                format!("{} {} bytes", who.name(), count(bytes))
+            }));
         }
         self.note(format!(
-            "One more idle connection that hears messages, {} to {} after the fan-outs, costs in user space: {}.",
+            "User-space memory of one more idle connection that hears messages, {} to {}: {}.",
             count(from as f64),
             count(to as f64),
             said.join(", ")

@@ -4,9 +4,11 @@
 //! take turns, round by round, so that whatever slows the machine for a while slows all of them. A
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
+mod connections;
 mod fan_out;
 mod field;
 mod growth;
+mod grpc;
 mod http;
 mod realtime;
 mod sync;
@@ -17,7 +19,6 @@ use crate::error::{Doing, LoadError};
 use crate::report::{Chart, Report};
 use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
 use crate::stats::{Latencies, Summary, median};
-use sync::IdleUsers;
 
 /// Where the programs and files are.
 pub struct Places {
@@ -46,7 +47,9 @@ pub struct Scale {
     /// The crowds between which the peers' idle connections are measured.
     idle_field: (usize, usize),
     storm_clients: usize,
-    idle: (usize, usize),
+    /// The crowds at which idle connections are looked at, in rising order.
+    idle: &'static [usize],
+    ping_connections: usize,
     ingest_users: usize,
     sqlite_updates: usize,
     search_titles: usize,
@@ -71,7 +74,8 @@ impl Scale {
         fan_out_seconds: 1.0,
         idle_field: (1000, 9000),
         storm_clients: 19_000,
-        idle: (1000, 15_000),
+        idle: &[1000, 5000, 10_000, 15_000, 19_000],
+        ping_connections: 1000,
         ingest_users: 1000,
         sqlite_updates: 100_000,
         search_titles: 100_000,
@@ -92,7 +96,8 @@ impl Scale {
         fan_out_seconds: 0.2,
         idle_field: (1000, 3000),
         storm_clients: 3000,
-        idle: (1000, 4000),
+        idle: &[1000, 2000, 4000],
+        ping_connections: 1000,
         ingest_users: 200,
         sqlite_updates: 20_000,
         search_titles: 5000,
@@ -121,8 +126,9 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.report.machine = machine(places, cores);
     suite.fan_out();
     suite.ingest();
-    suite.idle("one user's connections", IdleUsers::One, 256.0);
-    suite.idle("a different user each", IdleUsers::Many, 512.0);
+    suite.ping();
+    suite.idle();
+    suite.idle_field();
     suite.storm();
     suite.growth();
     suite.gets();
@@ -132,6 +138,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.members();
     suite.greet();
     suite.notify();
+    suite.grpc();
     Ok(suite.report)
 }
 
@@ -247,6 +254,7 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         ("Mosquitto", shown(mosquitto::version())),
         ("nginx", shown(nginx::version())),
         ("wrk", version(Path::new("wrk"))),
+        ("h2load", version(Path::new("h2load"))),
         ("compiler", version(Path::new("rustc"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -258,7 +266,8 @@ const ABOUT: &str =
     "Written by `bench/run`; run it to repeat them. Everything is measured side by side in one run: the server, the
 bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
 the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
-(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds. Every message is verified: all clients received each one
+(`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds.
+Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
 fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a

@@ -1,20 +1,12 @@
-//! The claims about sync over TCP: ingest, idle connections and the storm.
+//! The claims about sync over TCP: ingest and the storm.
 
 use super::{STORED_SERIES, Samples, Suite, WAITS};
 use crate::error::LoadError;
 use crate::report::{Row, Verdict, count, ratio, verdict};
-use crate::scenario::{Pace, accepts, connect, idle, ingest};
+use crate::scenario::{Pace, accepts, connect, ingest};
 use crate::server::{Ceiling, MangaHub};
 use crate::stats::median;
-use crate::token::{forge, forge_many, register};
-
-/// Whose the idle connections are.
-pub enum IdleUsers {
-    /// One user's.
-    One,
-    /// A different user's each.
-    Many,
-}
+use crate::token::{forge, register};
 
 impl Suite<'_> {
     /// Durable updates, and SQLite alone.
@@ -44,33 +36,6 @@ impl Suite<'_> {
             self.note(format!("SQLite alone, in groups of 1,000: {} durable updates a second.", count(sqlite)));
         }
         self.report.rows.push(ingest_row(users, server, sqlite, median(&p99_ms)));
-    }
-
-    /// What an idle connection costs in memory.
-    pub fn idle(&mut self, whose: &str, users: IdleUsers, bytes_max: f64) {
-        let (from, to) = self.scale.idle;
-        let hub = self.start_server(&[]);
-        let measured = hub.as_ref().map(|hub| {
-            let identities = match users {
-                IdleUsers::One => forge_many(&hub.secret, 1)?,
-                IdleUsers::Many => forge_many(&hub.secret, to)?,
-            };
-            let tokens: Vec<String> = identities.into_iter().map(|identity| identity.token).collect();
-            idle::run(hub.tcp()?, hub.pid(), &tokens, from, to)
-        });
-        let bytes = measured.and_then(|measured| self.keep(measured, "idle connections"));
-        let bytes = bytes.map(|idle| idle.bytes_per_connection);
-        self.report.rows.push(Row {
-            work: format!(
-                "one more idle authenticated TCP connection, {} to {}, {whose}",
-                count(from as f64),
-                count(to as f64)
-            ),
-            number: bytes.map_or("not measured".to_owned(), |bytes| format!("{bytes:.0} bytes")),
-            ratio: None,
-            floor: format!("at most {bytes_max} bytes of user space"),
-            verdict: bytes.map_or(Verdict::NotMeasured, |bytes| verdict(bytes <= bytes_max)),
-        });
     }
 
     /// Everyone connects at once, to the server and to the bare loop: of several storms on the server, the one whose

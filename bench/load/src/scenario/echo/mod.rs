@@ -3,7 +3,6 @@
 //! The peer is any program that sends back what it reads: `examples/echo.rs`, the bare loop, or somebody else's.
 //! Every message carries its number and is compared byte by byte. [`table`] does all sizes and crowds as one command.
 
-pub mod program;
 pub mod table;
 
 use std::net::SocketAddr;
@@ -42,7 +41,7 @@ impl Echoes {
 
     /// Connects everyone.
     pub fn prepare(self, setup: &Setup) -> Result<Box<dyn Task>, LoadError> {
-        Ok(Ready::new(self.connect(setup)?, setup))
+        Ok(Ready::boxed(self.connect(setup)?, setup))
     }
 
     fn connect(&self, setup: &Setup) -> Result<Drive<Echoer>, LoadError> {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::program::Program;
 use super::{Echoes, connect_all};
 use crate::client::Swarm;
 use crate::drive::Outcome;
@@ -19,6 +18,7 @@ use crate::error::{Doing, LoadError};
 use crate::progress::Progress;
 use crate::report::count;
 use crate::scenario::task::{Job, Setup, Work};
+use crate::server::Echo;
 use crate::stats::{Latencies, Summary, median};
 
 /// What goes into a table.
@@ -70,29 +70,31 @@ pub struct Row {
 }
 
 impl Table {
-    /// How many rows there will be.
-    pub fn rows(&self) -> usize {
-        self.sizes.len() * self.connections.len() * self.in_flight.len()
+    /// Every combination of a length, a crowd and a depth that is not too much at once.
+    pub fn combinations(&self) -> Vec<[usize; 3]> {
+        let mut all = Vec::new();
+        for &bytes in &self.sizes {
+            for &connections in &self.connections {
+                all.extend(self.in_flight.iter().map(|&in_flight| [bytes, connections, in_flight]));
+            }
+        }
+        all.retain(|combination| combination.iter().product::<usize>() <= IN_FLIGHT_BYTES_MAX);
+        all
     }
 
     /// Measures everything.
     pub fn run(&self, setup: &Setup, progress: &Progress) -> Result<Measured, LoadError> {
         let crowd = self.connections.iter().copied().max().unwrap_or(1);
         let (start_up_ms, shutdown_ms) = self.begin_and_end(setup, crowd)?;
-        let server = Program::start(&self.program, SERVER, self.core)?;
-        let bare = self.ceiling.as_ref().map(|ceiling| Program::start(ceiling, BARE, self.core)).transpose()?;
+        let server = Echo::start(&self.program, self.core)?;
+        let bare = self.ceiling.as_ref().map(|ceiling| Echo::start_bare(ceiling, self.core)).transpose()?;
         let connect = connect_times(&server)?;
-        let mut rows = Vec::with_capacity(self.rows());
-        for &bytes in &self.sizes {
-            for &connections in &self.connections {
-                for &in_flight in &self.in_flight {
-                    let of = |peer: &Program| echo(peer, connections, bytes, in_flight, setup, progress);
-                    let bare = bare.as_ref().map(of).transpose()?;
-                    rows.push(row(bytes, connections, in_flight, &of(&server)?, bare.as_ref()));
-                }
-            }
-        }
-        server.shut_down()?;
+        let measure = |[bytes, connections, in_flight]: [usize; 3]| {
+            let of = |peer: &Echo| echo(peer, connections, bytes, in_flight, setup, progress);
+            let bare = bare.as_ref().map(of).transpose()?;
+            Ok(row(bytes, connections, in_flight, &of(&server)?, bare.as_ref()))
+        };
+        let rows = self.combinations().into_iter().map(measure).collect::<Result<_, LoadError>>()?;
         Ok(Measured { start_up_ms, shutdown_ms, connect, rows })
     }
 
@@ -100,18 +102,18 @@ impl Table {
     fn begin_and_end(&self, setup: &Setup, crowd: usize) -> Result<(f64, f64), LoadError> {
         let (mut begun, mut ended) = (Vec::new(), Vec::new());
         for _ in 0..TIMES {
-            let server = Program::start(&self.program, SERVER, self.core)?;
+            let server = Echo::start(&self.program, self.core)?;
             begun.push(server.start_up.as_secs_f64() * 1000.0);
             let mut swarm = Swarm::from_sources(server.address, setup.sources)?;
             connect_all(&mut swarm, crowd)?;
-            ended.push(server.shut_down()?.as_secs_f64() * 1000.0);
+            ended.push(server.shut_down(&mut swarm)?.as_secs_f64() * 1000.0);
         }
         Ok((median(&begun).unwrap_or_default(), median(&ended).unwrap_or_default()))
     }
 }
 
 fn echo(
-    peer: &Program,
+    peer: &Echo,
     connections: usize,
     bytes: usize,
     in_flight: usize,
@@ -128,7 +130,7 @@ fn echo(
 }
 
 /// One connection after the other, each with one byte there and back: accepting it is part of the time.
-fn connect_times(server: &Program) -> Result<Summary, LoadError> {
+fn connect_times(server: &Echo) -> Result<Summary, LoadError> {
     let mut times = Latencies::new();
     for _ in 0..CONNECTS {
         let begun = Instant::now();
@@ -188,8 +190,8 @@ pub const CONNECTIONS: [usize; 4] = [1, 10, 100, 1000];
 /// Waiting for each, and not.
 pub const IN_FLIGHT: [usize; 2] = [1, 16];
 
-const SERVER: &[&str] = &["--tcp", "127.0.0.1:0"];
-const BARE: &[&str] = &["echo", "--listen", "127.0.0.1:0"];
+/// More than this on its way measures the buffers of the machine: such a row is left out.
+const IN_FLIGHT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Starts and shutdowns; the median of so many counts.
 const TIMES: usize = 5;
@@ -200,6 +202,16 @@ const CONNECTS: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Shows that the usual table has every combination but the one that would be half a gigabyte on its way.
+    #[test]
+    fn too_much_at_once_is_left_out() {
+        let [sizes, connections, in_flight] = [SIZES.to_vec(), CONNECTIONS.to_vec(), IN_FLIGHT.to_vec()];
+        let (program, ceiling, core) = (PathBuf::new(), None, None);
+        let combinations = Table { program, ceiling, sizes, connections, in_flight, core }.combinations();
+        assert_eq!((combinations.len(), combinations[0]), (31, [34, 1, 1]));
+        assert!(!combinations.contains(&[32 * 1024, 1000, 16]));
+    }
 
     /// Shows a row as the table has it, with a number that was not measured.
     #[test]

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::asker::Asker;
 use super::echo::connect_all;
 use super::ingest::{Reader, verify_stored};
 use super::task::{Ready, Setup, Task, share};
@@ -23,7 +24,7 @@ use crate::join::join_all;
 use crate::login::log_in_all;
 use crate::token::Identity;
 use chatter::Chatter;
-use poller::Poller;
+use poller::poller;
 
 /// Who lives this day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,13 +75,14 @@ impl Days {
         let mut swarm = Swarm::from_sources(self.tcp, setup.sources)?;
         log_in_all(&mut swarm, self.readers.len(), &tokens(&self.readers))?;
         swarm.aim_at(self.http)?;
-        join_all(&mut swarm, self.http, self.chatters.len(), &tokens(&self.chatters), &[self.room.clone()])?;
+        let rooms = std::slice::from_ref(&self.room);
+        join_all(&mut swarm, self.http, self.chatters.len(), &tokens(&self.chatters), rooms)?;
         connect_all(&mut swarm, self.pollers)?;
         let readers = self.readers.iter().map(|reader| Person::Reader(Reader::new(&reader.user_id, &self.manga)));
         let crowd = self.chatters.len();
         let chatters = (0..crowd).map(|speaker| Person::Chatter(Chatter::new(speaker, crowd)));
         let asking = people.iter().cycle().take(self.pollers);
-        let pollers = asking.map(|person| Person::Poller(Poller::new(self.http, &self.manga, &person.token)));
+        let pollers = asking.map(|person| Person::Poller(poller(self.http, &self.manga, &person.token)));
         let drive = Drive::new(swarm)
             .lane("update", self.pacing(UPDATES), 1, readers)
             .lane("chat", self.pacing(CHATS), 1, chatters)
@@ -121,7 +123,7 @@ fn tokens(identities: &[Identity]) -> Vec<String> {
 enum Person {
     Reader(Reader),
     Chatter(Chatter),
-    Poller(Poller),
+    Poller(Asker),
 }
 
 impl Client for Person {
