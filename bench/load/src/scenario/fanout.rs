@@ -218,6 +218,10 @@ impl Loop {
             } else if !self.is_quiet() && last_arrival.elapsed() > STALL {
                 return Err(self.stalled());
             }
+            let waiting: usize = self.rooms.iter().map(|room| room.lane.waiting()).sum();
+            if now > window.end + STALL && waiting > 0 {
+                return Err(LoadError::TimedOut(format!("the rate was not kept: {waiting} messages were never sent")));
+            }
         }
         let now = Instant::now();
         gauge.look(now, &window, || self.deliveries());

@@ -152,6 +152,9 @@ impl Crowd {
         while schedule.is_some() || elapsed.is_zero() || Instant::now() < end {
             let Some(since) = due(&mut schedule) else { break };
             let start = Instant::now();
+            if start > end.max(begun + SHORTEST) + STALL {
+                return Err(LoadError::TimedOut("the rate was not kept: notifications were still due".to_owned()));
+            }
             notifier.trigger(self.sequence)?;
             self.receive_one()?;
             self.latencies.record(since.elapsed());
