@@ -14,6 +14,7 @@ pub mod echo;
 pub mod fanout;
 pub mod fanout_broker;
 pub mod greet;
+pub mod grpc;
 pub mod http;
 pub mod idle;
 pub mod ingest;
