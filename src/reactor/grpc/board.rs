@@ -84,7 +84,7 @@ impl Board {
     }
 
     /// How many are open.
-    pub fn len(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.lists().open.len()
     }
 
