@@ -199,7 +199,7 @@ fn varz(state: &State, rpc: Option<&Board>, view: &View<'_>) -> Reply {
         "sync_clients": clients,
         "sync_users": users,
         "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
-        "grpc": {"connections": rpc.map_or(0, Board::open_count), "streams": state.streams.len()},
+        "grpc": {"connections": rpc.map_or(0, Board::connections), "streams": state.streams.len()},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,
@@ -242,7 +242,7 @@ fn connz(query: &ConnzQuery, rpc: Option<&Board>, view: &View<'_>) -> Reply {
     }
     internal::json_page(&json!({
         "now": rfc3339(view.now.unix_ms),
-        "num_connections": view.connections + rpc.map_or(0, Board::open_count),
+        "num_connections": view.connections + rpc.map_or(0, Board::connections),
         "offset": query.offset,
         "limit": query.limit,
         "connections": rows,

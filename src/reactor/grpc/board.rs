@@ -84,7 +84,7 @@ impl Board {
     }
 
     /// How many are open.
-    pub fn open_count(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.lists().open.len()
     }
 
