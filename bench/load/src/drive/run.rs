@@ -56,7 +56,8 @@ impl<C: Client> Drive<C> {
         self
     }
 
-    /// At the end answers are waited for until none has come for so long.
+    /// For so long after the end, what is due may still be sent; and answers are waited for until none has come for
+    /// so long.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -84,6 +85,9 @@ impl<C: Client> Drive<C> {
             meter.progress.tick(now, || self.glimpse());
             self.send_due(now);
             let next = self.lanes.iter().filter_map(Lane::next).min();
+            if now > self.window.end + self.patience {
+                self.lanes.iter_mut().for_each(Lane::give_up);
+            }
             let waited = now.saturating_duration_since(last_arrival.max(self.window.end));
             if now >= self.window.end && (self.is_quiet() || waited > self.patience) {
                 return Ok(processor.used());
@@ -165,10 +169,9 @@ impl<C: Client> Drive<C> {
         for seat in &self.seats {
             self.lanes[seat.lane].tally.fail("no answer at the end", seat.since.len() as u64);
         }
-        let tallies = self.lanes.into_iter().map(|lane| {
-            let waiting = lane.waiting() as u64;
+        let tallies = self.lanes.into_iter().map(|mut lane| {
+            lane.give_up();
             let mut tally = lane.tally;
-            tally.fail("not sent at the end", waiting);
             (tally.seconds, tally.processor_seconds) =
                 (pace.duration.as_secs_f64(), used.map(|used| used.as_secs_f64()));
             tally

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::Pace;
 use super::fanout::{FanOut, Loop};
+use super::stored;
 use crate::client::Swarm;
 use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::join::{Joined, ROOM, join_all};
-use crate::message::Message;
+use crate::message::{Message, padded};
 
 /// What a chat run showed.
 #[derive(Debug, Clone, Serialize)]
@@ -62,5 +63,19 @@ pub fn run_in(
     let speakers: Vec<usize> = (0..count).map(|at| at + (members - 1 - at) / count * count).collect();
     let message = Message::Chat { bytes: rooms.bytes };
     let said = Loop::rooms(swarm, members, &speakers, rooms.in_flight, rooms.pacing, message);
-    Ok(Chat { said: said.measure_watched(pace, meter)?, joined })
+    let said = said.measure_watched(pace, meter)?;
+    for (room, messages) in rooms.names.iter().zip(&said.messages) {
+        verify_stored(http, room, &tokens[members - 1], *messages, rooms.bytes)?;
+    }
+    Ok(Chat { said, joined })
+}
+
+/// The last of so many messages is the last that the server shows of the room; it may have said something itself.
+fn verify_stored(http: SocketAddr, room: &str, token: &str, messages: u64, bytes: usize) -> Result<(), LoadError> {
+    let Some(last) = messages.checked_sub(1).map(|last| padded(last, bytes)) else { return Ok(()) };
+    let stored = stored::messages(http, room, token, 1)?;
+    match stored.iter().rev().find(|content| content.starts_with('P')) {
+        Some(content) if *content == last => Ok(()),
+        other => Err(LoadError::Wrong(format!("{room}: {last} was told, but the last that is stored is {other:?}"))),
+    }
 }

@@ -33,6 +33,8 @@ pub struct FanOut {
     pub deliveries_per_second: f64,
     /// Messages received, all clients together, the warm-up's too.
     pub deliveries: u64,
+    /// Messages sent in each room, the warm-up's too.
+    pub messages: Vec<u64>,
     /// The mean length of a received message, in bytes.
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
@@ -216,6 +218,10 @@ impl Loop {
             } else if !self.is_quiet() && last_arrival.elapsed() > STALL {
                 return Err(self.stalled());
             }
+            let waiting: usize = self.rooms.iter().map(|room| room.lane.waiting()).sum();
+            if now > window.end + STALL && waiting > 0 {
+                return Err(LoadError::TimedOut(format!("the rate was not kept: {waiting} messages were never sent")));
+            }
         }
         let now = Instant::now();
         gauge.look(now, &window, || self.deliveries());
@@ -234,7 +240,8 @@ impl Loop {
         let (deliveries, latency) = (self.deliveries(), latencies.summary());
         let server_cpu_us_per_delivery = processor.us_for_each(gauge.measured());
         let deliveries_per_second = gauge.per_second();
-        FanOut { deliveries_per_second, deliveries, message_bytes, latency, server_cpu_us_per_delivery }
+        let messages = self.rooms.iter().map(|room| room.window.sent).collect();
+        FanOut { deliveries_per_second, deliveries, messages, message_bytes, latency, server_cpu_us_per_delivery }
     }
 
     /// What everybody has received so far: of a slow peer, only some may have a message that others wait for.

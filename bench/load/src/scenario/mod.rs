@@ -25,6 +25,7 @@ pub mod open_loop;
 pub mod ping;
 pub mod search;
 pub mod soak;
+pub mod stored;
 pub mod task;
 pub mod udp;
 
