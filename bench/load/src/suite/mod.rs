@@ -63,7 +63,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the documentation is written from: about fifteen minutes. Seven rounds, because neighbours
+    /// What the documentation is written from: fifteen to twenty minutes. Seven rounds, because neighbours
     /// on this kind of machine make a single one wrong by a fifth.
     pub const FULL: Scale = Scale {
         rounds: 7,
