@@ -2,7 +2,7 @@
 //!
 //! A [`Swarm`] owns the sockets, what could not be written yet, and one buffer to read into. It knows no
 //! protocol: a scenario is told which connection received which bytes. What must hold: the target is one that
-//! [`guard`](crate::guard) lets pass; and a connection's bytes are handed over once, in order, without being kept.
+//! [`guard`] lets pass; and a connection's bytes are handed over once, in order, without being kept.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
