@@ -221,19 +221,26 @@ fn serve_h2(address: SocketAddr) -> io::Result<SocketAddr> {
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
     let serve = async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
-            let (socket, _) = listener.accept().await?;
-            socket.set_nodelay(true)?;
-            tokio::spawn(answer_h2(socket));
+            // What fails here, for want of descriptors say, fails for one connection.
+            match listener.accept().await {
+                Ok((socket, _)) => drop(tokio::spawn(answer_h2(socket))),
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
         }
     };
-    std::thread::Builder::new().name("h2".into()).spawn(move || -> io::Result<()> { runtime.block_on(serve) })?;
+    std::thread::Builder::new().name("h2".into()).spawn(move || runtime.block_on(serve))?;
     Ok(bound)
 }
 
 async fn answer_h2(socket: tokio::net::TcpStream) -> Result<(), h2::Error> {
+    // Without it answers are slower, and right.
+    let _ = socket.set_nodelay(true);
     let mut conn = h2::server::handshake(socket).await?;
     while let Some(request) = conn.accept().await {
         let (_, mut respond) = request?;

@@ -118,7 +118,6 @@ fn the_first_familys_clients_chat() {
     let joined = a.next();
     assert_eq!((&joined["type"], &joined["content"]), (&json!("system"), &json!("ann joined the chat")));
     assert_eq!(joined["room"], "general");
-    assert_eq!((a.next()["type"].clone(), a.next()["type"].clone()), (json!("history"), json!("presence")));
     let mut b = first(&server, "bob", "general");
     assert_eq!(b.next()["content"], "bob joined the chat");
     assert_eq!(a.expect("system")["content"], "bob joined the chat");
@@ -137,6 +136,44 @@ fn the_first_familys_clients_chat() {
     assert_eq!(heard(&mut b), "is anybody here?");
     say(&mut a, "just me");
     assert_eq!(heard(&mut a), "just me", "what is said elsewhere is not heard here");
+}
+
+/// Shows that the first family's clients, who print every message as a line that somebody said, hear nothing
+/// that is none: what was said before comes as it was told, and neither who is typing nor how many there are is
+/// told. One who says more than they do hears all of it.
+#[test]
+fn the_first_familys_clients_hear_lines() {
+    let server = start();
+    let ann = server.register("ann");
+    let mut user = second(&server, &ann);
+    join(&mut user, "general");
+    ["one", "two"].iter().for_each(|text| say(&mut user, text));
+    assert_eq!((heard(&mut user), heard(&mut user)), (json!("one"), json!("two")));
+    let mut plain = first(&server, "bob", "general");
+    let mut lines: Vec<Value> = (0..3).map(|_| plain.next()).collect();
+    user.send(&json!({"type": "typing"}));
+    user.expect("typing");
+    let other = first(&server, "cay", "general");
+    user.send(&json!({"type": "chat", "content": "three"}));
+    lines.extend((0..2).map(|_| plain.next()));
+    let shown: Vec<_> = lines.iter().map(|line| (&line["username"], &line["content"])).collect();
+    let by = |name: &str, content: &str| (json!(name), json!(content));
+    let [one, two, bob, cay, three] = [
+        by("ann", "one"),
+        by("ann", "two"),
+        by("System_Admin", "bob joined the chat"),
+        by("System_Admin", "cay joined the chat"),
+        by("ann", "three"),
+    ];
+    let expected = [&one, &two, &bob, &cay, &three].map(|(name, content)| (name, content));
+    assert_eq!(shown, expected);
+    assert!(lines[0]["id"].is_i64() && lines[0]["timestamp"].is_string(), "{}", lines[0]);
+    plain.send(&json!({"type": "history", "limit": 1}));
+    assert_eq!(plain.next()["items"][0]["content"], "three");
+    drop(other);
+    assert_eq!(plain.expect("presence")["online"], 2);
+    plain.send(&json!({"type": "join_room", "room": "general"}));
+    assert_eq!(plain.expect("history")["items"][2]["content"], "three");
 }
 
 /// Shows that whoever asks for a user's name is shown as a guest, and may say and read only what is public.
@@ -299,6 +336,70 @@ fn moderation_is_told() {
     assert_eq!(heard(&mut b), "hello!");
 }
 
+/// Shows that what is done to messages and people over HTTP is heard in the room that it is about, as it is done,
+/// and in no other: words, a deletion by their author, one by an administrator, a mute for that room and its end.
+#[test]
+fn what_is_done_over_http_is_heard() {
+    let server = start();
+    let (ann, bob, cay) = (server.register("ann"), server.register("bob"), server.register("cay"));
+    let admin = administrator(&server);
+    let (mut here, mut elsewhere) = (second(&server, &bob), second(&server, &cay));
+    join(&mut here, "general");
+    join(&mut elsewhere, "elsewhere");
+    let mut http = server.http();
+    let post = |http: &mut common::http::HttpClient, room: &str, text: &str| {
+        let path = format!("/api/v1/chat/rooms/{room}/messages");
+        http.post(&path, Some(&ann.token), &json!({"content": text}))
+    };
+    for token in [&ann.token, &admin] {
+        let id = post(&mut http, "general", "oops").data(201)["message"]["id"].clone();
+        assert_eq!(here.next()["id"], id);
+        http.json("DELETE", &format!("/api/v1/chat/messages/{id}"), Some(token), None).data(200);
+        let deleted = here.next();
+        assert_eq!((&deleted["type"], &deleted["id"]), (&json!("message_deleted"), &id));
+        assert_eq!(deleted["room"], "general");
+    }
+    let mute = json!({"user": "ann", "seconds": 60, "room": "general"});
+    http.post("/api/v1/admin/chat/mutes", Some(&admin), &mute).data(201);
+    let muted = here.next();
+    assert_eq!((&muted["type"], &muted["username"]), (&json!("muted"), &json!("ann")));
+    assert_eq!((&muted["room"], muted["until"].is_string()), (&json!("general"), true));
+    post(&mut http, "general", "hello?").refused(403, "FORBIDDEN");
+    post(&mut http, "elsewhere", "only there").data(201);
+    http.json("DELETE", "/api/v1/admin/chat/mutes/ann?room=general", Some(&admin), None).data(200);
+    assert_eq!(here.next()["type"], "unmuted");
+    assert_eq!(elsewhere.next()["content"], "only there", "nothing of the other room is heard here");
+}
+
+/// Shows that a new chapter is said by the server, live, in the series' room and where everybody meets, and in no
+/// other room; each has it once and keeps it.
+#[test]
+fn a_new_chapter_is_said_in_its_rooms() {
+    let server = start();
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let key = number(&server, &ann, common::ONGOING);
+    let mut reader = second(&server, &ann);
+    join(&mut reader, common::ONGOING);
+    let mut elsewhere = second(&server, &bob);
+    join(&mut elsewhere, "elsewhere");
+    let mut guest = first(&server, "cay", "general");
+    guest.expect("system");
+    let body = json!({"manga_id": key, "title": "Berserk", "chapter": 999, "old_chapter": 998});
+    assert_eq!(server.internal().post("/notify/new-chapter", None, &body).status, 202);
+    for (client, room) in [(&mut reader, common::ONGOING), (&mut guest, "general")] {
+        let said = client.next();
+        assert_eq!((&said["type"], &said["room"]), (&json!("system"), &json!(room)));
+        assert_eq!(said["content"], "New Chapter Release: Berserk - Chapter 999!");
+        assert_eq!((&said["user_id"], said["id"].is_i64()), (&json!("system"), true), "{said}");
+    }
+    for client in [&mut reader, &mut guest] {
+        say(client, "at last");
+        assert_eq!(client.next()["content"], "at last");
+    }
+    say(&mut elsewhere, "nothing new here");
+    assert_eq!(elsewhere.next()["content"], "nothing new here");
+}
+
 /// Shows that somebody without an account is silenced by their name, and all of them together where the next
 /// name would only be another one; that the room hears of it, and that users go on talking.
 #[test]
@@ -377,7 +478,7 @@ fn silent_rooms_are_listed() {
     let (mut one, mut two) = (first(&server, "x", "one"), first(&server, "x", "two"));
     say(&mut one, "first words");
     assert_eq!(heard(&mut one), "first words");
-    two.expect("presence");
+    two.expect("system");
     let listed = server.http().get("/api/v1/chat/rooms", Some(&ann.token)).data(200)["items"].clone();
     let rows: Vec<_> = listed.as_array().unwrap().iter().map(|row| (&row["room"], &row["online"])).collect();
     assert_eq!(rows, [(&json!("one"), &json!(1)), (&json!("two"), &json!(1))]);
@@ -475,7 +576,7 @@ fn what_was_said_outlives_the_server() {
     client.expect("chat");
     server.restart_with(|config| config.http.anonymous_chat = vec![0]);
     let mut guest = first(&server, "anybody", "general");
-    assert_eq!(guest.expect("history")["items"][0]["content"], "remember me");
+    assert_eq!(guest.next()["content"], "remember me");
 }
 
 /// Shows that what somebody has heard is stored: the program is killed while it is talked to, and what was
@@ -492,8 +593,8 @@ fn what_was_heard_survives_a_kill() {
     drop(program);
     std::fs::remove_file(folder.path().join("ports.json")).unwrap();
     let program = run();
-    let history = first_at(program.address("http"), "bob", "general").expect("history");
-    let kept = history["items"].as_array().unwrap();
+    let mut bob = first_at(program.address("http"), "bob", "general");
+    let kept: Vec<Value> = std::iter::repeat_with(|| bob.next()).take_while(|said| said["type"] == "chat").collect();
     assert!(kept.len() >= told, "{told} were heard, {} kept", kept.len());
     kept.iter().enumerate().for_each(|(number, item)| assert_eq!(item["content"], number.to_string()));
 }

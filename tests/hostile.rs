@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::http::{HttpClient, request};
 use common::line::LineClient;
 use common::udp::UdpClient;
+use common::ws::{frame, handshake};
 use common::{DEADLINE, ONGOING, PASSWORD, TestServer, await_true};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -67,7 +68,19 @@ fn honest(token: &str) -> Vec<Vec<u8>> {
     ];
     let authorization = format!("Authorization: Bearer {token}");
     let login = json!({"username": "alice", "password": PASSWORD}).to_string();
+    let say = |message: serde_json::Value| frame(0x81, message.to_string().as_bytes());
+    let web_socket = [
+        handshake(&format!("/ws?token={token}"), "").into_bytes(),
+        say(json!({"type": "join", "room": "general"})),
+        say(json!({"type": "chat", "content": "hello"})),
+        frame(0x01, b"{\"type\":"),
+        frame(0x89, b"between"),
+        frame(0x80, b"\"typing\"}"),
+        say(json!({"type": "history", "limit": 5})),
+        frame(0x88, &1000_u16.to_be_bytes()),
+    ];
     vec![
+        web_socket.concat(),
         session.concat().into_bytes(),
         request("GET", "/api/v1/manga?title=a&limit=3&offset=1", &[], b""),
         request("POST", "/api/v1/auth/login", &[], login.as_bytes()),
@@ -163,6 +176,45 @@ fn damaged_input_harms_nobody() {
     });
     checked.unwrap_or_else(|failed| panic!("{failed}"));
     is_well(&server);
+}
+
+/// Frames of any kind in any order behind a good handshake, with any bytes between them, in random pieces: the
+/// server closes, and holds nothing of them afterwards.
+#[test]
+fn damaged_frames_harm_nobody() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 0;
+        config.http.anonymous_chat = vec![0];
+    });
+    let alice = server.register("alice");
+    let paths = [format!("/ws?token={}", alice.token), "/ws?username=ann&room=general".to_owned()];
+    let first = prop::sample::select(vec![0x81_u8, 0x01, 0x00, 0x80, 0x82, 0x89, 0x8a, 0x88, 0xc1, 0x83, 0x09]);
+    let text = prop::sample::select(vec![
+        r#"{"type":"chat","content":"x"}"#,
+        r#"{"type":"join","room":"other"}"#,
+        r#"{"type":"subscribe","topics":["progress"]}"#,
+        r#"{"type":"pm","to":"alice","content":"x"}"#,
+        r#"{"type":"#,
+    ]);
+    let payload = prop_oneof![
+        text.prop_map(|text| text.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..200),
+        Just(vec![b'x'; 20_000]),
+    ];
+    let framed = (first, payload).prop_map(|(first, payload)| frame(first, &payload));
+    let piece = prop_oneof![6 => framed, 1 => prop::collection::vec(any::<u8>(), 1..20)];
+    let sent = (prop::collection::vec(piece, 0..8), prop::collection::vec(change(), 0..2));
+    let frames = sent.prop_map(|(pieces, changes)| changed(pieces.concat(), &changes));
+    let sizes = prop::collection::vec(1usize..5000, 1..6);
+    let mut runner = TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
+    let checked = runner.run(&(prop::sample::select(paths.to_vec()), frames, sizes), |(path, frames, sizes)| {
+        throw(&server, "http", &[handshake(&path, "").into_bytes(), frames].concat(), &sizes);
+        Ok(())
+    });
+    checked.unwrap_or_else(|failed| panic!("{failed}"));
+    is_well(&server);
+    let varz = server.varz();
+    assert_eq!(varz["websockets"], json!({"verified": 0, "anonymous": 0}));
 }
 
 /// Inside a session, damage to one line costs that line only: the ping behind it is always answered.

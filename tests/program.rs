@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use common::http::{HttpClient, request};
 use common::line::LineClient;
+use common::ws::{KEY, WsClient, frame, handshake};
 use common::{Account, ONGOING, PASSWORD, Program, account, await_true, command, run};
 use serde_json::{Value, json};
 
@@ -221,7 +222,11 @@ fn the_ports_file_names_every_listener() {
     assert_eq!(HttpClient::connect(program.address("internal")).get("/readyz", None).status, 200);
 }
 
-/// Logs at their loudest hold no password and no token.
+/// A token that is none, which somebody may have mistyped.
+const FORGED: &str = "almost-a-token";
+
+/// Logs at their loudest hold no password and no token, good or bad, whichever way it came: in a header, in a
+/// query, in a message, in what can't be read.
 #[test]
 fn logs_hold_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
@@ -233,11 +238,35 @@ fn logs_hold_no_secrets() {
     http.get("/api/v1/users/me", Some(&alice.token)).data(200);
     http.get(&format!("/api/v1/manga?token={}", alice.token), None).data(200);
     session(&program, "tcp_v1", &alice).expect_nothing();
+    session(&program, "tcp_v2", &alice).expect_nothing();
+    for service in ["tcp_v1", "tcp_v2"] {
+        let mut stranger = LineClient::connect(program.address(service));
+        stranger.say("auth", json!({"token": FORGED}));
+        stranger.next();
+    }
+    let by_query = format!("/ws?token={}", alice.token);
+    let by_header = handshake("/ws", &format!("Authorization: Bearer {}\r\n", alice.token));
+    let forged = [handshake(&format!("/ws?token={FORGED}"), ""), format!("GET /ws?token={FORGED} HTTP/9\r\n\r\n")];
+    for request in [handshake(&by_query, ""), by_header] {
+        let (mut client, head) = WsClient::ask(program.address("http"), request);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        client.send(&json!({"type": "join", "token": FORGED}));
+        client.expect("presence");
+        client.send_raw(frame(0x83, FORGED.as_bytes()));
+        client.expect_close(1002);
+    }
+    let without_key = handshake(&by_query, "").replace(KEY, "");
+    for (request, status) in forged.into_iter().zip(["401", "400"]).chain([(without_key, "400")]) {
+        let (_, head) = WsClient::ask(program.address("http"), &request);
+        assert_eq!(&head[9..12], status, "{request}");
+    }
+    http.get("/api/v1/users/me", Some(FORGED)).refused(401, "UNAUTHORIZED");
     program.signal("TERM");
     assert_eq!(program.exit_code(), Some(0));
     let log = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap();
-    assert!(!log.is_empty());
-    for secret in [PASSWORD, "wrong password", &alice.token, alice.token.rsplit('.').next().unwrap(), "\u{1b}"] {
+    assert!(log.contains("\"service\":\"ws\""), "WebSockets are in it: {log}");
+    let signature = alice.token.rsplit('.').next().unwrap();
+    for secret in [PASSWORD, "wrong password", &alice.token, signature, FORGED, "\u{1b}"] {
         assert!(!log.contains(secret), "the log holds {secret:?}");
     }
     for line in log.lines() {

@@ -3,9 +3,8 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,74 +16,9 @@ use mangahub::handlers::remote::{Remote, Waiting};
 use mangahub::handlers::work::Work;
 use mangahub::store::{Store, StoreOptions, open};
 
+use common::grpc::{GrpcClient as Client, python};
 use common::{Account, COMPLETED, DEADLINE, ONGOING, SECRET, TestServer};
 use serde_json::{Value, json};
-
-/// A client process that does one command a line.
-struct Client {
-    process: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Client {
-    fn of(server: &TestServer) -> Self {
-        let address = server.address("grpc").to_string();
-        let mut process = python("grpc_client.py")
-            .args([concat!(env!("CARGO_MANIFEST_DIR"), "/proto"), &address])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("run scripts/test once, it installs target/python: {error}"));
-        let (to, from) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
-        Self { process, to, from }
-    }
-
-    fn ask(&mut self, command: Value) -> Value {
-        writeln!(self.to, "{command}").unwrap();
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the client ended at {command}"))
-    }
-
-    /// A call, whatever comes of it.
-    fn call(&mut self, method: &str, message: Value, more: Value) -> Value {
-        let mut command = json!({"do": "call", "method": method, "message": message});
-        for (name, value) in more.as_object().into_iter().flatten() {
-            command[name] = value.clone();
-        }
-        self.ask(command)
-    }
-
-    /// The message that a call is answered with.
-    fn good(&mut self, method: &str, message: Value, by: Option<&Account>) -> Value {
-        let more = by.map_or(json!({}), |account| json!({"token": account.token}));
-        let answer = self.call(method, message, more);
-        assert_eq!(answer["code"], "OK", "{method}: {answer}");
-        answer["message"].clone()
-    }
-
-    /// The code of a call that is refused.
-    fn refused(&mut self, method: &str, message: Value, by: Option<&Account>) -> String {
-        let more = by.map_or(json!({}), |account| json!({"token": account.token}));
-        let answer = self.call(method, message, more);
-        answer["code"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn python(script: &str) -> Command {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let mut command = Command::new(format!("{root}/target/python/bin/python"));
-    command.arg(format!("{root}/tests/clients/{script}"));
-    command
-}
 
 /// The key of a series.
 fn key(server: &TestServer, slug: &str) -> i64 {
@@ -119,6 +53,13 @@ fn both_families_read_the_catalogue() {
     assert_eq!((found["mangas"].as_array().unwrap().len(), &found["total_count"]), (20, &json!("20")));
     let found = client.good("mangahub.v1.CatalogueService/SearchManga", json!({"query": "berserk"}), None);
     assert_eq!(found["items"][0]["slug"], ONGOING);
+    // Whatever a limit below nothing means, it is no more than the usual; each row says where it is from.
+    let found = client.good("pb.MangaService/SearchManga", json!({"query": "", "limit": -5}), None);
+    let rows = found["mangas"].as_array().unwrap();
+    assert!(rows.len() == 20 && rows.iter().all(|row| row["source"] == "local"), "{found}");
+    // Whoever drew a series is its second author there.
+    let drawn = client.good("pb.MangaService/GetManga", json!({"manga_id": key(&server, "act-age")}), None);
+    assert!(drawn["manga"].to_string().contains("Shiro Usazaki"), "{drawn}");
     let genres = client.good("mangahub.v1.CatalogueService/ListGenres", json!({}), None);
     assert!(genres["items"].as_array().unwrap().len() > 5);
 }
@@ -208,6 +149,11 @@ fn an_update_reaches_everybody() {
     let private = json!({"manga": ONGOING, "chapter": 44.5, "private": true});
     client.good("mangahub.v1.ProgressService/UpdateProgress", private, Some(&alice));
     assert_eq!(client.ask(json!({"do": "next", "stream": "own"}))["message"]["chapter"], 44.5);
+    let public = json!({"manga": COMPLETED, "chapter": 2, "private": false});
+    client.good("mangahub.v1.ProgressService/UpdateProgress", public, Some(&alice));
+    assert_eq!(client.ask(json!({"do": "next", "stream": "own"}))["message"]["chapter"], 2.0);
+    let heard = client.ask(json!({"do": "next", "stream": "all"}));
+    assert_eq!(heard["message"]["manga"], COMPLETED, "and nothing private before it");
     // A token that is voided ends its user's streams.
     server.http().post("/api/v1/auth/logout-all", Some(&alice.token), &json!({})).data(200);
     assert_eq!(client.ask(json!({"do": "next", "stream": "own"}))["code"], "UNAUTHENTICATED");
@@ -320,6 +266,27 @@ fn a_reader_lives_on_grpc() {
     );
 }
 
+/// Where the operator wants to be asked, a chapter behind the stored one is refused until it is insisted on. The
+/// first family's messages have whole chapters, rounded down.
+#[test]
+fn what_is_behind_is_asked_about() {
+    use mangahub::config::ConflictRule;
+    let server = TestServer::with(|config| config.sync.conflict = ConflictRule::Ask);
+    let alice = server.register("alice");
+    let mut client = Client::of(&server);
+    let own = "mangahub.v1.ProgressService/UpdateProgress";
+    client.good(own, json!({"manga": ONGOING, "chapter": 9.5}), Some(&alice));
+    let behind = json!({"manga_id": ONGOING, "chapter": 3});
+    assert_eq!(client.refused("manga.MangaService/UpdateProgress", behind, Some(&alice)), "ABORTED");
+    client.good(own, json!({"manga": ONGOING, "chapter": 5.5, "force": true}), Some(&alice));
+    let on = json!({"manga_id": ONGOING, "chapter": 6, "rating": 8});
+    client.good(own, json!({"manga": ONGOING, "chapter": 6.5}), Some(&alice));
+    assert_eq!(client.refused("manga.MangaService/UpdateProgress", on, Some(&alice)), "ABORTED");
+    let on = json!({"manga_id": ONGOING, "chapter": 7, "rating": 8});
+    let stored = client.good("manga.MangaService/UpdateProgress", on, Some(&alice));
+    assert_eq!((&stored["progress"]["current_chapter"], &stored["progress"]["rating"]), (&json!(7), &json!(8)));
+}
+
 /// Where the operator has opened gRPC, a service without a token changes its users' progress.
 #[test]
 fn an_isolated_network_needs_no_token() {
@@ -391,7 +358,17 @@ fn tools_are_answered() {
     for service in ["", "manga.MangaService", "mangahub.v1.ProgressService", "grpc.health.v1.Health"] {
         assert_eq!(client.ask(json!({"do": "health", "service": service}))["status"], "SERVING", "{service}");
     }
-    assert_eq!(client.ask(json!({"do": "health", "service": "pb.Nothing"}))["code"], "NOT_FOUND");
+    // What a status says arrives as it was said, whatever is in it.
+    let nothing = client.ask(json!({"do": "health", "service": "100% Ōkami"}));
+    assert_eq!(
+        (&nothing["code"], &nothing["details"]),
+        (&json!("NOT_FOUND"), &json!("There is no service 100% Ōkami"))
+    );
+    let watch = json!({"do": "open", "stream": "none", "method": "grpc.health.v1.Health/Watch",
+        "message": {"service": "pb.Nothing"}});
+    client.ask(watch);
+    assert_eq!(client.ask(json!({"do": "next", "stream": "none"}))["message"]["status"], "SERVICE_UNKNOWN");
+    client.ask(json!({"do": "cancel", "stream": "none"}));
     let services = client.ask(json!({"do": "reflect"}))["services"].clone();
     assert_eq!(services["pb.MangaService"], json!(["GetManga", "SearchManga", "UpdateProgress"]));
     assert_eq!(services["mangahub.v1.ProgressService"].as_array().unwrap().len(), 6);
@@ -426,7 +403,7 @@ fn attacks_end_their_connection() {
     for attack in ["ping", "settings", "continuation", "rapid_reset"] {
         assert_eq!(attacked(address, attack), "closed", "{attack}");
     }
-    assert_ne!(attacked(address, "long_head"), "200");
+    assert_eq!(attacked(address, "long_head"), "431");
     assert_eq!(attacked(address, "no_grpc"), "415");
     assert_eq!(attacked(address, "bad_lengths"), "200 8");
     assert_eq!(attacked(address, "get"), "200");
@@ -434,6 +411,15 @@ fn attacks_end_their_connection() {
     assert_eq!(attacked(address, "unknown_encoding"), "200 12");
     assert_eq!(attacked(address, "half_a_message"), "200 3");
     assert_eq!(attacked(address, "two_messages"), "200 3");
+    // How each of them ended is counted.
+    let metrics = server.internal().get("/metrics", None).text();
+    let count = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("mangahub_grpc_{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse::<f64>().unwrap()
+    };
+    assert_eq!(count("connections_closed_total{reason=\"flood\"}"), 4.0);
+    assert_eq!(count("calls_ended_total{code=\"UNIMPLEMENTED\"}"), 2.0);
+    assert_eq!(count("accept_errors_total"), 0.0);
     let mut client = Client::of(&server);
     client.good("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), None);
 }

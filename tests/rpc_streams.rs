@@ -102,10 +102,11 @@ fn what_was_missed_is_told_first() {
     client.open("live", NOTIFICATIONS, json!({}), &alice);
     client.open("unread", NOTIFICATIONS, json!({"include_unread": true}), &alice);
     client.open("after", NOTIFICATIONS, json!({"after_id": ids[0]}), &alice);
+    client.open("far", NOTIFICATIONS, json!({"after_id": i64::MAX}), &alice);
     client.open("both", NOTIFICATIONS, json!({"after_id": ids[0], "include_unread": true}), &alice);
-    await_streams(&server, 4);
+    await_streams(&server, 5);
     news("four");
-    let all = [("live", vec!["four"]), ("unread", vec!["one", "three", "four"])];
+    let all = [("live", vec!["four"]), ("far", vec!["four"]), ("unread", vec!["one", "three", "four"])];
     let newer = [("after", vec!["two", "three", "four"]), ("both", vec!["three", "four"])];
     for (name, titles) in all.into_iter().chain(newer) {
         for title in titles {
@@ -198,7 +199,7 @@ fn nothing_falls_between_what_was_and_what_comes() {
         scope.spawn(|| {
             let mut http = server.http();
             for number in 0..80 {
-                http.post("/api/v1/notifications/test", Some(&alice.token), &json!({}));
+                trigger(&server, "new-manga", &json!({"manga_id": 999_999, "title": number.to_string()}));
                 let body = json!({"content": number.to_string()});
                 http.post("/api/v1/chat/rooms/general/messages", Some(&bob.token), &body).data(201);
             }
@@ -335,7 +336,8 @@ fn who_does_not_read_is_ended_alone() {
     });
     let (alice, bob) = (server.register("alice"), server.register("bob"));
     let mut client = GrpcClient::of(&server);
-    let lazy = json!({"do": "open", "stream": "lazy", "method": PROGRESS, "token": bob.token, "lazy": true});
+    let lazy =
+        json!({"do": "open", "stream": "lazy", "method": PROGRESS, "token": bob.token, "lazy": true, "timeout": 300});
     client.ask(lazy);
     client.open("quick", PROGRESS, json!({}), &alice);
     let misers = [0, 100, 20_000].map(|window| (window, miser(&server, &bob, window)));
@@ -415,6 +417,60 @@ fn what_is_given_up_is_free_again() {
     }
     let metrics = server.internal().get("/metrics", None).text();
     assert!(metrics.contains("\nmangahub_streams 0\n"), "{metrics}");
+}
+
+/// The rows of `/connz` for this query.
+fn connz(server: &TestServer, query: &str) -> Vec<Value> {
+    server.internal().get(&format!("/connz?{query}"), None).json()["connections"].as_array().unwrap().clone()
+}
+
+/// The operator sees who is connected by gRPC beside everybody else, whose calls they make, what they sent
+/// and were sent, and of those who left why.
+#[test]
+fn connections_are_listed() {
+    let server = TestServer::start();
+    let (alice, bob) = (server.register("alice"), server.register("bob"));
+    let (mut client, mut nobody) = (GrpcClient::of(&server), GrpcClient::of(&server));
+    client.good("mangahub.v1.ProgressService/ListProgress", json!({}), Some(&alice));
+    client.open("own", PROGRESS, json!({}), &alice);
+    nobody.good("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), None);
+    let _session = server.session_v1(&bob);
+    await_streams(&server, 1);
+    assert_eq!(server.varz()["grpc"]["connections"], 2);
+    let rows = connz(&server, "state=open&protocol=grpc");
+    let users: Vec<_> = rows.iter().map(|row| &row["user"]).collect();
+    assert_eq!(users, [&json!("alice"), &Value::Null]);
+    // The list has been answered, the stream has not.
+    let row = &rows[0];
+    assert_eq!((&row["in_msgs"], &row["out_msgs"], &row["jobs"]), (&json!(2), &json!(1), &json!(1)), "{row}");
+    assert!(row["in_bytes"].as_u64().unwrap() > 100 && row["out_bytes"].as_u64().unwrap() > 50, "{row}");
+    // One list of all protocols, in pages; a number names one connection.
+    let all = connz(&server, "state=open");
+    assert!(all.iter().any(|row| row["protocol"] == "tcp_v1") && all[all.len() - 2..] == rows[..], "{all:?}");
+    // Whoever asks for a page is in the list with another number each time.
+    let others = |row: &&Value| row["protocol"] != "internal";
+    let ids = |rows: &[Value]| rows.iter().filter(others).map(|row| row["cid"].clone()).collect::<Vec<_>>();
+    let pages: Vec<Value> =
+        (0..all.len()).flat_map(|offset| connz(&server, &format!("state=open&limit=1&offset={offset}"))).collect();
+    assert_eq!(ids(&pages), ids(&all));
+    assert!(connz(&server, &format!("state=open&offset={}", all.len())).is_empty());
+    assert_eq!(ids(&connz(&server, "state=open&user=alice")), [row["cid"].clone()]);
+
+    drop(client);
+    let gone = ["peer_closed", "peer_lost"];
+    server.await_varz("one connection", |varz| varz["grpc"]["connections"] == 1);
+    let row = &connz(&server, "state=closed&protocol=grpc&user=alice")[0];
+    assert!(gone.contains(&row["reason"].as_str().unwrap()) && row["cid"] == rows[0]["cid"], "{row}");
+    drop(std::net::TcpStream::connect(server.address("grpc")).unwrap());
+    server.await_closed("grpc", "peer_closed");
+    let address = server.address("grpc");
+    let attack = [&address.ip().to_string(), &address.port().to_string(), "ping"].map(str::to_owned);
+    assert!(python("h2_attacks.py").args(attack).output().unwrap().status.success());
+    server.await_closed("grpc", "flood");
+    let metrics = server.internal().get("/metrics", None).text();
+    for line in [r#"mangahub_grpc_connections_closed_total{reason="flood"} 1"#, "mangahub_grpc_connections 1"] {
+        assert!(metrics.lines().any(|other| other == line), "{line} is not in {metrics}");
+    }
 }
 
 /// `buf curl` on a server's gRPC port, with these arguments and this path.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::udp::UdpClient;
+use common::ws::WsClient;
 use common::{Account, ONGOING, TestServer};
 use serde_json::{Value, json};
 
@@ -286,6 +287,47 @@ fn revocation_ends_verified_leases() {
     client.silence();
 }
 
+/// When another process voids somebody's tokens, the server ends their leases and WebSockets, and leaves
+/// those of others alone.
+#[test]
+fn another_process_ends_leases_and_websockets() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let listen = |account: &Account| {
+        let client = v2(&server);
+        client.subscribe(json!({"token": token(&server, account)}));
+        (client, WsClient::open(server.address("http"), &format!("/ws?token={}", account.token)))
+    };
+    let ((gone, mut closed), (client, mut open)) = (listen(&ann), listen(&bob));
+    await_leases(&server, 2, 0);
+    let arguments = ["--set", "store.url=sqlite:./mangahub.db", "admin", "delete-user", "ann", "--yes"];
+    let done = common::run(server.folder(), &arguments, "");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    await_leases(&server, 1, 0);
+    closed.expect_close(1008);
+    announce(&server, 1);
+    assert_eq!(client.hear_type("NEW_MANGA")["manga_id"], 1);
+    gone.silence();
+    open.expect_alive();
+}
+
+/// What was told right before an orderly end is not told again after the next start.
+#[test]
+fn a_restart_tells_nothing_twice() {
+    let mut server = TestServer::start();
+    let ann = server.register("ann");
+    let client = v2(&server);
+    client.subscribe(json!({"token": token(&server, &ann)}));
+    (1..=3).for_each(|number| announce(&server, number));
+    (1..=3).for_each(|number| assert_eq!(client.hear_type("NEW_MANGA")["manga_id"], number));
+    server.restart_with(|_| {});
+    announce(&server, 4);
+    let again = v2(&server);
+    again.subscribe(json!({"token": token(&server, &ann)}));
+    assert_eq!(again.hear_type("NEW_MANGA")["manga_id"], 4);
+    again.silence();
+}
+
 /// A silent address is forgotten; one that pings is not, and the listening client of the first dialect is
 /// kept for longer.
 #[test]
@@ -335,6 +377,24 @@ fn claims_are_believed_only_where_the_operator_says_so() {
     client.subscribe(json!({"user_id": ann.id}));
     assert_eq!(client.hear_type("NEW_MANGA")["manga_id"], 1);
     await_leases(&server, 1, 0);
+}
+
+/// Programs of one machine without a token have so many places and no more: one more takes that of the one
+/// that was silent for longest. Those with a token are not among them.
+#[test]
+fn one_machine_has_so_many_places() {
+    let server = TestServer::with(|config| config.udp.leases_per_address = 3);
+    let ann = server.register("ann");
+    let verified = v2(&server);
+    verified.subscribe(json!({"token": token(&server, &ann)}));
+    let strangers: Vec<_> = (0..5).map(|_| v2(&server)).collect();
+    strangers.iter().for_each(|stranger| stranger.subscribe(json!({})));
+    await_leases(&server, 1, 3);
+    announce(&server, 1);
+    strangers[..2].iter().for_each(UdpClient::silence);
+    for hears in strangers[2..].iter().chain([&verified]) {
+        assert_eq!(hears.hear_type("NEW_MANGA")["manga_id"], 1);
+    }
 }
 
 /// An address that sends too much is not heard for a while, and the others are.

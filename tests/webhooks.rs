@@ -296,7 +296,8 @@ fn slow_receivers_of_many_users_delay_nobody() {
             owner.test(&hook);
         }
     }
-    (0..8).for_each(|_| drop(slow.next()));
+    // All of them have one call at least; how many more depends on how soon it shows that they are slow.
+    (0..4).for_each(|_| drop(slow.next()));
     let mut fifth = Owner::new(&server, &server.register("emil"));
     let (hook, _) = fifth.hook(&good.url());
     for _ in 0..5 {
@@ -304,7 +305,7 @@ fn slow_receivers_of_many_users_delay_nobody() {
         assert_eq!(good.next().delivery(), delivery);
         fifth.await_state(&hook, delivery, "delivered");
     }
-    assert_eq!(slow.came.recv_timeout(Duration::ZERO).unwrap_err(), RecvTimeoutError::Timeout, "their share");
+    assert!(slow.came.try_iter().count() <= 4, "at most two calls of each");
 }
 
 /// A server that is killed while a delivery is on its way makes it again, and what came after it follows.

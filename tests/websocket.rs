@@ -164,6 +164,33 @@ fn names_without_a_token_can_be_shown() {
     assert_eq!(unnamed("?username=ann&token=nonsense"), 401);
 }
 
+/// Whoever has no token comes in by the listener that allows it, named by its port, and by no other: 9093 if the
+/// operator says nothing. Users come in by each. The operator's listener has no chat at all.
+#[test]
+fn strangers_come_in_by_their_listener() {
+    assert_eq!(mangahub::config::Config::default().http.anonymous_chat, [9093]);
+    // A port that was free a moment ago: one that the system chooses has no number yet in the configuration.
+    let second = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = TestServer::with(|config| {
+        config.http.listen.push(second);
+        config.http.anonymous_chat = vec![second.port()];
+    });
+    let alice = server.register("alice");
+    let unnamed = handshake("/ws?username=ann&room=general", "");
+    let named = handshake(&path(&alice), "");
+    for (address, request, status) in [
+        (server.address("http"), &unnamed, "401"),
+        (second, &unnamed, "101"),
+        (server.address("http"), &named, "101"),
+        (second, &named, "101"),
+        (server.address("internal"), &unnamed, "404"),
+        (server.address("internal"), &named, "404"),
+    ] {
+        let (_, head) = WsClient::ask(address, request);
+        assert_eq!(&head[9..12], status, "{address}: {request}");
+    }
+}
+
 /// Each fault ends the connection with its code, and a goodbye is answered.
 #[test]
 fn faults_end_with_their_codes() {

@@ -15,8 +15,8 @@
 //
 // What that costs is what the benchmarks show:
 //
-//   - Memory: two stacks of at least 2 KiB and a read buffer for each connection, also while it is idle. The reactor
-//     keeps some two hundred bytes, and one read buffer for all.
+//   - Memory: two stacks of at least 2 KiB, a read buffer and a queue for each connection, also while it is idle. The
+//     reactor keeps some two hundred bytes, and one read buffer for all.
 //   - Handing over: a broadcast to a thousand clients is a thousand channel operations, each of which may wake a
 //     goroutine, before anything is written ([hub.broadcast]). The reactor puts the same bytes on a list.
 //   - Joining: messages that follow closely leave in one system call only if the writer finds several in its channel.

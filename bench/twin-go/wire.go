@@ -86,9 +86,6 @@ func tell(who claims, data json.RawMessage, now time.Time) (answer []byte, every
 	if chapter == nil || *chapter < 0 {
 		return refuse("INVALID_DATA", "chapter: required", now), false
 	}
-	if update.MangaTitle == "" {
-		update.MangaTitle = update.MangaID
-	}
 	if update.Status == "" {
 		update.Status = "reading"
 	}

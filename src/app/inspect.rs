@@ -1,20 +1,22 @@
 //! The operator's pages, made from what the loop and the handlers count.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::handlers::State;
 use crate::handlers::api::{Answer, ConnzQuery, Inquiry, Reply};
 use crate::proto::internal::{self, ConnRow, Metric};
 use crate::proto::time::rfc3339;
-use crate::reactor::grpc::Counts;
-use crate::reactor::stats::{Closed, Open, PHASES, Stats, View};
+use crate::reactor::grpc::{Answers, Board, Counts, Ended};
+use crate::reactor::stats::{Closed, Open, PHASES, Stats, View, Wanted};
 
 /// Answers a question about the server.
-pub fn answer(state: &State, rpc: Option<&Counts>, inquiry: Inquiry, view: &View<'_>) -> Answer {
+pub fn answer(state: &State, rpc: Option<&Answers>, inquiry: Inquiry, view: &View<'_>) -> Answer {
     let (origin, reply) = match inquiry {
-        Inquiry::Metrics(origin, format) => (origin, internal::metrics_page(metrics(state, rpc, view), format)),
-        Inquiry::Varz(origin) => (origin, varz(state, view)),
-        Inquiry::Connz(origin, query) => (origin, connz(&query, view)),
+        Inquiry::Metrics(origin, format) => {
+            (origin, internal::metrics_page(metrics(state, rpc.map(Answers::counts), view), format))
+        }
+        Inquiry::Varz(origin) => (origin, varz(state, rpc.map(Answers::board), view)),
+        Inquiry::Connz(origin, query) => (origin, connz(&query, rpc.map(Answers::board), view)),
         Inquiry::Sync(origin) => {
             let (clients, users) = state.members.sync_counts();
             (origin, Reply::SyncStats { clients, users, waiting: view.events_waiting })
@@ -173,7 +175,7 @@ fn rpc_metrics(counts: &Counts) -> [Metric; 4] {
     ]
 }
 
-fn varz(state: &State, view: &View<'_>) -> Reply {
+fn varz(state: &State, rpc: Option<&Board>, view: &View<'_>) -> Reply {
     let stats = view.stats;
     let (clients, users) = state.members.sync_counts();
     let (verified, unverified) = state.leases.registry.counts();
@@ -197,7 +199,7 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
         "sync_clients": clients,
         "sync_users": users,
         "websockets": {"verified": state.counts.websockets.0, "anonymous": state.counts.websockets.1},
-        "grpc": {"streams": state.streams.len()},
+        "grpc": {"connections": rpc.map_or(0, Board::open_count), "streams": state.streams.len()},
         "topics": view.topics,
         "in_bytes": stats.bytes_in,
         "out_bytes": stats.bytes_out,
@@ -218,7 +220,7 @@ fn varz(state: &State, view: &View<'_>) -> Reply {
     }))
 }
 
-fn connz(query: &ConnzQuery, view: &View<'_>) -> Reply {
+fn connz(query: &ConnzQuery, rpc: Option<&Board>, view: &View<'_>) -> Reply {
     let wanted = |protocol: &str, user: Option<&str>| {
         query.protocol.as_deref().is_none_or(|wanted| wanted == protocol)
             && query.user.as_deref().is_none_or(|wanted| Some(wanted) == user)
@@ -226,41 +228,78 @@ fn connz(query: &ConnzQuery, view: &View<'_>) -> Reply {
     let mut rows = Vec::new();
     if query.open {
         let wanted = |open: &Open| wanted(open.protocol, open.user.as_deref());
-        for open in (view.open)(&wanted, query.offset, query.limit) {
-            let row = ConnRow {
-                id: open.key.pack(),
-                peer: open.peer,
-                protocol: open.protocol,
-                user: open.user.as_deref(),
-                times_ms: (open.opened_ms, open.active_ms),
-                bytes: open.bytes,
-                messages: open.messages,
-                more: json!({"state": "open", "pending_bytes": open.held.1, "received_bytes": open.held.0, "jobs": open.jobs}),
-            };
-            rows.push(row.json(false));
-        }
+        rows.extend(open_ones(query, &wanted, rpc, view).iter().map(open_row));
     }
     if query.closed {
-        let wanted = |closed: &&Closed| wanted(closed.protocol, closed.user.as_deref());
-        for closed in view.stats.closed().filter(wanted).take(query.limit) {
-            let row = ConnRow {
-                id: closed.key.pack(),
-                peer: closed.peer,
-                protocol: closed.protocol,
-                user: closed.user.as_deref(),
-                times_ms: (closed.opened_ms, closed.closed_ms),
-                bytes: closed.bytes,
-                messages: closed.messages,
-                more: json!({"state": "closed", "reason": closed.reason.as_str()}),
-            };
-            rows.push(row.json(true));
-        }
+        let wanted_open = |open: &Open| wanted(open.protocol, open.user.as_deref());
+        let closed = view.stats.closed().filter(|closed| wanted(closed.protocol, closed.user.as_deref()));
+        let ended = rpc.map(Board::ended).unwrap_or_default();
+        let ended = ended.iter().filter(|ended| wanted_open(&ended.last));
+        let both = closed.map(closed_row).chain(ended.map(ended_row));
+        let mut both: Vec<(i64, Value)> = both.collect();
+        both.sort_by_key(|(closed_ms, _)| std::cmp::Reverse(*closed_ms));
+        rows.extend(both.into_iter().take(query.limit).map(|(_, row)| row));
     }
     internal::json_page(&json!({
         "now": rfc3339(view.now.unix_ms),
-        "num_connections": view.connections,
+        "num_connections": view.connections + rpc.map_or(0, Board::open_count),
         "offset": query.offset,
         "limit": query.limit,
         "connections": rows,
     }))
+}
+
+/// The loop's connections in their order, then those of gRPC in theirs.
+fn open_ones(query: &ConnzQuery, wanted: Wanted<'_>, rpc: Option<&Board>, view: &View<'_>) -> Vec<Open> {
+    let mut ones = (view.open)(wanted, query.offset, query.limit);
+    let room = query.limit - ones.len();
+    if let (Some(board), 1..) = (rpc, room) {
+        let before = if query.offset == 0 { ones.len() } else { (view.open)(wanted, 0, usize::MAX).len() };
+        ones.extend(board.open(wanted, query.offset.saturating_sub(before), room));
+    }
+    ones
+}
+
+fn open_row(open: &Open) -> Value {
+    let row = ConnRow {
+        id: open.key.pack(),
+        peer: open.peer,
+        protocol: open.protocol,
+        user: open.user.as_deref(),
+        times_ms: (open.opened_ms, open.active_ms),
+        bytes: open.bytes,
+        messages: open.messages,
+        more: json!({"state": "open", "pending_bytes": open.held.1, "received_bytes": open.held.0, "jobs": open.jobs}),
+    };
+    row.json(false)
+}
+
+fn closed_row(closed: &Closed) -> (i64, Value) {
+    let row = ConnRow {
+        id: closed.key.pack(),
+        peer: closed.peer,
+        protocol: closed.protocol,
+        user: closed.user.as_deref(),
+        times_ms: (closed.opened_ms, closed.closed_ms),
+        bytes: closed.bytes,
+        messages: closed.messages,
+        more: json!({"state": "closed", "reason": closed.reason.as_str()}),
+    };
+    (closed.closed_ms, row.json(true))
+}
+
+/// The same of gRPC.
+fn ended_row(ended: &Ended) -> (i64, Value) {
+    let last = &ended.last;
+    let row = ConnRow {
+        id: last.key.pack(),
+        peer: last.peer,
+        protocol: last.protocol,
+        user: last.user.as_deref(),
+        times_ms: (last.opened_ms, ended.closed_ms),
+        bytes: last.bytes,
+        messages: last.messages,
+        more: json!({"state": "closed", "reason": ended.reason}),
+    };
+    (ended.closed_ms, row.json(true))
 }

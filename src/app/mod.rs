@@ -63,6 +63,8 @@ mod kind {
     pub const WEBSOCKET: usize = 2;
     /// Text frames for those who asked to hear of progress too.
     pub const WEBSOCKET_AND_PROGRESS: usize = 3;
+    /// Text frames for those who show each as a line that somebody said.
+    pub const WEBSOCKET_PLAIN: usize = 4;
 }
 
 /// What is waited for, as the loop counts it (see [`Patience`]).
@@ -254,9 +256,9 @@ impl Service for MangaHub {
         }
     }
 
-    fn busy(&mut self, mut job: Work, session: &mut Session, io: &mut Io<'_, Self>) {
+    fn busy(&mut self, mut job: Work, session: Option<&mut Session>, io: &mut Io<'_, Self>) {
         job.void(StoreError::Busy);
-        self.finish(job, Some(session), io);
+        self.finish(job, session, io);
     }
 
     fn broken(&mut self, error: &ProtoError, session: &mut Session, io: &mut Io<'_, Self>) {
@@ -429,6 +431,13 @@ impl Service for MangaHub {
                 codec.ping(out);
                 return Written::Open;
             }
+            (Wire::Ws(_), Ok(Reply::Chat(chat::Reply::Retold(said)))) => {
+                for (message, room) in said {
+                    let event = Event::Chat(chat::Event::Said(message, room).into());
+                    websocket::write_text(out, |out| ws_text::write_event(&event, out));
+                }
+                Written::Open
+            }
             (Wire::Ws(_), outcome) => {
                 websocket::write_text(out, |out| ws_text::write_reply(outcome, now.unix_ms, out));
                 Written::Open
@@ -466,6 +475,7 @@ impl Service for MangaHub {
             ServiceKind::Ws if session.extra.as_ref().is_some_and(|extra| extra.heard.progress()) => {
                 kind::WEBSOCKET_AND_PROGRESS
             }
+            ServiceKind::Ws if chat::is_plain(session) => kind::WEBSOCKET_PLAIN,
             ServiceKind::Ws => kind::WEBSOCKET,
             _ => kind::SYNC_V1,
         }
@@ -479,7 +489,8 @@ impl Service for MangaHub {
         match kind {
             kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
             kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
-            kind::WEBSOCKET if matches!(event, Event::Progress(_)) => {}
+            kind::WEBSOCKET | kind::WEBSOCKET_PLAIN if matches!(event, Event::Progress(_)) => {}
+            kind::WEBSOCKET_PLAIN if matches!(event, Event::Chat(event) if !event.is_line()) => {}
             // One text frame for all its readers.
             _ => websocket::write_text(out, |out| ws_text::write_event(event, out)),
         }
@@ -514,7 +525,7 @@ impl Service for MangaHub {
     }
 
     fn inspect(&self, inquiry: Inquiry, view: &View<'_>) -> Answer {
-        inspect::answer(&self.state, self.answers.as_ref().map(Answers::counts), inquiry, view)
+        inspect::answer(&self.state, self.answers.as_ref(), inquiry, view)
     }
 
     fn describe(&self, session: &Session) -> (&'static str, Option<String>) {

@@ -54,14 +54,14 @@ fn begin(
             auth::look_up(claims, auth::bad_token(), ctx, move |claims, session, ctx| {
                 authorize(&claims, route.access)?;
                 ctx.device = device;
-                ctx.set_caller(Some(caller(claims)));
+                identify(claims, ctx);
                 call?(session, ctx)
             });
             Ok(())
         }
         Some(claims) => {
             authorize(&claims, route.access)?;
-            ctx.set_caller(Some(caller(claims)));
+            identify(claims, ctx);
             call?(session, ctx)
         }
         None => call?(session, ctx),
@@ -79,6 +79,15 @@ fn authenticate(route: &Route, given: Option<&str>, ctx: &Ctx<'_>) -> Result<Opt
     let token = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(|| refused("Invalid authorization metadata format"))?;
     auth::check_token(token.trim(), ctx).map(Some)
+}
+
+/// Notes who calls.
+fn identify(claims: Claims, ctx: &mut Ctx<'_>) {
+    let caller = caller(claims);
+    if let Some(remote) = &ctx.origin.remote {
+        remote.0.is_of(&caller.username);
+    }
+    ctx.set_caller(Some(caller));
 }
 
 /// A token whose scopes are not an administrator's makes nobody one, whatever its role.

@@ -242,8 +242,7 @@ declare! {
         streams_per_connection: Count<1, 10_000> = 100;
         /// Calls open on all connections; one more is refused with RESOURCE_EXHAUSTED. It bounds the loop's inbox.
         calls: Count<1, 100_000> = 4096;
-        /// A connection that says nothing for so long is asked for a sign of life, and closed without one within a third
-        /// of it.
+        /// A connection that says nothing for so long is asked for a sign of life. It has a third of it to answer.
         keepalive_seconds: Seconds<1, 86_400> = 60;
     }
 

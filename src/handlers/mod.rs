@@ -7,7 +7,7 @@
 //!
 //! Suggested reading: `api` (what is said), `session` (who says it), this file (how it is decided),
 //! then an area: `progress`, `library`, `manga`, `curation`, `opinions`, `auth` with `password`, `refresh` and `sync_auth`, `account`,
-//! `chat` with `greet`, `friends`, `lists`, `stats`, `recommend`, `notices`, `leases`, `webhooks`,
+//! `chat` with `greet` and `names`, `friends`, `lists`, `stats`, `recommend`, `notices`, `leases`, `webhooks`,
 //! `monitor`.
 
 pub mod account;

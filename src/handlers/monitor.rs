@@ -111,7 +111,9 @@ fn health(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         |store| store.ping(),
         |alive, _, ctx| {
             let (draining, writes) = (ctx.state.draining, ctx.state.writer_works);
-            ctx.reply(Reply::Health { draining, store: alive.is_ok() && writes });
+            // That too many ask says nothing about the store.
+            let alive = matches!(alive, Ok(()) | Err(StoreError::Busy));
+            ctx.reply(Reply::Health { draining, store: alive && writes });
             Ok(())
         },
     );
@@ -145,7 +147,7 @@ fn ready(_: (), _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         Lane::Read,
         |store| store.ping(),
         |alive, _, ctx| {
-            if alive.is_err() || !ctx.state.writer_works {
+            if !matches!(alive, Ok(()) | Err(StoreError::Busy)) || !ctx.state.writer_works {
                 return Err(ApiError::new(ErrorKind::Unavailable, "the store does not answer"));
             }
             ctx.reply(Reply::Health { draining: false, store: true });

@@ -12,6 +12,8 @@ use super::api::{ApiError, Reply};
 pub trait Waiting: Send + Sync {
     /// Where they are.
     fn peer(&self) -> SocketAddr;
+    /// Notes whose call it is, once that is known: the operator is shown it.
+    fn is_of(&self, _username: &Arc<str>) {}
     /// They have given up, or their time is over.
     fn has_left(&self) -> bool;
     /// Answers, once. What comes after that is not heard; where a stream of messages is waited for, a

@@ -54,11 +54,8 @@ pub struct Stream {
 enum Ear {
     /// Changes of progress, and whose alone.
     Progress(Option<UserId>),
-    /// What is for its user, and for everyone.
-    Notices {
-        /// It was told up to this one when it began.
-        after: NoticeId,
-    },
+    /// What is for its user, and newer than this, up to which it was told when it began.
+    Notices(NoticeId),
     /// What happens in a room.
     Room {
         id: RoomId,
@@ -93,7 +90,7 @@ impl Stream {
     pub fn hears(&self, event: &Event) -> bool {
         match (&self.ear, event) {
             (Ear::Progress(only), Event::Progress(event)) => only.as_ref().is_none_or(|only| *only == event.user_id),
-            (Ear::Notices { after, .. }, Event::Notification(told, _)) => told.id > *after,
+            (Ear::Notices(after), Event::Notification(told, _)) => told.id > *after,
             (Ear::Room { after, .. }, Event::Chat(event)) => match &**event {
                 Said::Said(message, _) => message.id > *after,
                 _ => true,
@@ -109,7 +106,7 @@ impl Ear {
         let topics = match self {
             // Everybody's public changes if they are told at all, and the user's private ones.
             Self::Progress(_) => [state.settings.broadcast_all.then_some(Topic::Everyone), Some(Topic::Member(member))],
-            Self::Notices { .. } => [Some(Topic::Notices(member)), None],
+            Self::Notices(_) => [Some(Topic::Notices(member)), None],
             Self::Room { id, .. } => [Some(Topic::Room(*id)), None],
         };
         topics.into_iter().flatten()
@@ -170,7 +167,7 @@ fn close(number: usize, ctx: &mut Ctx<'_>) {
     ctx.effects.extend(topics.map(|topic| Effect::Dismiss(topic, subscriber(number))));
     match stream.ear {
         Ear::Progress(_) => {}
-        Ear::Notices { .. } => ctx.state.notices.listeners.leave(stream.member),
+        Ear::Notices(_) => ctx.state.notices.listeners.leave(stream.member),
         Ear::Room { id, .. } => listen::leave(id, stream.member, ctx),
     }
     ctx.state.members.leave(stream.member, ctx.now.mono_ms);

@@ -165,20 +165,12 @@ impl<N: Net, S: Service> Reactor<N, S> {
     /// Answers that a lane has no room. That answer must not overtake those that are outstanding: it
     /// waits for them, and the connection takes no message meanwhile.
     pub(super) fn refuse(&mut self, key: ConnKey, job: JobOf<S>) {
-        let Some(conn) = self.conns.get_mut(key) else {
-            // It comes back undone, and what follows from that is said to whoever waits elsewhere.
-            return self.with_session(key, |service, _, io| service.finish(job, None, io));
-        };
-        if conn.jobs > 0 {
+        if let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.jobs > 0) {
             conn.flags.set(Flags::WAITING);
             self.refused.push_back(Ticket { key, job });
             return;
         }
-        self.with_session(key, |service, session, io| {
-            if let Some(session) = session {
-                service.busy(job, session, io);
-            }
-        });
+        self.with_session(key, |service, session, io| service.busy(job, session, io));
     }
 
     /// Notes that a member who was no connection has gone.

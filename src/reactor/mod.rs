@@ -278,6 +278,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         clock.lap(&mut self.stats, 6);
         self.tick();
         self.lanes.hand_over();
+        self.service.hand_over();
         clock.lap(&mut self.stats, 7);
         self.check();
         Ok(())

@@ -143,7 +143,7 @@ pub trait Service: Sized {
 
     /// A lane had no room for this job: answer that the server is busy. By default the connection
     /// is closed, since it would wait for an answer that never comes.
-    fn busy(&mut self, _job: JobOf<Self>, _session: &mut Self::Session, io: &mut Io<'_, Self>) {
+    fn busy(&mut self, _job: JobOf<Self>, _session: Option<&mut Self::Session>, io: &mut Io<'_, Self>) {
         io.effects.push(Effect::Close(CloseReason::Internal));
     }
 
@@ -266,7 +266,7 @@ pub enum Farewell {
 }
 
 /// How many encodings of one event there can be at a time.
-pub const KINDS: usize = 4;
+pub const KINDS: usize = 5;
 
 /// What became of an answer.
 pub enum Written<J> {

@@ -14,7 +14,7 @@ use crate::handlers::key::ConnKey;
 pub const PHASES: [&str; 8] = ["finish", "serve", "expire", "publish", "flush", "reap", "accept", "tick"];
 
 /// How many closed connections `/connz` remembers: enough to find what just happened.
-const CLOSED_MAX: usize = 256;
+pub const CLOSED_MAX: usize = 256;
 
 /// Numbers that only grow, and the memory of who just left.
 #[derive(Debug)]

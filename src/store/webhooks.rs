@@ -70,7 +70,7 @@ pub trait Webhooks {
     ) -> Result<Delivery, StoreError>;
 
     /// Puts an event in line for all webhooks that are to hear of it: one row at most, and none while there
-    /// is no webhook. **Call it in the job that stores what it tells about**, so that both are kept or
+    /// is no webhook, or for one user's own event none of theirs that is told of such. **Call it in the job that stores what it tells about**, so that both are kept or
     /// neither is. `body` is the whole JSON object that receivers get, at most [`EVENT_BYTES_MAX`]
     /// ([`StoreError::TooMuch`]). `true` when there is something to deliver: then, in what follows from the
     /// job, set `ctx.state.webhooks.due = true`, or it waits up to a minute.

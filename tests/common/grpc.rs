@@ -63,8 +63,11 @@ impl GrpcClient {
 
     /// Opens a stream under a name.
     pub fn open(&mut self, name: &str, method: &str, message: Value, by: &Account) {
-        let command = json!({"do": "open", "stream": name, "method": method, "message": message, "token": by.token});
-        self.ask(command);
+        // A test of many messages takes its time on a busy machine.
+        let timeout = 300;
+        self.ask(json!({
+            "do": "open", "stream": name, "method": method, "message": message, "token": by.token, "timeout": timeout,
+        }));
     }
 
     /// The next message of a stream.

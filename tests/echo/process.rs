@@ -106,6 +106,31 @@ fn tcp_backpressure() {
     });
 }
 
+/// `--h2` answers a plain 200 on any path, to a client that speaks HTTP/2.
+#[test]
+fn h2_answers() {
+    let flags = ["--tcp", "127.0.0.1:0", "--h2", "127.0.0.1:0"];
+    let mut child = command().args(flags).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("h2 ").map(str::to_owned)).unwrap();
+    let mut client = connect(address.parse().unwrap());
+    // Settings, and GET of /any as fields of the standard's own table: method, scheme, a path, an authority.
+    let head = [&[0x82, 0x86, 0x04, 0x04][..], b"/any", &[0x01, 0x01], b"x"].concat();
+    let frames = [&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], &[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1], &head];
+    client.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frames.concat()[..]].concat()).unwrap();
+    let answer = std::iter::from_fn(|| {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.read_exact(&mut payload).unwrap();
+        Some((head[3], payload))
+    });
+    let (_, fields) = answer.into_iter().find(|(kind, _)| *kind == 1).unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(fields.first(), Some(&0x88), "{fields:?} is no :status 200");
+}
+
 /// Silence is ended after `--idle-ms`.
 #[test]
 fn idle_flag() {

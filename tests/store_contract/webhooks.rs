@@ -215,6 +215,11 @@ fn an_event_nobody_could_hear_of_is_not_kept(mut fixture: Fixture) {
     assert_eq!(enqueue(&mut fixture, "{}".into()), Ok(false));
     make(&mut fixture, &ann, EVERY, HookScope::Library);
     assert_eq!(spread(&mut fixture, 1), 0);
+    for (user, event) in [("ann", HookEvent::Test), ("bob", HookEvent::NewManga)] {
+        let audience = HookAudience::User(id(user));
+        let unheard = fixture.write(move |store| store.enqueue_webhook(event, "{}", &audience, 1));
+        assert_eq!(unheard, Ok(false), "{user} has no webhook for {event:?}");
+    }
     assert_eq!(enqueue(&mut fixture, "x".repeat(EVENT_BYTES_MAX)), Ok(true));
     assert_eq!(enqueue(&mut fixture, "x".repeat(EVENT_BYTES_MAX + 1)), Err(StoreError::TooMuch));
 }

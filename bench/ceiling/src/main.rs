@@ -1,13 +1,14 @@
 //! The ceiling: the least code that does the work, so that a ratio to it tells how much a server's own
 //! work costs on this machine.
 //!
-//! [`bare`] is an epoll loop that reads and sends, [`datagrams`] the same for UDP, [`sqlite`] is the database alone, [`passwords`] is bcrypt
-//! alone. There is deliberately no protocol, no authentication and no limit worth the name: whatever is not
+//! [`bare`] is an epoll loop that reads and sends, [`datagrams`] the same for UDP, [`http2`] is the HTTP/2 library
+//! alone, [`sqlite`] the database alone, [`passwords`] bcrypt alone. There is deliberately no protocol, no authentication and no limit worth the name: whatever is not
 //! here is what a real server is allowed to cost. What must hold: the ceiling does the same number of bytes,
 //! sends, commits and checks as the server it is compared with, else the ratio means nothing.
 
 mod bare;
 mod datagrams;
+mod http2;
 mod passwords;
 mod sqlite;
 
@@ -65,6 +66,15 @@ enum Work {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Answer every HTTP/2 request with one gRPC message.
+    H2 {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// The message as gRPC frames it: one byte, its length in four, itself.
+        #[arg(long)]
+        message: PathBuf,
+    },
     /// Check one password over and over.
     Bcrypt {
         /// The work in a check; each step doubles it.
@@ -98,6 +108,7 @@ fn main() -> ExitCode {
         Work::Accepts { listen } => serve(listen, Mode::Count),
         Work::Http { listen, response } => serve_file(listen, &response),
         Work::Udp { listen } => serve_datagrams(listen),
+        Work::H2 { listen, message } => serve_h2(listen, &message),
         Work::Bcrypt { cost, seconds } => measure_bcrypt(cost, seconds),
         Work::Sqlite { dir, groups_of, count, indexes } => measure_sqlite(&dir, groups_of, count, indexes),
     };
@@ -135,6 +146,11 @@ fn announce(address: SocketAddr) -> std::io::Result<()> {
 fn serve_file(listen: SocketAddr, response: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let bytes = std::fs::read(response).map_err(|error| format!("{}: {error}", response.display()))?;
     serve(listen, Mode::Answer(bytes))
+}
+
+fn serve_h2(listen: SocketAddr, message: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(message).map_err(|error| format!("{}: {error}", message.display()))?;
+    Ok(http2::serve(listen, bytes.into())?)
 }
 
 fn measure_bcrypt(cost: u32, seconds: f64) -> Result<(), Box<dyn std::error::Error>> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::error::{Doing, LoadError};
@@ -73,7 +74,7 @@ impl Swarm {
     /// connection's index. A refusal arrives later, as [`Arrival::Closed`].
     pub fn connect(&mut self) -> Result<usize, LoadError> {
         let index = self.conns.len();
-        let mut stream = begin_connect(self.target, self.sources, index).doing("connect")?;
+        let mut stream = begin_connect(self.target, self.sources, index).map_err(|error| refused(error, index))?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest).doing("watch a socket")?;
         self.conns.push(Conn { stream: Some(stream), tx: Vec::new(), connected: false, broken: None });
@@ -170,6 +171,16 @@ impl Conn {
     }
 }
 
+/// Names the bounds that a large crowd meets, and the ways past them.
+fn refused(error: io::Error, index: usize) -> LoadError {
+    let way_out = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE) => "this process may open no more; share them with --processes",
+        Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => "no port is left; connect from more addresses with --sources",
+        _ => return LoadError::Io { doing: "connect".to_owned(), source: error },
+    };
+    LoadError::Missing(format!("{index} connections are made, and {way_out}"))
+}
+
 fn begin_connect(target: SocketAddr, sources: Sources, index: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -179,7 +190,7 @@ fn begin_connect(target: SocketAddr, sources: Sources, index: usize) -> io::Resu
         socket.bind(&SocketAddr::new(IpAddr::V4(sources.address(index)), 0).into())?;
     }
     match socket.connect(&target.into()) {
-        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
@@ -243,6 +254,15 @@ mod tests {
         let mut swarm = Swarm::new("127.0.0.1:9090".parse().unwrap()).unwrap();
         assert!(swarm.aim_at("192.0.2.1:8080".parse().unwrap()).is_err());
         assert!(swarm.aim_at("127.0.0.1:8080".parse().unwrap()).is_ok());
+    }
+
+    /// Shows that the two bounds of a crowd are told with the way past them, and that anything else is what it is.
+    #[test]
+    fn bounds_name_the_way_past_them() {
+        let said = |errno: Errno| refused(io::Error::from_raw_os_error(errno.raw_os_error()), 7).to_string();
+        assert!(said(Errno::MFILE).contains("7 connections") && said(Errno::MFILE).contains("--processes"));
+        assert!(said(Errno::ADDRNOTAVAIL).contains("--sources"));
+        assert!(said(Errno::CONNREFUSED).starts_with("connect: "));
     }
 
     /// Shows that bytes reach a server and its answer comes back through a turn, and that its close is told.

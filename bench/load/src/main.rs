@@ -10,6 +10,7 @@ mod client;
 mod crew;
 mod drive;
 mod error;
+mod grpc;
 mod guard;
 mod http;
 mod join;

@@ -109,6 +109,11 @@ impl Message {
         };
     }
 
+    /// Whether number `sequence` leaves this chapter in the store, where it leaves one at all.
+    pub fn leaves(&self, sequence: u64, stored: u64) -> bool {
+        matches!(self, Message::Progress { stored: true, .. }) && stored == chapter(sequence)
+    }
+
     /// How the receivers' bytes are cut into messages.
     pub fn framing(&self) -> Framing {
         match self {

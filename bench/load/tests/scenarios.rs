@@ -114,6 +114,7 @@ fn fan_out_stored_and_not_and_at_a_rate() {
     assert!(number(&measure("fanout --clients 20 --in-flight 4 --seconds 0.3"), "/deliveries_per_second") > 0.0);
     let stored = measure("fanout --clients 20 --stored --rate 50 --seconds 0.4");
     assert_eq!(number(&stored, "/latency/count"), 20.0);
+    assert!(number(&stored, "/server_cpu_us_per_delivery") >= 0.0);
 }
 
 #[test]
@@ -134,6 +135,7 @@ fn members_greetings_and_datagrams() {
     assert!(measure("members --from 20 --to 40")["bytes_per_connection"].is_number());
     assert_eq!(number(&measure("greet --rate 50 --seconds 0.4"), "/wait/count"), 20.0);
     assert!(number(&measure("udp --addresses 20 --seconds 0.3"), "/datagrams_per_second") > 0.0);
+    assert_eq!(number(&measure("udp --addresses 20 --rate 20 --seconds 0.5"), "/latency/count"), 10.0);
 }
 
 #[test]
@@ -158,6 +160,14 @@ fn a_soak_looks_at_memory() {
     let soak = measure("soak --minutes 0.05 --readers 4 --chatters 3 --pollers 3 --rate 50");
     all_went_well(&soak, &["update", "chat", "poll"]);
     assert!(soak["memory"]["samples"].as_array().unwrap().len() > 1, "{soak}");
+}
+
+#[test]
+fn requests_at_a_rate_and_in_a_mix() {
+    all_went_well(&measure("http --connections 4 --rate 100 --seconds 0.3 --processes 2"), &["request"]);
+    let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/manga.json");
+    let mix = format!("http --mix --catalogue {} --connections 4 --rate 100 --seconds 0.5", catalogue.display());
+    all_went_well(&measure(&mix), &["request"]);
 }
 
 /// Shows that a GET has a number where wrk is installed, and that it is said where it is not.
@@ -186,6 +196,7 @@ fn other_machines_are_left_alone() {
         "fanout-broker --broker redis --addr A --message-bytes 100",
         "ingest --tcp A --http A",
         "http --http A",
+        "http --http A --rate 1",
         "logins --tcp A --http A",
         "chat --http A --secret 0123456789abcdef0123456789abcdef",
         "members --http A --pid 1 --secret 0123456789abcdef0123456789abcdef",

@@ -46,7 +46,8 @@ pub fn opened(session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> 
         Who::Anonymous(name) => Some(name),
         Who::Verified => None,
     };
-    session.extra_mut().seat = Some(Seat { guest, ..Seat::default() });
+    let plain = guest.is_some() && greeting.family == Dialect::V1;
+    session.extra_mut().seat = Some(Seat { guest, plain, ..Seat::default() });
     if let Some(member) = session.member {
         ctx.enter(Topic::Private(member));
     }
@@ -104,11 +105,20 @@ fn arrive(
     if !messages.items.is_empty() {
         ctx.state.rooms.note_said(entered.id);
     }
-    seat(session)?.words = words;
-    greet(&room, words, &entered, stays, session, ctx)?;
+    let seat = seat(session)?;
+    seat.words = words;
+    let plain = seat.plain;
     let (items, more) = with_rooms(messages, ctx);
-    reply(Reply::History(Some(room.clone()), items, more), ctx);
-    tell_presence(entered.id, room, entered.is_new, ctx);
+    let greet = |ctx: &mut Ctx<'_>| greet(&room, words, &entered, stays, session, ctx);
+    if plain {
+        // Lines in the order in which they were said, the newcomer's own coming last.
+        reply(Reply::Retold(items), ctx);
+        greet(ctx)?;
+    } else {
+        greet(ctx)?;
+        reply(Reply::History(Some(room.clone()), items, more), ctx);
+    }
+    tell_presence(entered.id, room, entered.is_new, plain, ctx);
     Ok(())
 }
 
@@ -204,19 +214,19 @@ fn depart(session: &mut Session, ctx: &mut Ctx<'_>, ending: Ending) -> Option<Ro
         };
         let notice = Event::Notice(room.clone(), text, ctx.now.unix_ms);
         ctx.publish(Topic::Room(id), api::Event::Chat(notice.into()));
-        tell_presence(id, room.clone(), true, ctx);
+        tell_presence(id, room.clone(), true, false, ctx);
     }
     Some(room)
 }
 
 /// Tells how many are in a room: everybody there, where that has changed and they are not too many, else
-/// whoever just came.
-fn tell_presence(id: RoomId, room: Room, changed: bool, ctx: &mut Ctx<'_>) {
+/// whoever just came, unless their client would show it as something said.
+fn tell_presence(id: RoomId, room: Room, changed: bool, plain: bool, ctx: &mut Ctx<'_>) {
     let online = ctx.state.rooms.online(&room.key);
     if changed && online <= NOTICED_MAX {
         let presence = Event::Presence(room, online, ctx.now.unix_ms);
         ctx.publish(Topic::Room(id), api::Event::Chat(presence.into()));
-    } else {
+    } else if !plain {
         reply(Reply::Presence(room, online), ctx);
     }
 }

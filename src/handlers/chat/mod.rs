@@ -65,6 +65,9 @@ pub struct Seat {
     heading: Option<Room>,
     /// The name of one who has no account.
     pub guest: Option<Arc<str>>,
+    /// Its client shows every message as a line that somebody said, whatever its type: the first family's does,
+    /// and nobody who says more than that does is taken for it.
+    plain: bool,
     /// In whose words its coming was told, and its going will be.
     words: join::Words,
     /// When it last told that it is typing, in milliseconds of the turn's clock.
@@ -80,6 +83,8 @@ pub enum Reply {
     Said(Box<Message>, Room),
     /// What was said in a room, or between two people.
     History(Option<Room>, Vec<(Message, Option<Room>)>, bool),
+    /// What was said in a room, each message as it was told when it was.
+    Retold(Vec<(Message, Option<Room>)>),
     /// Who is in a room, and how many there are.
     Users(Room, Vec<Face>, usize),
     /// How many are in a room.
@@ -159,6 +164,18 @@ pub fn topics(session: &Session) -> impl Iterator<Item = Topic> {
     room.into_iter().chain(seat.and(session.member).map(Topic::Private))
 }
 
+/// Whether a connection hears only what makes sense as a line that somebody said.
+pub fn is_plain(session: &Session) -> bool {
+    seat_of(session).is_some_and(|seat| seat.plain)
+}
+
+/// From now on a connection hears everything there is.
+pub fn speak_in_full(session: &mut Session) {
+    if let Ok(seat) = seat(session) {
+        seat.plain = false;
+    }
+}
+
 /// Whose connection this is, as a person in a room.
 fn person(session: &Session) -> Result<Person, ApiError> {
     match (session.member, seat_of(session).and_then(|seat| seat.guest.clone())) {
@@ -181,6 +198,13 @@ fn face_of(person: &Person, ctx: &Ctx<'_>) -> Option<Face> {
             let member = ctx.state.members.get(*member)?;
             Some(Face { username: member.username.clone(), user_id: Some(member.id.clone()) })
         }
+    }
+}
+
+impl Event {
+    /// Whether it makes sense as a line that somebody said.
+    pub fn is_line(&self) -> bool {
+        !matches!(self, Self::Typing(..) | Self::Presence(..))
     }
 }
 

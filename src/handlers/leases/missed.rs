@@ -34,8 +34,18 @@ pub fn close(ctx: &mut Ctx<'_>) {
 fn store_marks(ctx: &mut Ctx<'_>) {
     let delivered: Vec<_> = std::mem::take(&mut ctx.state.leases.delivered).into_iter().collect();
     for some in delivered.chunks(DELIVERED_MAX) {
-        let some = some.to_vec();
-        ctx.run(Lane::Write, move |store| store_delivered(store, &some), |_, _, _| Ok(()));
+        let (some, again) = (some.to_vec(), some.to_vec());
+        ctx.run(
+            Lane::Write,
+            move |store| store_delivered(store, &some),
+            move |stored, _, ctx| {
+                if stored.is_err() {
+                    // They go with those of the next second.
+                    again.into_iter().for_each(|(user, up_to)| ctx.state.leases.note_delivered(user, up_to));
+                }
+                Ok(())
+            },
+        );
     }
 }
 

@@ -290,11 +290,12 @@ impl Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// Takes a lease out of a list of them, and the list when it was the last.
+/// Takes a lease out of a list of them, which stays in the order in which they came, and the list when it
+/// was the last. It is no longer than a user or an address may have leases.
 fn take_out<K: Eq + Hash>(lists: &mut HashMap<K, SmallVec<[u32; 2]>>, of: &K, index: u32) {
     let Some(list) = lists.get_mut(of) else { return };
     if let Some(at) = list.iter().position(|other| *other == index) {
-        list.swap_remove(at);
+        list.remove(at);
     }
     if list.is_empty() {
         lists.remove(of);

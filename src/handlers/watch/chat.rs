@@ -8,7 +8,6 @@ use crate::handlers::chat::{self, Room, RoomRef, listen};
 use crate::handlers::effect::Lane;
 use crate::handlers::session::{MemberId, Session};
 use crate::handlers::{Access, Call, Ctx};
-use crate::store::model::Messages;
 
 /// Tells the caller what happens in a room.
 pub const CHAT: Call<WatchChat> = Call { name: "chat.watch", access: Access::User, lane: Lane::Write, run: watch };
@@ -27,13 +26,11 @@ pub struct WatchChat {
 fn watch(args: WatchChat, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let caller = ctx.caller()?;
     let room = Room::named(&args.room, &ctx.state.catalogue)?;
-    let (key, wanted) = (room.key.clone(), args.history);
+    let key = room.key.clone();
     ctx.run(
         Lane::Write,
-        move |store| match wanted {
-            0 => Ok(Messages { items: Vec::new(), more: false }),
-            limit => store.room_messages(&key, None, limit),
-        },
+        // One at least: whether anything was said there is asked in any case.
+        move |store| store.room_messages(&key, None, args.history.max(1)),
         move |messages, _, ctx| {
             let (remote, messages) = (listener(ctx)?, messages?);
             let member = admit(&caller, ctx)?;
@@ -41,7 +38,14 @@ fn watch(args: WatchChat, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiE
             let entered = entered.inspect_err(|_| ctx.state.members.leave(member, ctx.now.mono_ms))?;
             let show = |event: chat::Event| (args.show)(&Event::Chat(event.into()));
             let after = messages.items.last().map_or(0, |message| message.id);
-            let said = messages.items.into_iter().map(|said| chat::Event::Said(said, Some(room.clone())));
+            if after > 0 {
+                ctx.state.rooms.note_said(entered.id);
+            }
+            let said = messages
+                .items
+                .into_iter()
+                .take(args.history as usize)
+                .map(|said| chat::Event::Said(said, Some(room.clone())));
             let stream = Stream { remote: remote.clone(), member, ear: Ear::Room { id: entered.id, after } };
             open(stream, said.filter_map(show), ctx);
             if let Some(presence) = listen::announce(&room, &entered, member, ctx).and_then(show) {

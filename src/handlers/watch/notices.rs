@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{Ear, Show, Stream, admit, listener, open};
 use crate::handlers::api::{ApiError, Event};
 use crate::handlers::effect::Lane;
 use crate::handlers::lists::or_not_found;
 use crate::handlers::session::Session;
-use crate::handlers::{Access, Call, Ctx};
+use crate::handlers::{Access, Call, Caller, Ctx};
 use crate::store::model::{InboxQuery, NoticeId, Protocols};
 
 /// Tells the caller of what is for them.
@@ -30,28 +32,43 @@ pub struct WatchNotices {
 
 fn watch(args: WatchNotices, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let caller = ctx.caller()?;
-    let (user, after) = (caller.id.clone(), args.after.unwrap_or(0));
-    let replays = args.unread || args.after.is_some();
+    if !args.unread && args.after.is_none() {
+        return begin(&caller, 0, [], ctx);
+    }
+    let user = caller.id.clone();
     ctx.run(
         Lane::Write,
         move |store| {
-            let query = InboxQuery { unread: args.unread, before: None, limit: REPLAYED_MAX };
-            Ok(if replays { store.notices(&user, query)?.items } else { Vec::new() })
+            let query = |unread, limit| InboxQuery { unread, before: None, limit };
+            let newest = store.notices(&user, query(false, 1))?.items.first().map_or(0, |(newest, _)| newest.id);
+            Ok((newest, store.notices(&user, query(args.unread, REPLAYED_MAX))?.items))
         },
         move |found, _, ctx| {
-            let missed = found.map_err(|error| or_not_found(error, "This account no longer exists"))?;
-            let remote = listener(ctx)?;
-            let member = admit(&caller, ctx)?;
+            let (newest, missed) = found.map_err(|error| or_not_found(error, "This account no longer exists"))?;
+            // Nobody has heard what is not there yet, whatever they say.
+            let after = args.after.unwrap_or(0).min(newest);
             // The latest comes first from the store, and last to whoever reads.
-            let missed = missed.into_iter().rev().map(|(told, _)| told).filter(|told| told.id > after);
-            let missed: Vec<_> = missed.map(Arc::new).collect();
+            let missed = missed.into_iter().rev().map(|(told, _)| Arc::new(told)).filter(|told| told.id > after);
+            let missed: Vec<_> = missed.collect();
             let after = missed.last().map_or(after, |last| last.id);
             let first = missed.into_iter().filter_map(|told| (args.show)(&Event::Notification(told, Protocols::ALL)));
-            ctx.state.notices.listeners.enter(member);
-            open(Stream { remote, member, ear: Ear::Notices { after } }, first, ctx);
-            Ok(())
+            begin(&caller, after, first, ctx)
         },
     );
+    Ok(())
+}
+
+/// Tells what was missed; what is newer than `after` follows as it happens.
+fn begin(
+    caller: &Caller,
+    after: NoticeId,
+    first: impl IntoIterator<Item = Bytes>,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), ApiError> {
+    let remote = listener(ctx)?;
+    let member = admit(caller, ctx)?;
+    ctx.state.notices.listeners.enter(member);
+    open(Stream { remote, member, ear: Ear::Notices(after) }, first, ctx);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::messages::health::health_check_response::ServingStatus;
 use super::messages::health::{HealthCheckRequest, HealthCheckResponse};
 use super::reflect;
 use crate::handlers::api::{ApiError, Reply};
-use crate::handlers::monitor;
+use crate::handlers::{monitor, text};
 use crate::proto::routes::{Package, Route};
 
 /// How a service is now.
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
 fn read(message: HealthCheckRequest) -> Result<(), ApiError> {
     match message.service.is_empty() || reflect::has_service(&message.service) {
         true => Ok(()),
-        false => Err(ApiError::not_found("There is no such service")),
+        false => Err(ApiError::not_found(format!("There is no service {}", text::shown(&message.service, 100)))),
     }
 }
 

@@ -102,3 +102,20 @@ fn bytes(message: &impl Message) -> Option<Vec<u8>> {
 fn no_shape() -> Status {
     Status::new(Code::Internal, "Something went wrong on the server")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handlers::manga::Reply as Catalogue;
+    use crate::store::model::Genre;
+
+    /// An answer that no client would take is refused with a word about why.
+    #[test]
+    fn answers_are_as_short_as_messages() {
+        let (via, _) = routes::find_rpc("/mangahub.v1.CatalogueService/ListGenres").unwrap();
+        let named = |length| Catalogue::Genres(vec![Genre { id: 1, name: "x".repeat(length) }]);
+        let shown = |length| show(via, Ok(Reply::Catalogue(named(length)))).map_err(|status| status.code);
+        assert!(shown(MESSAGE_BYTES_MAX - 100).is_ok());
+        assert_eq!(shown(MESSAGE_BYTES_MAX), Err(Code::ResourceExhausted));
+    }
+}

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    FileDescriptorSet, OneofDescriptorProto,
+};
 
 use super::messages::DESCRIPTORS;
 use super::messages::reflection::server_reflection_request::MessageRequest;
@@ -101,16 +104,27 @@ impl Known {
             self.by_symbol.insert(name.clone(), place);
             self.services.push(name);
         }
+        file.enum_type.iter().for_each(|words| self.add_enum(package, words, place));
         file.message_type.iter().for_each(|message| self.add_message(package, message, place));
     }
 
     fn add_message(&mut self, scope: &str, message: &DescriptorProto, place: usize) {
         let name = format!("{scope}.{}", message.name());
-        for inner in &message.enum_type {
-            self.by_symbol.insert(format!("{name}.{}", inner.name()), place);
+        let members = message.field.iter().map(FieldDescriptorProto::name);
+        let choices = message.oneof_decl.iter().map(OneofDescriptorProto::name);
+        for member in members.chain(choices) {
+            self.by_symbol.insert(format!("{name}.{member}"), place);
         }
+        message.enum_type.iter().for_each(|words| self.add_enum(&name, words, place));
         message.nested_type.iter().for_each(|inner| self.add_message(&name, inner, place));
         self.by_symbol.insert(name, place);
+    }
+
+    /// Its words stand beside it, not within it.
+    fn add_enum(&mut self, scope: &str, words: &EnumDescriptorProto, place: usize) {
+        for word in words.value.iter().map(EnumValueDescriptorProto::name).chain([words.name()]) {
+            self.by_symbol.insert(format!("{scope}.{word}"), place);
+        }
     }
 }
 
@@ -161,6 +175,9 @@ mod tests {
             symbol("grpc.health.v1.HealthCheckResponse.ServingStatus").as_deref(),
             Some("grpc/health/v1/health.proto")
         );
+        for inner in ["HealthCheckResponse.SERVING", "HealthCheckRequest.service", "Health.Check"] {
+            assert!(symbol(&format!("grpc.health.v1.{inner}")).is_some(), "{inner}");
+        }
         assert_eq!(symbol("pb.Nothing"), None);
         assert_eq!(found(MessageRequest::FileByFilename("pb.proto".into())).as_deref(), Some("pb.proto"));
         assert_eq!(found(MessageRequest::FileByFilename("../Cargo.toml".into())), None);

@@ -88,7 +88,7 @@ impl From<&ApiError> for Status {
         let code = match error.kind {
             ErrorKind::InvalidJson | ErrorKind::InvalidMessage | ErrorKind::Invalid => Code::InvalidArgument,
             ErrorKind::Misdirected | ErrorKind::MediaType | ErrorKind::Framing(_) => Code::InvalidArgument,
-            ErrorKind::UnknownType | ErrorKind::MethodNotAllowed => Code::Unimplemented,
+            ErrorKind::UnknownType | ErrorKind::MethodNotAllowed | ErrorKind::UpgradeRequired => Code::Unimplemented,
             ErrorKind::Unauthorized => Code::Unauthenticated,
             ErrorKind::Forbidden => Code::PermissionDenied,
             ErrorKind::NotFound => Code::NotFound,
@@ -97,7 +97,7 @@ impl From<&ApiError> for Status {
             ErrorKind::TooLarge | ErrorKind::RateLimited => Code::ResourceExhausted,
             ErrorKind::Timeout => Code::DeadlineExceeded,
             ErrorKind::Unavailable => Code::Unavailable,
-            _ => Code::Internal,
+            ErrorKind::Internal => Code::Internal,
         };
         Self { code, message: error.message.clone() }
     }

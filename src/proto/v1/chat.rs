@@ -118,7 +118,7 @@ pub(super) fn show(reply: Reply) -> Response {
         Reply::Muted(mute) => data(201, json!({"mute": mute_shape(&mute)})),
         Reply::Mutes(page, window) => list(page.items.iter().map(mute_shape).collect(), meta(page.total, window)),
         // Said over WebSockets only.
-        Reply::Notice(..) | Reply::Users(..) | Reply::Presence(..) => Response::empty(204),
+        Reply::Notice(..) | Reply::Retold(_) | Reply::Users(..) | Reply::Presence(..) => Response::empty(204),
     }
 }
 

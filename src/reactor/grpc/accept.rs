@@ -106,9 +106,11 @@ pub async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
 fn begin(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let counts = shared.outbox.counts();
     counts.opened();
+    let entry = shared.outbox.board().enter(peer);
     let Some(admitted) = admit(peer.ip(), shared) else {
         tracing::debug!(%peer, "there is no room for another gRPC connection");
         counts.closed(Closed::TooMany);
+        entry.end(Closed::TooMany.as_str());
         // There may be many of them, and then they hear nothing.
         if let Ok(place) = shared.admission.refusals.clone().try_acquire_owned() {
             tokio::spawn(refuse(socket, place));
@@ -116,8 +118,9 @@ fn begin(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         return;
     };
     tokio::spawn(async move {
-        let why = conn::serve(socket, peer, &admitted.shared).await;
+        let why = conn::serve(socket, entry.line(), &admitted.shared).await;
         admitted.shared.outbox.counts().closed(why);
+        entry.end(why.as_str());
         tracing::debug!(%peer, reason = why.as_str(), "a gRPC connection ended");
     });
 }

@@ -50,7 +50,7 @@ pub async fn serve(request: Request<RecvStream>, respond: SendResponse<Bytes>, p
         Err(status) => return reply.refuse(&status),
     };
     let messages = Messages::new(body, head.packed, peer.memory.receiving());
-    let call = Call { head, peer, shared, place };
+    let call = Call::new(head, peer, shared, place);
     match method {
         Method::Unary(via) => unary(via, call, messages, reply).await,
         Method::Feed(via) => feed::serve(via, &call, messages, reply).await,
@@ -106,9 +106,13 @@ async fn answered(via: Via, call: &Call, mut messages: Messages) -> Result<(Byte
 }
 
 impl Call {
+    pub fn new(head: Head, peer: Arc<Peer>, shared: Arc<Shared>, place: Place) -> Self {
+        Self { head, peer, shared, place }
+    }
+
     /// Asks the loop, and waits for what it says.
     pub async fn ask(&self, via: Via, message: Bytes) -> Result<Vec<u8>, Status> {
-        let (slot, answer) = Slot::unary(self.peer.address, self.shared.outbox.clone());
+        let (slot, answer) = Slot::unary(self.peer.line.clone(), self.shared.outbox.clone());
         self.post(via, message, slot)?;
         grpc::show(via, answer.await.map_err(|_| leaving())?)
     }

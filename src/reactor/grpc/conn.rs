@@ -6,7 +6,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::board::Line;
 use super::counts::Closed;
 use super::head::ABOUT;
 use super::memory::Share;
@@ -27,16 +27,16 @@ use super::{Shared, call};
 
 /// What the calls of a connection share.
 pub struct Peer {
-    /// Where it is.
-    pub address: SocketAddr,
+    /// Where it is, and what an operator is shown of it.
+    pub line: Arc<Line>,
     /// What its calls are counted by.
     pub memory: Share,
 }
 
 /// Serves one connection, whichever HTTP it speaks, and says why it ended.
-pub async fn serve(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Closed {
+pub async fn serve(socket: TcpStream, line: &Arc<Line>, shared: &Arc<Shared>) -> Closed {
     let greeted = tokio::select! {
-        greeted = timeout(GREETING, greet(socket, shared)) => greeted,
+        greeted = timeout(GREETING, greet(socket, line, shared)) => greeted,
         // It has asked nothing yet.
         () = shared.outbox.reached(Life::Draining) => return Closed::Shutdown,
     };
@@ -44,21 +44,21 @@ pub async fn serve(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) ->
         Err(_) => Closed::Greeting,
         Ok(Err(why)) => why,
         Ok(Ok(conn)) => {
-            let peer = Arc::new(Peer { address: peer, memory: Share::new(shared.memory.clone()) });
+            let peer = Arc::new(Peer { line: line.clone(), memory: Share::new(shared.memory.clone()) });
             streams(conn, peer, shared).await.unwrap_or_else(|error| reason(&error))
         }
     }
 }
 
 /// Sees what the peer speaks, and agrees with it on HTTP/2.
-async fn greet(mut socket: TcpStream, shared: &Shared) -> Result<Connection<Watched, Bytes>, Closed> {
+async fn greet(mut socket: TcpStream, line: &Arc<Line>, shared: &Shared) -> Result<Connection<Watched, Bytes>, Closed> {
     let mut first = BytesMut::with_capacity(FIRST_BYTES);
     // Without it an answer may wait for the one before to be acknowledged; it works, but slowly.
     let _ = socket.set_nodelay(true);
     while first.len() < PREFACE.len() {
         match socket.read_buf(&mut first).await {
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(read) => line.read(read),
             Err(_) => return Err(Closed::Lost),
         }
     }
@@ -78,7 +78,7 @@ async fn greet(mut socket: TcpStream, shared: &Shared) -> Result<Connection<Watc
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
         .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_local_error_reset_streams(Some(ERRORS_MAX));
-    builder.handshake(Watched::new(socket, first.freeze())).await.map_err(|error| reason(&error))
+    builder.handshake(Watched::new(socket, first.freeze(), line.clone())).await.map_err(|error| reason(&error))
 }
 
 /// Tells a person with a browser or curl what this port is.

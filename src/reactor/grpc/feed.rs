@@ -21,7 +21,7 @@ pub async fn serve(via: Via, call: &Call, mut messages: Messages, mut reply: Una
         () = reply.left() => return,
         first = timeout_at(call.head.soon(), messages.only()) => first.unwrap_or_else(|_| Err(too_late())),
     };
-    let (slot, end, mut feed) = Slot::feed(call.peer.address, call.shared.outbox.clone());
+    let (slot, end, mut feed) = Slot::feed(call.peer.line.clone(), call.shared.outbox.clone());
     if let Err(status) = first.and_then(|message| call.post(via, message, slot)) {
         return reply.refuse(&status);
     }

@@ -116,8 +116,8 @@ const SHORT_BYTES_MAX: usize = 16 << 10;
 /// A call beyond it is refused.
 const RECEIVED_BYTES_MAX: (usize, usize) = (64 << 20, 128 << 20);
 
-/// The same of one connection: four of the longest.
-const CONN_RECEIVED_BYTES_MAX: (usize, usize) = (16 << 20, 18 << 20);
+/// The same of one connection: four of the longest, with their heads.
+const CONN_RECEIVED_BYTES_MAX: (usize, usize) = (17 << 20, 19 << 20);
 
 /// Answers that have not been taken, over all calls. One beyond it is refused instead.
 const SENT_BYTES_MAX: (usize, usize) = (192 << 20, 256 << 20);
@@ -162,7 +162,7 @@ mod tests {
     fn what_is_held_changes() {
         let share = Share::new(Arc::new(Memory::of_everybody()));
         let mut held = share.receiving();
-        assert!(held.set(10 << 20) && !held.set(17 << 20));
+        assert!(held.set(10 << 20) && !held.set(18 << 20));
         assert_eq!(share.conn.received.held.load(Ordering::Relaxed), 10 << 20);
         assert!(held.set(1000) && share.sending().set(LONG));
         drop(held);

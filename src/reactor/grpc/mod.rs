@@ -7,9 +7,10 @@
 //!
 //! Suggested reading: this file, `accept` and `conn` (one connection, with `watched`), `call` (one stream,
 //! with `head`, `receive` and `send`), `feed` and `tools` (calls that last), `outbox` (the way back),
-//! `memory` (what all of them may hold), `counts`.
+//! `memory` (what all of them may hold), `counts`, `board` (who is connected).
 
 mod accept;
+mod board;
 mod call;
 mod conn;
 mod counts;
@@ -41,6 +42,7 @@ use memory::Memory;
 use outbox::{Life, Outbox};
 
 pub use accept::bind;
+pub use board::{Board, Ended};
 pub use counts::Counts;
 pub use outbox::{Answers, answers};
 
@@ -163,3 +165,54 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Calls of tools that are open at a time: a handful watch over a server. One more is refused.
 const TOOL_CALLS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::call::Call;
+    use super::conn::Peer;
+    use super::head::Head;
+    use super::memory::Share;
+    use super::outbox::Slot;
+    use super::*;
+
+    /// A call that was given up keeps its place as long as it waits in the loop's inbox; tools have places of
+    /// their own.
+    #[test]
+    fn a_place_is_held_until_the_call_is_begun() {
+        let inbox: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let into = inbox.clone();
+        let limits = RpcLimits {
+            connections_max: 1,
+            address_max: 0,
+            streams_max: 1,
+            calls_max: 1,
+            keepalive: Duration::from_secs(1),
+        };
+        let shared = Arc::new(Shared {
+            limits,
+            outbox: answers().1,
+            ask: Box::new(move |asked| {
+                into.lock().unwrap().push(asked);
+                Ok(())
+            }),
+            admission: Admission::new(1, 0),
+            calls: Arc::new(Semaphore::new(1)),
+            tools: Arc::new(Semaphore::new(1)),
+            memory: Arc::new(Memory::of_everybody()),
+        });
+        let entry = shared.outbox.board().enter(([127, 0, 0, 1], 1).into());
+        let line = entry.line().clone();
+        let peer = Arc::new(Peer { line: line.clone(), memory: Share::new(shared.memory.clone()) });
+        let head = Head::read(&http::HeaderMap::new()).ok().unwrap();
+        let (via, method) = (Via(0), Method::Feed(Via(0)));
+        let call = Call::new(head, peer, shared.clone(), shared.place(method).unwrap());
+        call.post(via, Bytes::new(), Slot::unary(line, shared.outbox.clone()).0).unwrap();
+        drop(call);
+        assert_eq!(shared.place(method).err().map(|status| status.code), Some(Code::ResourceExhausted));
+        assert!(shared.place(Method::Reflection).is_ok());
+        inbox.lock().unwrap().clear();
+        assert!(shared.place(method).is_ok());
+    }
+}

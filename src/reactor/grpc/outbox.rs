@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::board::{Board, Line};
 use super::counts::Counts;
 use crate::handlers::api::{ApiError, ErrorKind, Reply};
 use crate::handlers::remote::Waiting;
@@ -37,6 +38,7 @@ pub struct Outbox {
     /// There is a thread that takes what is said.
     serving: AtomicBool,
     counts: Arc<Counts>,
+    board: Arc<Board>,
     life: watch::Sender<Life>,
 }
 
@@ -55,6 +57,7 @@ pub fn answers() -> (Answers, Arc<Outbox>) {
         bell: Notify::new(),
         serving: AtomicBool::new(false),
         counts: Arc::default(),
+        board: Arc::default(),
         life: watch::Sender::new(Life::Running),
     });
     (Answers(outbox.clone()), outbox)
@@ -76,6 +79,11 @@ impl Answers {
     /// What the other thread has counted.
     pub fn counts(&self) -> &Counts {
         &self.0.counts
+    }
+
+    /// Who is connected to the other thread.
+    pub fn board(&self) -> &Board {
+        &self.0.board
     }
 
     /// No new calls are taken from now on.
@@ -114,6 +122,11 @@ impl Outbox {
     /// Where this thread counts.
     pub fn counts(&self) -> Arc<Counts> {
         self.counts.clone()
+    }
+
+    /// Where this thread lists its connections.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
     }
 
     /// Waits until the server has come so far.
@@ -160,7 +173,7 @@ pub async fn hand_out(outbox: Arc<Outbox>) {
 
 /// The end of one call, in the loop's hands.
 pub struct Slot {
-    peer: SocketAddr,
+    line: Arc<Line>,
     outbox: Arc<Outbox>,
     answer: Mutex<Option<oneshot::Sender<Outcome>>>,
     feed: Option<(mpsc::UnboundedSender<Bytes>, Arc<AtomicUsize>)>,
@@ -175,14 +188,15 @@ pub struct Feed {
 
 impl Slot {
     /// A call that is answered once.
-    pub fn unary(peer: SocketAddr, outbox: Arc<Outbox>) -> (Self, oneshot::Receiver<Outcome>) {
+    pub fn unary(line: Arc<Line>, outbox: Arc<Outbox>) -> (Self, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { peer, outbox, answer: Mutex::new(Some(sender)), feed: None }, receiver)
+        line.asked();
+        (Self { line, outbox, answer: Mutex::new(Some(sender)), feed: None }, receiver)
     }
 
     /// A call that is told things, until it is answered.
-    pub fn feed(peer: SocketAddr, outbox: Arc<Outbox>) -> (Self, oneshot::Receiver<Outcome>, Feed) {
-        let (mut slot, end) = Self::unary(peer, outbox);
+    pub fn feed(line: Arc<Line>, outbox: Arc<Outbox>) -> (Self, oneshot::Receiver<Outcome>, Feed) {
+        let (mut slot, end) = Self::unary(line, outbox);
         let (sender, messages) = mpsc::unbounded_channel();
         let owed = Arc::new(AtomicUsize::new(0));
         slot.feed = Some((sender, owed.clone()));
@@ -196,7 +210,11 @@ impl Slot {
 
 impl Waiting for Slot {
     fn peer(&self) -> SocketAddr {
-        self.peer
+        self.line.peer
+    }
+
+    fn is_of(&self, username: &Arc<str>) {
+        self.line.is_of(username);
     }
 
     fn has_left(&self) -> bool {
@@ -206,6 +224,9 @@ impl Waiting for Slot {
 
     fn answer(&self, outcome: Outcome) {
         if let Some(to) = self.take() {
+            if outcome.is_ok() {
+                self.line.told();
+            }
             self.outbox.push(Item::Answer(to, outcome));
         }
     }
@@ -225,6 +246,9 @@ impl Waiting for Slot {
             self.answer(Err(ApiError::new(ErrorKind::TooLarge, slow)));
             return false;
         }
+        if !frame.is_empty() {
+            self.line.told();
+        }
         self.outbox.push(Item::Message(to.clone(), frame));
         true
     }
@@ -232,6 +256,7 @@ impl Waiting for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.line.done();
         let Some(to) = self.take().filter(|to| !to.is_closed()) else { return };
         let error = match self.outbox.life() {
             Life::Running => ApiError::new(ErrorKind::Internal, "Something went wrong on the server"),
@@ -265,9 +290,10 @@ const FEED_MESSAGES_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handlers::key::ConnKey;
 
-    fn peer() -> SocketAddr {
-        ([127, 0, 0, 1], 1).into()
+    fn peer() -> Arc<Line> {
+        Arc::new(Line::new(([127, 0, 0, 1], 1).into(), ConnKey { index: 0, generation: 1 }))
     }
 
     /// Runs `hand_out` until everything that was said has been given out.

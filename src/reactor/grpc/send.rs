@@ -161,7 +161,7 @@ fn reset(code: Code) -> Reason {
     match code {
         Code::ResourceExhausted => Reason::ENHANCE_YOUR_CALM,
         Code::Unavailable => Reason::REFUSED_STREAM,
-        Code::PermissionDenied => Reason::INADEQUATE_SECURITY,
+        Code::PermissionDenied | Code::Unauthenticated => Reason::INADEQUATE_SECURITY,
         Code::DeadlineExceeded => Reason::CANCEL,
         _ => Reason::INTERNAL_ERROR,
     }

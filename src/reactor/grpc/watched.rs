@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::board::Line;
 use crate::proto::grpc::flood::Gauge;
 
 /// See above.
@@ -17,13 +19,14 @@ pub struct Watched {
     /// What was read to see what the peer speaks.
     ahead: Bytes,
     gauge: Gauge,
+    line: Arc<Line>,
     since: Instant,
 }
 
 impl Watched {
     /// Watches a socket of which so much was read to see what its peer speaks.
-    pub fn new(socket: TcpStream, ahead: Bytes) -> Self {
-        Self { socket, ahead, gauge: Gauge::new(), since: Instant::now() }
+    pub fn new(socket: TcpStream, ahead: Bytes, line: Arc<Line>) -> Self {
+        Self { socket, ahead, gauge: Gauge::new(), line, since: Instant::now() }
     }
 }
 
@@ -35,6 +38,7 @@ impl AsyncRead for Watched {
             into.put_slice(&self.ahead.split_to(some));
         } else {
             ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
+            self.line.read(into.filled().len() - before);
         }
         let second = self.since.elapsed().as_secs();
         let counted = self.gauge.read(&into.filled()[before..], second);
@@ -46,6 +50,7 @@ impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
         self.gauge.wrote(written);
+        self.line.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -56,6 +61,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, pieces))?;
         self.gauge.wrote(written);
+        self.line.wrote(written);
         Poll::Ready(Ok(written))
     }
 

@@ -24,8 +24,7 @@ pub(super) fn enqueue(
     audience: &HookAudience,
     now: UnixMillis,
 ) -> Result<bool, StoreError> {
-    let anybody = conn.prepare_cached("SELECT 1 FROM webhooks LIMIT 1")?.exists([])?;
-    if !anybody {
+    if !could_be_told(conn, event, audience)? {
         return Ok(false);
     }
     let (manga, user) = match audience {
@@ -35,6 +34,18 @@ pub(super) fn enqueue(
     };
     add_event(conn, event, body, (manga, user), Some(0), now)?;
     Ok(true)
+}
+
+/// Whether there is a webhook at all; for one user's own event, one of theirs that is told of such.
+fn could_be_told(conn: &Connection, event: HookEvent, audience: &HookAudience) -> Result<bool, StoreError> {
+    let HookAudience::User(user) = audience else {
+        return Ok(conn.prepare_cached("SELECT 1 FROM webhooks LIMIT 1")?.exists([])?);
+    };
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM webhooks
+         WHERE user_id = ?1 AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = ?2)",
+    )?;
+    Ok(statement.exists(params![user.as_str(), event.as_str()])?)
 }
 
 pub(super) fn test(

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::args::{Time, positive, rate};
 use super::hub::HubArguments;
-use super::show::Show;
-use crate::drive::Pacing;
+use super::show::{Show, processor_time};
+use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::join::ROOM;
 use crate::progress::Progress;
@@ -57,11 +57,13 @@ impl Chat {
         let (bytes, in_flight, pacing) = (self.content_bytes, self.in_flight, Pacing::at(self.rate));
         let (rooms, pace) = (Rooms { names, bytes, in_flight, pacing }, self.time.pace());
         let progress = Progress::new("chat", pace.whole());
-        let outcome = chat::run_in(hub.http()?, &tokens, &rooms, pace, &progress)?;
+        let outcome =
+            chat::run_in(hub.http()?, &tokens, &rooms, pace, &Meter { progress: &progress, pid: hub.known_pid() })?;
         drop(progress);
         let (rate, bytes) = (count(outcome.said.deliveries_per_second), outcome.said.message_bytes);
         let (latency, joined) = (&outcome.said.latency, &outcome.joined);
-        let text = format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}; {joined}");
+        let cost = processor_time(outcome.said.server_cpu_us_per_delivery);
+        let text = format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}{cost}; {joined}");
         show.print(&outcome, &text)
     }
 }

@@ -19,6 +19,9 @@ pub struct HubArguments {
     /// The HTTP address of a running server.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// The gRPC address of a running server.
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<SocketAddr>,
     /// Its process id, to see what an operation costs it.
     #[arg(long)]
     pid: Option<u32>,
@@ -29,7 +32,7 @@ pub struct HubArguments {
     #[arg(long, env = "MANGAHUB_AUTH_SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// The binary to start when no address is given; `mangahub` beside this one, if not given.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "http"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "http", "grpc"])]
     server: Option<PathBuf>,
 }
 
@@ -42,7 +45,7 @@ pub struct Hub {
 impl HubArguments {
     /// The server, started with `settings` unless there is an address.
     pub fn open(self, settings: &[(&str, &str)]) -> Result<Hub, LoadError> {
-        if self.tcp.is_some() || self.http.is_some() {
+        if self.tcp.is_some() || self.http.is_some() || self.grpc.is_some() {
             return Ok(Hub { arguments: self, started: None });
         }
         let own = std::env::current_exe().doing("find this binary")?;
@@ -72,7 +75,15 @@ impl Hub {
         }
     }
 
-    /// The same, if anybody has said.
+    /// Where gRPC clients connect.
+    pub fn grpc(&self) -> Result<SocketAddr, LoadError> {
+        match &self.started {
+            Some(hub) => hub.grpc(),
+            None => self.arguments.grpc.ok_or_else(|| LoadError::Missing("--grpc is needed as well".to_owned())),
+        }
+    }
+
+    /// The same as [`Hub::http`], if anybody has said.
     pub fn known_http(&self) -> Option<SocketAddr> {
         self.started.as_ref().and_then(|hub| hub.http().ok()).or(self.arguments.http)
     }

@@ -7,6 +7,7 @@ pub mod args;
 mod chat;
 mod day;
 mod echo;
+mod grpc;
 mod http;
 mod hub;
 mod show;
@@ -52,6 +53,8 @@ enum Command {
     Members(chat::Members),
     Greet(chat::Greet),
     Udp(udp::Udp),
+    Grpc(grpc::Grpc),
+    Watch(grpc::Watch),
     Mixed(day::Mixed),
     Soak(day::Soak),
     Suite(suite::Suite),
@@ -82,6 +85,8 @@ pub fn run(arguments: Arguments) -> Result<(), LoadError> {
         Command::Members(command) => command.run(show),
         Command::Greet(command) => command.run(show),
         Command::Udp(command) => command.run(show),
+        Command::Grpc(command) => command.run(show),
+        Command::Watch(command) => command.run(show),
         Command::Mixed(command) => command.run(show),
         Command::Soak(command) => command.run(show),
         Command::Suite(command) => command.run(show),

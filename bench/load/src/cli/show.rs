@@ -60,6 +60,11 @@ impl Show {
     }
 }
 
+/// The processor time of a delivery, to go behind a number, where it is known.
+pub fn processor_time(us: Option<f64>) -> String {
+    us.map_or_else(String::new, |us| format!("; server: {us:.3} µs of processor time for a delivery"))
+}
+
 /// Whether everything was answered as it should be.
 pub fn none_failed(outcome: &Outcome) -> Result<(), LoadError> {
     match outcome.failed() {

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use clap::{Args, ValueEnum};
 
 use super::args::{Scale, Time, positive, rate};
-use super::hub::HubArguments;
-use super::show::{Show, none_failed};
+use super::hub::{Hub, HubArguments};
+use super::show::{Show, none_failed, processor_time};
 use crate::broker::Broker;
-use crate::drive::Pacing;
+use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::message::Message;
 use crate::progress::Progress;
@@ -18,7 +18,7 @@ use crate::scenario::connect::Storms;
 use crate::scenario::ingest::Ingests;
 use crate::scenario::ping::Pings;
 use crate::scenario::task::Work;
-use crate::scenario::{fanout, fanout_broker, idle};
+use crate::scenario::{fanout, fanout_broker, idle, stored};
 use crate::suite::{STORED_SERIES, UNKNOWN_SERIES};
 use crate::token;
 
@@ -191,23 +191,37 @@ pub struct Load {
 impl FanOut {
     /// Runs it.
     pub fn run(self, show: &Show) -> Result<(), LoadError> {
-        let hub = self.hub.open(&[("MANGAHUB_TCP_BROADCAST_SCOPE", "all")])?;
-        let Load { clients, in_flight, rate, time } = self.load;
-        let (pace, progress) = (time.pace(), Progress::new("fanout", time.pace().whole()));
+        let hub = self.hub.clone().open(&[("MANGAHUB_TCP_BROADCAST_SCOPE", "all")])?;
+        let progress = Progress::new("fanout", self.load.time.pace().whole());
         let outcome = match self.message_bytes {
-            Some(bytes) if self.raw => fanout::run_raw(hub.tcp()?, bytes, clients, in_flight, pace)?,
-            _ => {
-                let series = if self.stored { STORED_SERIES } else { UNKNOWN_SERIES };
-                let manga = self.manga.unwrap_or_else(|| series.to_owned());
-                let message = Message::Progress { manga, stored: self.stored };
-                // Only a user who exists can have something stored.
-                let token = if self.stored { hub.token_of_a_user()? } else { hub.token()? };
-                let (tcp, tokens, pacing) = (hub.tcp()?, vec![token], Pacing::at(rate));
-                fanout::run_at(tcp, &tokens, clients, in_flight, pacing, message, pace, &progress)?
+            Some(bytes) if self.raw => {
+                let Load { clients, in_flight, time, .. } = &self.load;
+                fanout::run_raw(hub.tcp()?, bytes, *clients, *in_flight, time.pace())?
             }
+            _ => self.through(&hub, &Meter { progress: &progress, pid: hub.known_pid() })?,
         };
         drop(progress);
         show_fan_out(&outcome, show)
+    }
+
+    /// Through the server. What it has stored is asked for at the end, where it is known whom to ask.
+    fn through(&self, hub: &Hub, meter: &Meter<'_>) -> Result<fanout::FanOut, LoadError> {
+        let Load { clients, in_flight, rate, time } = &self.load;
+        let series = if self.stored { STORED_SERIES } else { UNKNOWN_SERIES };
+        let manga = self.manga.as_deref().unwrap_or(series);
+        let message = Message::Progress { manga: manga.to_owned(), stored: self.stored };
+        // Only a user who exists can have something stored.
+        let token = if self.stored { hub.token_of_a_user()? } else { hub.token()? };
+        let (tcp, tokens, pacing) = (hub.tcp()?, std::slice::from_ref(&token), Pacing::at(*rate));
+        let outcome = fanout::run_at(tcp, tokens, *clients, *in_flight, pacing, message.clone(), time.pace(), meter)?;
+        let last = outcome.messages.iter().sum::<u64>().checked_sub(1);
+        if let (true, Some(http), Some(last)) = (self.stored, hub.known_http(), last) {
+            let chapter = stored::chapter(http, manga, &token)?;
+            if !message.leaves(last, chapter) {
+                return Err(LoadError::Wrong(format!("update {last} was told last, but stored is chapter {chapter}")));
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -247,7 +261,8 @@ impl FanOutBroker {
 
 fn show_fan_out(outcome: &fanout::FanOut, show: &Show) -> Result<(), LoadError> {
     let (rate, bytes) = (count(outcome.deliveries_per_second), outcome.message_bytes);
-    show.print(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {}", outcome.latency))
+    let (latency, cost) = (&outcome.latency, processor_time(outcome.server_cpu_us_per_delivery));
+    show.print(outcome, &format!("{rate} deliveries/s of {bytes:.0} bytes; a message to all: {latency}{cost}"))
 }
 
 /// Durable progress updates, every user on a connection of their own.

@@ -96,6 +96,12 @@ impl Lane {
         self.schedule.as_ref().and_then(Schedule::next)
     }
 
+    /// Lets go of what still waits for a place; it has failed.
+    pub fn give_up(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting).len();
+        self.tally.fail("not sent at the end", waiting as u64);
+    }
+
     /// How many wait for a place.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -138,5 +144,7 @@ mod tests {
         lane.free(2);
         assert_eq!((lane.take(), lane.take()), (Some((1, start)), Some((2, start + ms(10)))));
         assert_eq!((lane.take(), lane.next()), (None, Some(start + ms(30))));
+        lane.give_up();
+        assert_eq!((lane.waiting(), lane.tally.failures["not sent at the end"]), (0, 1));
     }
 }

@@ -10,12 +10,14 @@
 //! which it asked.
 
 pub mod lane;
+pub mod meter;
 pub mod run;
 pub mod schedule;
 pub mod tally;
 
 pub use lane::Pacing;
-pub use run::{Drive, Meter};
+pub use meter::Meter;
+pub use run::Drive;
 pub use tally::{Outcome, Tally};
 
 /// A kind of good answer (a status, or 0 where there is only one), or what is wrong with an answer, in few words.

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 use super::lane::{Lane, Pacing};
+use super::meter::Meter;
 use super::schedule::timeout;
 use super::tally::Tally;
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
-use crate::progress::Progress;
 use crate::scenario::{Pace, STALL};
-use crate::server::processor_time;
 
 /// Connections with their clients, ready to be driven.
 pub struct Drive<C> {
@@ -38,14 +37,6 @@ struct Seat<C> {
     open: bool,
 }
 
-/// What watches a run: the line for the user, and the server's processor time.
-pub struct Meter<'a> {
-    /// Shown while it runs.
-    pub progress: &'a Progress,
-    /// The server's process, to see what an operation costs it.
-    pub pid: Option<u32>,
-}
-
 impl<C: Client> Drive<C> {
     /// No lanes yet. The connections of `swarm` are made, and what they need before they work is done.
     pub fn new(swarm: Swarm) -> Self {
@@ -65,7 +56,8 @@ impl<C: Client> Drive<C> {
         self
     }
 
-    /// At the end answers are waited for until none has come for so long.
+    /// For so long after the end, what is due may still be sent; and answers are waited for until none has come for
+    /// so long.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -85,7 +77,7 @@ impl<C: Client> Drive<C> {
     /// Works until nothing is due and nothing is on its way. Returns the processor time that the server used in the
     /// time measured.
     fn work(&mut self, meter: &Meter<'_>) -> Result<Option<Duration>, LoadError> {
-        let mut processor = Processor { pid: meter.pid, before: None, used: None };
+        let mut processor = meter.processor();
         let mut last_arrival = Instant::now();
         loop {
             let now = Instant::now();
@@ -93,9 +85,12 @@ impl<C: Client> Drive<C> {
             meter.progress.tick(now, || self.glimpse());
             self.send_due(now);
             let next = self.lanes.iter().filter_map(Lane::next).min();
+            if now > self.window.end + self.patience {
+                self.lanes.iter_mut().for_each(Lane::give_up);
+            }
             let waited = now.saturating_duration_since(last_arrival.max(self.window.end));
             if now >= self.window.end && (self.is_quiet() || waited > self.patience) {
-                return Ok(processor.used);
+                return Ok(processor.used());
             }
             if self.receive(timeout(now, next))? {
                 last_arrival = Instant::now();
@@ -174,10 +169,9 @@ impl<C: Client> Drive<C> {
         for seat in &self.seats {
             self.lanes[seat.lane].tally.fail("no answer at the end", seat.since.len() as u64);
         }
-        let tallies = self.lanes.into_iter().map(|lane| {
-            let waiting = lane.waiting() as u64;
+        let tallies = self.lanes.into_iter().map(|mut lane| {
+            lane.give_up();
             let mut tally = lane.tally;
-            tally.fail("not sent at the end", waiting);
             (tally.seconds, tally.processor_seconds) =
                 (pace.duration.as_secs_f64(), used.map(|used| used.as_secs_f64()));
             tally
@@ -214,27 +208,6 @@ impl<C: Client> Seat<C> {
             None => unasked = true,
         })?;
         if unasked { Err(format!("connection {index} had an answer to nothing")) } else { Ok(()) }
-    }
-}
-
-/// The server's processor time over the window.
-struct Processor {
-    pid: Option<u32>,
-    before: Option<Duration>,
-    used: Option<Duration>,
-}
-
-impl Processor {
-    fn look(&mut self, now: Instant, window: &Range<Instant>) -> Result<(), LoadError> {
-        let Some(pid) = self.pid else { return Ok(()) };
-        match self.before {
-            None if now >= window.start => self.before = Some(processor_time(pid)?),
-            Some(before) if now >= window.end && self.used.is_none() => {
-                self.used = Some(processor_time(pid)?.saturating_sub(before));
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 
@@ -286,8 +259,7 @@ mod tests {
         let mut swarm = Swarm::new(peer)?;
         swarm.connect()?;
         let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(300) };
-        let meter = Meter { progress: &Progress::HIDDEN, pid: None };
-        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &meter)?;
+        let (mut tallies, clients) = Drive::new(swarm).lane("x", pacing, 2, [Byte]).measure(pace, &Meter::HIDDEN)?;
         assert_eq!(clients.len(), 1);
         Ok(tallies.remove(0))
     }

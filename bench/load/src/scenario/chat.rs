@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::Pace;
 use super::fanout::{FanOut, Loop};
+use super::stored;
 use crate::client::Swarm;
-use crate::drive::Pacing;
+use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::join::{Joined, ROOM, join_all};
-use crate::message::Message;
-use crate::progress::Progress;
+use crate::message::{Message, padded};
 
 /// What a chat run showed.
 #[derive(Debug, Clone, Serialize)]
@@ -30,7 +30,7 @@ pub struct Chat {
 /// Everyone in `tokens` joins one room; the last one says messages of `bytes`, `in_flight` at a time.
 pub fn run(http: SocketAddr, tokens: &[String], bytes: usize, in_flight: usize, pace: Pace) -> Result<Chat, LoadError> {
     let rooms = Rooms { names: vec![ROOM.to_owned()], bytes, in_flight, pacing: Pacing::Closed };
-    run_in(http, tokens, &rooms, pace, &Progress::HIDDEN)
+    run_in(http, tokens, &rooms, pace, &Meter::HIDDEN)
 }
 
 /// Rooms, and what is said in each.
@@ -51,7 +51,7 @@ pub fn run_in(
     tokens: &[String],
     rooms: &Rooms,
     pace: Pace,
-    progress: &Progress,
+    meter: &Meter<'_>,
 ) -> Result<Chat, LoadError> {
     let (members, count) = (tokens.len(), rooms.names.len());
     if count == 0 || members < count {
@@ -63,5 +63,19 @@ pub fn run_in(
     let speakers: Vec<usize> = (0..count).map(|at| at + (members - 1 - at) / count * count).collect();
     let message = Message::Chat { bytes: rooms.bytes };
     let said = Loop::rooms(swarm, members, &speakers, rooms.in_flight, rooms.pacing, message);
-    Ok(Chat { said: said.measure_watched(pace, progress)?, joined })
+    let said = said.measure_watched(pace, meter)?;
+    for (room, messages) in rooms.names.iter().zip(&said.messages) {
+        verify_stored(http, room, &tokens[members - 1], *messages, rooms.bytes)?;
+    }
+    Ok(Chat { said, joined })
+}
+
+/// The last of so many messages is the last that the server shows of the room; it may have said something itself.
+fn verify_stored(http: SocketAddr, room: &str, token: &str, messages: u64, bytes: usize) -> Result<(), LoadError> {
+    let Some(last) = messages.checked_sub(1).map(|last| padded(last, bytes)) else { return Ok(()) };
+    let stored = stored::messages(http, room, token, 1)?;
+    match stored.iter().rev().find(|content| content.starts_with('P')) {
+        Some(content) if *content == last => Ok(()),
+        other => Err(LoadError::Wrong(format!("{room}: {last} was told, but the last that is stored is {other:?}"))),
+    }
 }

@@ -16,13 +16,13 @@ use super::task::share;
 use super::{Pace, STALL};
 use crate::broker;
 use crate::client::{Arrival, Swarm};
-use crate::drive::Pacing;
 use crate::drive::lane::Lane;
+use crate::drive::meter::Processor;
 use crate::drive::schedule::timeout;
+use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
 use crate::login::log_in_all;
 use crate::message::{CHAT, Framing, Message};
-use crate::progress::Progress;
 use crate::stats::{Latencies, Summary};
 use crate::websocket::{self, Counter};
 
@@ -33,10 +33,14 @@ pub struct FanOut {
     pub deliveries_per_second: f64,
     /// Messages received, all clients together, the warm-up's too.
     pub deliveries: u64,
+    /// Messages sent in each room, the warm-up's too.
+    pub messages: Vec<u64>,
     /// The mean length of a received message, in bytes.
     pub message_bytes: f64,
     /// From sending a message until the last client has it.
     pub latency: Summary,
+    /// The server's processor time for one delivery, in microseconds, if it was looked at.
+    pub server_cpu_us_per_delivery: Option<f64>,
 }
 
 /// Fan-out through MangaHub: `clients` authenticate with `tokens` in turn, the last one publishes.
@@ -48,10 +52,10 @@ pub fn run(
     message: Message,
     pace: Pace,
 ) -> Result<FanOut, LoadError> {
-    run_at(tcp, tokens, clients, in_flight, Pacing::Closed, message, pace, &Progress::HIDDEN)
+    run_at(tcp, tokens, clients, in_flight, Pacing::Closed, message, pace, &Meter::HIDDEN)
 }
 
-/// The same at any pace, with a line for the user.
+/// The same at any pace, with somebody who watches.
 #[expect(clippy::too_many_arguments, reason = "what a fan-out is made of; one call reads as a list of it")]
 pub fn run_at(
     tcp: SocketAddr,
@@ -61,11 +65,11 @@ pub fn run_at(
     pacing: Pacing,
     message: Message,
     pace: Pace,
-    progress: &Progress,
+    meter: &Meter<'_>,
 ) -> Result<FanOut, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     log_in_all(&mut swarm, clients, tokens)?;
-    Loop::rooms(swarm, clients, &[clients - 1], in_flight, pacing, message).measure_watched(pace, progress)
+    Loop::rooms(swarm, clients, &[clients - 1], in_flight, pacing, message).measure_watched(pace, meter)
 }
 
 /// The same up to the first message: everybody is connected and authenticated.
@@ -138,6 +142,10 @@ impl Gauge {
         }
     }
 
+    fn measured(&self) -> u64 {
+        self.begun.zip(self.ended).map_or(0, |((_, before), (_, after))| after - before)
+    }
+
     fn per_second(&self) -> f64 {
         let (Some((start, before)), Some((end, after))) = (self.begun, self.ended) else { return 0.0 };
         (after - before) as f64 / (end - start).as_secs_f64().max(f64::EPSILON)
@@ -188,19 +196,21 @@ impl Loop {
 
     /// Warms up, measures, waits for what is in flight and verifies.
     pub fn measure(self, pace: Pace) -> Result<FanOut, LoadError> {
-        self.measure_watched(pace, &Progress::HIDDEN)
+        self.measure_watched(pace, &Meter::HIDDEN)
     }
 
-    /// The same, with a line for the user.
-    pub fn measure_watched(mut self, pace: Pace, progress: &Progress) -> Result<FanOut, LoadError> {
+    /// The same, with somebody who watches.
+    pub fn measure_watched(mut self, pace: Pace, meter: &Meter<'_>) -> Result<FanOut, LoadError> {
         let start = Instant::now();
         let window = start + pace.warm_up..start + pace.whole();
         self.rooms.iter_mut().for_each(|room| room.lane.open(start, window.end));
         let (mut last_arrival, mut gauge) = (start, Gauge::default());
+        let mut processor = meter.processor();
         while Instant::now() < window.end || !self.is_quiet() {
             let now = Instant::now();
             gauge.look(now, &window, || self.deliveries());
-            progress.tick(now, || (self.rooms.iter().map(|room| room.window.done).sum(), 0));
+            processor.look(now, &window)?;
+            meter.progress.tick(now, || (self.rooms.iter().map(|room| room.window.done).sum(), 0));
             self.publish(now, &window);
             let next = self.rooms.iter().filter_map(|room| room.lane.next()).min();
             if self.receive(timeout(now, next), &window)? {
@@ -208,21 +218,30 @@ impl Loop {
             } else if !self.is_quiet() && last_arrival.elapsed() > STALL {
                 return Err(self.stalled());
             }
+            let waiting: usize = self.rooms.iter().map(|room| room.lane.waiting()).sum();
+            if now > window.end + STALL && waiting > 0 {
+                return Err(LoadError::TimedOut(format!("the rate was not kept: {waiting} messages were never sent")));
+            }
         }
-        gauge.look(Instant::now(), &window, || self.deliveries());
+        let now = Instant::now();
+        gauge.look(now, &window, || self.deliveries());
+        processor.look(now, &window)?;
         // A doubled message would come now.
         self.receive(QUIET, &window)?;
         let message_bytes = self.verify()?;
-        Ok(self.outcome(gauge.per_second(), message_bytes))
+        Ok(self.outcome(&gauge, &processor, message_bytes))
     }
 
-    fn outcome(&self, deliveries_per_second: f64, message_bytes: f64) -> FanOut {
+    fn outcome(&self, gauge: &Gauge, processor: &Processor, message_bytes: f64) -> FanOut {
         let mut latencies = Latencies::new();
         for room in &self.rooms {
             room.lane.tally.answers.values().for_each(|answers| latencies.merge(&answers.latencies));
         }
         let (deliveries, latency) = (self.deliveries(), latencies.summary());
-        FanOut { deliveries_per_second, deliveries, message_bytes, latency }
+        let server_cpu_us_per_delivery = processor.us_for_each(gauge.measured());
+        let deliveries_per_second = gauge.per_second();
+        let messages = self.rooms.iter().map(|room| room.window.sent).collect();
+        FanOut { deliveries_per_second, deliveries, messages, message_bytes, latency, server_cpu_us_per_delivery }
     }
 
     /// What everybody has received so far: of a slow peer, only some may have a message that others wait for.

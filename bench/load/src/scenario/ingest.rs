@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Pace;
 use super::ping::refusal;
+use super::stored;
 use super::task::{Job, Ready, Setup, Task, Work};
 use crate::client::{LineBuffer, Swarm};
 use crate::drive::{Client, Drive, Outcome, Pacing, Verdict};
 use crate::error::LoadError;
-use crate::http;
 use crate::login::log_in_all;
 use crate::message::{Broadcast, progress_line};
 use crate::progress::Progress;
@@ -97,25 +97,11 @@ pub fn verify_stored<'a>(
     manga: &str,
     readers: impl Iterator<Item = (&'a Identity, &'a Reader)>,
 ) -> Result<(), LoadError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Stored,
-    }
-    #[derive(Deserialize)]
-    struct Stored {
-        progress: StoredProgress,
-    }
-    #[derive(Deserialize)]
-    struct StoredProgress {
-        current_chapter: u64,
-    }
-    let target = format!("/api/v1/users/progress/{manga}");
     for (identity, reader) in readers.filter(|(_, reader)| reader.acknowledged > 0) {
-        let body = http::body(http, &http::get_as(http, &target, &identity.token))?;
-        let chapter = serde_json::from_slice::<Answer>(&body).map(|answer| answer.data.progress.current_chapter);
-        if !chapter.as_ref().is_ok_and(|chapter| reader.may_be_stored(*chapter)) {
-            let (user, last, shown) = (&identity.username, reader.acknowledged, String::from_utf8_lossy(&body));
-            return Err(LoadError::Wrong(format!("{last} updates of {user} were acknowledged, but stored is {shown}")));
+        let chapter = stored::chapter(http, manga, &identity.token)?;
+        if !reader.may_be_stored(chapter) {
+            let (user, last) = (&identity.username, reader.acknowledged);
+            return Err(LoadError::Wrong(format!("{last} updates of {user} were acknowledged, stored is {chapter}")));
         }
     }
     Ok(())

@@ -7,12 +7,14 @@
 pub mod accepts;
 pub mod arrive;
 pub mod asker;
+pub mod asks;
 pub mod chat;
 pub mod connect;
 pub mod echo;
 pub mod fanout;
 pub mod fanout_broker;
 pub mod greet;
+pub mod grpc;
 pub mod http;
 pub mod idle;
 pub mod ingest;
@@ -23,6 +25,7 @@ pub mod open_loop;
 pub mod ping;
 pub mod search;
 pub mod soak;
+pub mod stored;
 pub mod task;
 pub mod udp;
 

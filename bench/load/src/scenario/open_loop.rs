@@ -23,7 +23,6 @@ use crate::drive::tally::Answers;
 use crate::drive::{Client, Drive, Meter, Pacing, Tally, Verdict};
 use crate::error::LoadError;
 use crate::login::log_in_all;
-use crate::progress::Progress;
 use crate::stats::{Latencies, Summary};
 
 /// What is asked, and how often.
@@ -108,7 +107,7 @@ pub fn run(
         .lane("ping", Pacing::Open(PINGS_PER_SECOND), PINGS_IN_FLIGHT, [Person::Pinger(Pinger::default())])
         .lane("request", Pacing::Open(offer.per_second), 1, askers)
         .patience(offer.drain);
-    let (tallies, _) = drive.measure(pace, &Meter { progress: &Progress::HIDDEN, pid: None })?;
+    let (tallies, _) = drive.measure(pace, &Meter::HIDDEN)?;
     match <[Tally; 2]>::try_from(tallies) {
         Ok([ping, request]) => Ok(sum_up(&ping, &request)),
         Err(_) => Err(LoadError::Wrong("a run of two lanes has two tallies".to_owned())),

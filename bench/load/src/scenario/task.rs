@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pace;
 use super::arrive::Arrivals;
+use super::asks::Asks;
 use super::connect::Storms;
 use super::echo::Echoes;
 use super::idle::Holds;
@@ -53,6 +54,8 @@ pub enum Work {
     Arrive(Arrivals),
     /// Idle connections.
     Hold(Holds),
+    /// Requests over HTTP.
+    Ask(Asks),
     /// A day in the life.
     Mixed(Days),
 }
@@ -67,6 +70,7 @@ impl Job {
             Work::Storm(work) => Work::Storm(work.part(process, of)),
             Work::Arrive(work) => Work::Arrive(work.part(of)),
             Work::Hold(work) => Work::Hold(work.part(process, of)),
+            Work::Ask(work) => Work::Ask(work.part(process, of)),
             Work::Mixed(work) => Work::Mixed(work.part(process, of)),
         };
         Self { setup: Setup { sources: self.setup.sources.of_process(process), ..self.setup.clone() }, work }
@@ -82,6 +86,7 @@ impl Job {
             Work::Storm(work) => work.prepare(setup),
             Work::Arrive(work) => work.prepare(setup),
             Work::Hold(work) => work.prepare(setup),
+            Work::Ask(work) => work.prepare(setup),
             Work::Mixed(work) => work.prepare(setup),
         }
     }

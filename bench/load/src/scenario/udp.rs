@@ -1,7 +1,8 @@
 //! Notifications by UDP: many addresses register, each receives every notification once.
 //!
 //! A closed loop: a notification is triggered, read from every socket, and then the next one is triggered. The
-//! time counts from the trigger until the last socket has it. The sockets are read in stretches, each from its last
+//! time counts from the trigger until the last socket has it; in an open loop, where notifications are due at fixed
+//! times, from then. The sockets are read in stretches, each from its last
 //! socket to its first: a peer that sends in the order of registering is then waited for once in a stretch, and
 //! waking this side costs it nothing that grows with the crowd. In whichever order it sends, every socket is read.
 //! One datagram of a notification is looked into and the others must be the same bytes.
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Pace, STALL};
+use crate::drive::Pacing;
+use crate::drive::schedule::Schedule;
 use crate::error::{Doing, LoadError};
 use crate::guard;
 use crate::http::{Inbox, post};
@@ -48,10 +51,20 @@ pub trait Notifier {
 
 /// `addresses` sockets register with `notifier` and are notified for `pace`.
 pub fn run(notifier: &mut impl Notifier, addresses: usize, pace: Pace) -> Result<Notified, LoadError> {
+    run_at(notifier, addresses, Pacing::Closed, pace)
+}
+
+/// The same at any pace.
+pub fn run_at(
+    notifier: &mut impl Notifier,
+    addresses: usize,
+    pacing: Pacing,
+    pace: Pace,
+) -> Result<Notified, LoadError> {
     guard::check(notifier.udp())?;
     let sockets = (0..addresses.max(1)).map(|index| open(index, notifier.udp())).collect::<Result<Vec<_>, _>>()?;
     register(&sockets, notifier.registered())?;
-    let mut crowd = Crowd { sockets, sequence: 0, bytes: 0, latencies: Latencies::new() };
+    let mut crowd = Crowd { sockets, pacing, sequence: 0, bytes: 0, latencies: Latencies::new() };
     let notified = crowd.measure(notifier, pace)?;
     crowd.must_be_quiet()?;
     notifier.forget(&crowd.sockets)?;
@@ -105,6 +118,7 @@ fn receive(socket: &UdpSocket, bytes: &mut [u8], what: &str) -> Result<usize, Lo
 
 struct Crowd {
     sockets: Vec<UdpSocket>,
+    pacing: Pacing,
     /// How many notifications everyone has had.
     sequence: u64,
     /// Of their datagrams, of one address.
@@ -128,18 +142,27 @@ impl Crowd {
 
     /// Notifies at least once, and until `duration` is over. Returns how long the notifications were on their way.
     fn notify_for(&mut self, notifier: &mut impl Notifier, duration: Duration) -> Result<Duration, LoadError> {
-        let (end, mut elapsed) = (Instant::now() + duration, Duration::ZERO);
-        while elapsed.is_zero() || Instant::now() < end {
+        let begun = Instant::now();
+        let (end, mut elapsed) = (begun + duration, Duration::ZERO);
+        let mut schedule = match self.pacing {
+            Pacing::Closed => None,
+            Pacing::Open(per_second) => Some(Schedule::new(begun, end.max(begun + SHORTEST), per_second)),
+        };
+        // What is due is sent, however late: only a closed loop looks at the end itself.
+        while schedule.is_some() || elapsed.is_zero() || Instant::now() < end {
+            let Some(since) = due(&mut schedule) else { break };
             let start = Instant::now();
+            if start > end.max(begun + SHORTEST) + STALL {
+                return Err(LoadError::TimedOut("the rate was not kept: notifications were still due".to_owned()));
+            }
             notifier.trigger(self.sequence)?;
             self.receive_one()?;
-            let took = start.elapsed();
-            self.latencies.record(took);
-            elapsed += took;
+            self.latencies.record(since.elapsed());
+            elapsed += start.elapsed();
             notifier.agreed()?;
             self.sequence += 1;
         }
-        Ok(elapsed)
+        Ok(if schedule.is_some() { begun.elapsed() } else { elapsed })
     }
 
     /// Reads the next notification from every socket.
@@ -178,6 +201,13 @@ impl Crowd {
         }
         Ok(())
     }
+}
+
+/// From when the next notification counts, once it is due: now, without a schedule. `None` when no more are.
+fn due(schedule: &mut Option<Schedule>) -> Option<Instant> {
+    let Some(schedule) = schedule else { return Some(Instant::now()) };
+    std::thread::sleep(schedule.next()?.saturating_duration_since(Instant::now()));
+    schedule.take(Instant::now())
 }
 
 fn must_be(sequence: u64, datagram: &[u8]) -> Result<(), LoadError> {
@@ -301,6 +331,9 @@ const AT_ONCE: usize = 64;
 /// How many sockets are read once the last of them has its datagram.
 const STRETCH: usize = 256;
 
+/// A phase without a length still has one notification.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// How long to wait for a datagram that should not be.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -361,7 +394,7 @@ mod tests {
             some.iter().for_each(|_| fake.learn());
             some.iter().for_each(|socket| expect(socket, b"ok").unwrap());
         }
-        let mut crowd = Crowd { sockets, sequence: 0, bytes: 0, latencies: Latencies::new() };
+        let mut crowd = Crowd { sockets, pacing: Pacing::Closed, sequence: 0, bytes: 0, latencies: Latencies::new() };
         let pace = Pace { warm_up: Duration::ZERO, duration: Duration::from_millis(20) };
         let notified = crowd.measure(&mut fake, pace)?;
         crowd.must_be_quiet().map(|()| notified)

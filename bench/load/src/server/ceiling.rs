@@ -45,6 +45,14 @@ impl Ceiling {
         Self::serve(program, core, folder, &["udp".as_ref()])
     }
 
+    /// Starts `h2` alone, to answer every call with `message`, its five bytes included.
+    pub fn start_h2(program: &Path, core: Option<usize>, message: &[u8]) -> Result<Self, LoadError> {
+        let folder = tempfile::tempdir().doing("make a folder")?;
+        let file = folder.path().join("message");
+        std::fs::write(&file, message).doing("write a message")?;
+        Self::serve(program, core, folder, &["h2".as_ref(), "--message".as_ref(), file.as_os_str()])
+    }
+
     fn serve(program: &Path, core: Option<usize>, folder: TempDir, mode: &[&OsStr]) -> Result<Self, LoadError> {
         must_exist(program)?;
         let mut process = Process::start(program, core, folder.path(), Stdio::piped(), |command| {

@@ -18,7 +18,7 @@ pub struct MangaHub {
     pub ports: Ports,
     /// What its tokens are signed with.
     pub secret: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The ports file, as far as it is used.
@@ -29,6 +29,9 @@ pub struct Ports {
     /// Not every server has one.
     #[serde(default)]
     udp_v1: Vec<SocketAddr>,
+    /// Likewise.
+    #[serde(default)]
+    grpc: Vec<SocketAddr>,
     internal: Vec<SocketAddr>,
 }
 
@@ -44,7 +47,7 @@ impl MangaHub {
         let folder = tempfile::tempdir_in(data).doing("make a data folder")?;
         let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let (path, ports_file) = (folder.path(), folder.path().join("ports.json"));
-        let store = format!("sqlite:{}", path.join("mangahub.db").display());
+        let store = format!("sqlite:{}", path.join(DATABASE).display());
         let mut process = Process::start(program, core, path, Stdio::null(), |command| {
             command.arg("--ports-file").arg(&ports_file);
             command.env("MANGAHUB_STORE_URL", &store).env("MANGAHUB_SERVER_DATA_DIR", path);
@@ -53,12 +56,17 @@ impl MangaHub {
         })?;
         // The file may be read half written; then it does not parse, and is read again.
         let ports = process.wait_for(|| serde_json::from_slice(&std::fs::read(&ports_file).ok()?).ok())?;
-        Ok(Self { process, ports, secret, _folder: folder })
+        Ok(Self { process, ports, secret, folder })
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// How long the log of its database is.
+    pub fn log_bytes(&self) -> u64 {
+        self.folder.path().join(format!("{DATABASE}-wal")).metadata().map_or(0, |log| log.len())
     }
 
     /// Where v1 TCP clients connect.
@@ -76,11 +84,18 @@ impl MangaHub {
         self.ports.udp_v1.first().copied().ok_or_else(|| LoadError::Missing("no UDP listener".to_owned()))
     }
 
+    /// Where gRPC clients connect.
+    pub fn grpc(&self) -> Result<SocketAddr, LoadError> {
+        self.ports.grpc.first().copied().ok_or_else(|| LoadError::Missing("no gRPC listener".to_owned()))
+    }
+
     /// Where programs beside the server tell it things.
     pub fn internal(&self) -> Result<SocketAddr, LoadError> {
         self.ports.internal.first().copied().ok_or_else(|| LoadError::Missing("no internal listener".to_owned()))
     }
 }
+
+const DATABASE: &str = "mangahub.db";
 
 /// What every measurement of the server shares: no rates limited, cheap registrations, ports by the system.
 const SETTINGS: &[(&str, &str)] = &[

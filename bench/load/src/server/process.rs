@@ -167,3 +167,29 @@ pub const START_MAX: Duration = Duration::from_secs(300);
 const STOP_MAX: Duration = Duration::from_secs(12);
 
 const POLL_EVERY: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a program that is not installed is missing, with the package that has it, and that others are found.
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let said = installed("no-such-program", "no-such-package").unwrap_err().to_string();
+        assert_eq!(said, "no-such-program is not installed (Debian package no-such-package)");
+        assert!(installed("sh", "dash").is_ok_and(|path| path.is_absolute()));
+        assert!(must_exist(Path::new("/nowhere/sh")).is_err());
+    }
+
+    /// Shows that what never listens, because it ends, is told with what it said.
+    #[test]
+    fn a_program_that_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = |command: &mut Command| {
+            command.args(["-c", "echo broken >&2; exit 1"]);
+        };
+        let mut process = Process::start(Path::new("sh"), None, folder.path(), Stdio::null(), script).unwrap();
+        let said = process.wait_for(|| None::<()>).unwrap_err().to_string();
+        assert_eq!(said, "sh did not start: broken");
+    }
+}

@@ -8,6 +8,7 @@ mod connections;
 mod fan_out;
 mod field;
 mod growth;
+mod grpc;
 mod http;
 mod realtime;
 mod sync;
@@ -137,6 +138,7 @@ pub fn run(places: &Places, scale: &Scale, command: &str) -> Result<Report, Load
     suite.members();
     suite.greet();
     suite.notify();
+    suite.grpc();
     Ok(suite.report)
 }
 
@@ -252,6 +254,7 @@ fn machine(places: &Places, cores: usize) -> Vec<(String, String)> {
         ("Mosquitto", shown(mosquitto::version())),
         ("nginx", shown(nginx::version())),
         ("wrk", version(Path::new("wrk"))),
+        ("h2load", version(Path::new("h2load"))),
         ("compiler", version(Path::new("rustc"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))

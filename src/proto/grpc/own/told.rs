@@ -51,27 +51,25 @@ fn in_room(room: &Room, at_ms: UnixMillis, what: What) -> messages::ChatEvent {
 }
 
 fn said(message: &Message) -> messages::ChatMessage {
-    let user_id = id(message.user_id.as_ref());
     messages::ChatMessage {
         id: message.id,
         speaker: message.speaker.as_str().to_owned(),
-        from: Some(messages::ChatPerson { user_id, username: message.username.clone() }),
+        from: Some(somebody(message.user_id.as_ref(), &message.username)),
         content: message.content.clone(),
     }
 }
 
 fn muted(mute: &Mute) -> messages::ChatMute {
-    let person = messages::ChatPerson { user_id: id(mute.user_id.as_ref()), username: mute.username.clone() };
-    messages::ChatMute { person: Some(person), until_ms: mute.until }
+    messages::ChatMute { person: Some(somebody(mute.user_id.as_ref(), &mute.username)), until_ms: mute.until }
 }
 
 fn person(face: &Face) -> messages::ChatPerson {
-    messages::ChatPerson { user_id: id(face.user_id.as_ref()), username: face.username.to_string() }
+    somebody(face.user_id.as_ref(), &face.username)
 }
 
-/// Whoever has no account has an empty one.
-fn id(user: Option<&UserId>) -> String {
-    user.map(|id| id.as_str().to_owned()).unwrap_or_default()
+fn somebody(user_id: Option<&UserId>, username: &str) -> messages::ChatPerson {
+    let user_id = user_id.map(|id| id.as_str().to_owned()).unwrap_or_default();
+    messages::ChatPerson { user_id, username: username.to_owned() }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use crate::drive::{Client, Verdict};
 use crate::error::LoadError;
-use crate::http;
 use crate::message::CHAT;
 use crate::scenario::ping::refusal;
+use crate::scenario::stored;
 use crate::websocket::{self, Head, Kind};
 
 /// A member of the room.
@@ -114,7 +114,7 @@ pub fn verify_heard(chatters: &[&Chatter]) -> Result<(), LoadError> {
 /// What was said last in `room` is stored: of every speaker without a gap, up to the last that was acknowledged.
 /// Only the last [`PAGES_MAX`] pages are looked at.
 pub fn verify_stored(http: SocketAddr, room: &str, token: &str, chatters: &[&Chatter]) -> Result<(), LoadError> {
-    let stored = last_messages(http, room, token)?;
+    let stored = stored::messages(http, room, token, PAGES_MAX)?;
     let mut expected: Vec<u32> = chatters.iter().map(|chatter| chatter.heard[chatter.speaker]).collect();
     let said: u64 = expected.iter().map(|count| u64::from(*count)).sum();
     // From the last to the first: of each speaker the number must go down by one.
@@ -129,39 +129,11 @@ pub fn verify_stored(http: SocketAddr, room: &str, token: &str, chatters: &[&Cha
             }
         }
     }
-    let (found, limit) = (stored.len() as u64, (PAGES_MAX * PAGE) as u64);
+    let (found, limit) = (stored.len() as u64, (PAGES_MAX * stored::PAGE) as u64);
     match found >= said.min(limit) {
         true => Ok(()),
         false => Err(LoadError::Wrong(format!("{said} messages were acknowledged, {found} are stored"))),
     }
-}
-
-/// What was said last in a room, the oldest first.
-fn last_messages(http: SocketAddr, room: &str, token: &str) -> Result<Vec<String>, LoadError> {
-    #[derive(Deserialize)]
-    struct Page {
-        data: Items,
-    }
-    #[derive(Deserialize)]
-    struct Items {
-        items: Vec<Item>,
-    }
-    #[derive(Deserialize)]
-    struct Item {
-        id: u64,
-        content: String,
-    }
-    let (mut pages, mut before) = (Vec::new(), String::new());
-    for _ in 0..PAGES_MAX {
-        let target = format!("/api/v1/chat/rooms/{room}/messages?limit={PAGE}{before}");
-        let body = http::body(http, &http::get_as(http, &target, token))?;
-        let page: Page = serde_json::from_slice(&body)
-            .map_err(|error| LoadError::Wrong(format!("{error}: {}", String::from_utf8_lossy(&body))))?;
-        let Some(first) = page.data.items.first() else { break };
-        before = format!("&before={}", first.id);
-        pages.push(page.data.items);
-    }
-    Ok(pages.into_iter().rev().flatten().map(|item| item.content).collect())
 }
 
 #[derive(Deserialize)]
@@ -178,9 +150,6 @@ fn numbers(content: &str) -> Option<(usize, u32)> {
     let (speaker, number) = content.strip_prefix("speaker ")?.split_once(" says number ")?;
     Some((speaker.parse().ok()?, number.parse().ok()?))
 }
-
-/// Messages in an answer, the most that the server gives.
-const PAGE: usize = 100;
 
 /// Two thousand messages: a sample, when a long run has said more.
 const PAGES_MAX: usize = 20;
