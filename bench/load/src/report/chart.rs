@@ -61,6 +61,11 @@ impl Chart {
         Self { kind: Kind::Percentiles, ..Self::lines(title, about, "part of all samples", "latency in ms") }
     }
 
+    /// An empty chart of dots, for numbers that lie far apart.
+    pub fn dots(title: &str, about: &str, unit: &str) -> Self {
+        Self { kind: Kind::Dots, ..Self::lines(title, about, "work", unit) }
+    }
+
     /// Adds a line, unless it has no points.
     pub fn add(&mut self, name: &str, points: Vec<[f64; 2]>) {
         if !points.is_empty() {
@@ -81,8 +86,8 @@ impl Chart {
         taken.iter().map(|own| own.or_else(|| left.next()).unwrap_or_default()).collect()
     }
 
-    /// Adds a number in a category, both of them new or not.
-    fn place(&mut self, name: &str, category: &str, number: f64) {
+    /// Adds a number in a category of a chart that has them, both of them new or not.
+    pub fn place(&mut self, name: &str, category: &str, number: f64) {
         let known = self.categories.iter().position(|known| known == category);
         let at = known.unwrap_or_else(|| {
             self.categories.push(category.to_owned());
@@ -125,10 +130,7 @@ pub fn ratios(rows: &[Row], fan_outs: &[FanOutRow]) -> Chart {
 /// What everyone delivered in a second.
 pub fn throughput(fan_outs: &[FanOutRow]) -> Chart {
     let about = "Deliveries per second of each peer. The axis grows by factors of ten; further right is better.";
-    let mut chart = Chart {
-        kind: Kind::Dots,
-        ..Chart::lines("Throughput of the fan-outs", about, "work", "deliveries per second")
-    };
+    let mut chart = Chart::dots("Throughput of the fan-outs", about, "deliveries per second");
     for row in fan_outs {
         for (name, rate) in [(SERVER, row.server), (CEILING, row.ceiling)].into_iter().chain(row.peers()) {
             rate.into_iter().for_each(|rate| chart.place(name, &row.work, rate));

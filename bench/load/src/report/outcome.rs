@@ -25,6 +25,7 @@ impl Report {
                 for (name, value) in members {
                     match (name.as_str(), value) {
                         (PERCENTILES, Value::Array(points)) => self.take_percentiles(path, points),
+                        (POINTS, Value::Array(points)) => self.take_points(points),
                         _ => self.take(&[path, &[name.as_str()]].concat(), value),
                     }
                 }
@@ -41,12 +42,22 @@ impl Report {
         self.rows.push(Row { work, number, ratio: None, floor: "–".to_owned(), verdict: Verdict::NoFloor });
     }
 
+    /// Memory at several sizes.
+    fn take_points(&mut self, points: &[Value]) {
+        let about = "The server's anonymous memory. A straight line means that each connection costs the same.";
+        let empty = || Chart::lines(MEMORY, about, "connections", "user-space memory in bytes");
+        self.chart(MEMORY, empty).add("server", pairs(points));
+    }
+
     fn take_percentiles(&mut self, path: &[&str], points: &[Value]) {
-        let point = |point: &Value| Some([point.get(0)?.as_f64()?, point.get(1)?.as_f64()?]);
         let about = "The further right, the rarer: a line that stays low has no stalls.";
         let chart = self.chart("Latency", || Chart::latency("Latency", about));
-        chart.add(&in_words(path), points.iter().filter_map(point).collect());
+        chart.add(&in_words(path), pairs(points));
     }
+}
+
+fn pairs(points: &[Value]) -> Vec<[f64; 2]> {
+    points.iter().filter_map(|point| Some([point.get(0)?.as_f64()?, point.get(1)?.as_f64()?])).collect()
 }
 
 fn in_words(path: &[&str]) -> String {
@@ -55,6 +66,11 @@ fn in_words(path: &[&str]) -> String {
 
 /// What a summary calls its points.
 const PERCENTILES: &str = "percentiles";
+
+/// What a growing crowd calls its sizes and their memory.
+const POINTS: &str = "points";
+
+const MEMORY: &str = "Memory against connections";
 
 #[cfg(test)]
 mod tests {
@@ -76,5 +92,12 @@ mod tests {
         let line = &report.charts[0].lines[0];
         assert_eq!(line.name, "answers, 200, latency");
         assert!(line.points.last().is_some_and(|last| last[0] == 1.0 && (last[1] - 100.0).abs() < 0.2), "{line:?}");
+    }
+    /// Shows that the memory of a growing crowd is plotted against its size.
+    #[test]
+    fn growth_is_a_line() {
+        let grown = json!({"points": [[1000, 5_000_000], [2000, 5_200_000]], "steps": [200.0]});
+        let report = Report::of_outcome("Idle", "mangahub-load idle", &grown).unwrap();
+        assert_eq!(report.charts[0].lines[0].points, [[1000.0, 5e6], [2000.0, 5.2e6]]);
     }
 }

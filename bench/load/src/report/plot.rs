@@ -98,7 +98,8 @@ fn dots(chart: &Chart, area: &Area<'_>) -> Drawn<()> {
         plot.draw_series([PathElement::new([(least, middle), (most, middle)], FAINT.stroke_width(1))])?;
     }
     for (line, at) in chart.lines.iter().zip(chart.colours()) {
-        let middle = |[place, number]: &[f64; 2]| (*number, place + label + depth / 2.0);
+        // Nought has no place on this axis.
+        let middle = |[place, number]: &[f64; 2]| (number.max(least), place + label + depth / 2.0);
         plot.draw_series(line.points.iter().map(|point| Circle::new(middle(point), 6, colour(at).filled())))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::field::{Runner, Who};
 use super::{STORED_SERIES, Samples, Suite, UNKNOWN_SERIES};
 use crate::message::Message;
-use crate::report::{FanOutRow, Row, Verdict, count, verdict};
+use crate::report::{Chart, FanOutRow, Row, Verdict, count, verdict};
 use crate::scenario::{Pace, fanout};
 use crate::stats::median;
 
@@ -114,6 +114,11 @@ impl Suite<'_> {
         for who in Who::ALL.into_iter().filter(|who| *who != Who::Bare).rev() {
             let runner = self.start(who, None);
             let bytes = runner.and_then(|runner| self.keep(runner.idle(from, to), who.name()));
+            if let Some(bytes) = bytes.flatten() {
+                let about = "What each connection more adds, of everybody who was measured; further left is better.";
+                let chart = || Chart::dots(IDLE, about, "bytes of user space");
+                self.report.chart(IDLE, chart).place(who.name(), "one more idle connection that hears messages", bytes);
+            }
             said.push(bytes.flatten().map_or(format!("{} not measured", who.name()), |bytes| {
                 format!("{} {} bytes", who.name(), count(bytes))
             }));
@@ -159,6 +164,9 @@ fn cost_row(clients: &str, costs: &[(Who, Option<f64>)]) -> Row {
         },
     }
 }
+
+/// The plot of everybody's idle connections.
+const IDLE: &str = "Memory of one idle connection, everybody's";
 
 /// Unknown series to a thousand and to many at three depths, and a stored one at the greatest.
 const WORKS: &[Work] = &[

@@ -178,8 +178,8 @@ fn delivery_chart() -> Chart {
     Chart::lines(DELIVERY, about, "receiving connections", "microseconds per delivery")
 }
 
-/// Titles, for other parts of the suite that have lines to add.
-pub const MEMORY: &str = "Memory against connections";
+/// Titles.
+const MEMORY: &str = "Memory against connections";
 const IDLE: &str = "Growth: memory of one idle connection";
 const ACCEPT: &str = "Growth: cost of one accept";
 const DELIVERY: &str = "Growth: cost of one delivery";
