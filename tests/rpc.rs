@@ -404,6 +404,7 @@ fn attacks_end_their_connection() {
         assert_eq!(attacked(address, attack), "closed", "{attack}");
     }
     assert_eq!(attacked(address, "long_head"), "431");
+    assert_eq!(attacked(address, "huge_head"), "reset");
     assert_eq!(attacked(address, "no_grpc"), "415");
     assert_eq!(attacked(address, "bad_lengths"), "200 8");
     assert_eq!(attacked(address, "get"), "200");

@@ -89,7 +89,11 @@ def message(length, body=b""):
 
 
 def long_head(peer):
-    return one(peer, CALL + [(f"x-{number}", "y" * 1000) for number in range(40)])
+    return one(peer, CALL + [(f"x-{number}", "y" * 1000) for number in range(17)])
+
+
+def huge_head(peer):
+    return one(peer, CALL + [(f"x-{number}", "y" * 1000) for number in range(100)])
 
 
 def no_grpc(peer):
