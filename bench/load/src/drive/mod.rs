@@ -1,10 +1,10 @@
 //! The loop that drives a load: the closed one and the open one, over any protocol's client.
 //!
-//! [`Client`] is one connection's side of a protocol: what it asks next, and which answers have come. A [`Lane`](lane::Lane) is
-//! a group of connections that do the same at the same pace; [`Drive`] owns the connections and turns. Read
-//! [`lane`] first: the two loops differ in nothing but when the next operation is due. A closed loop has so many
-//! operations on their way for each connection, so a slow server is asked less. An open loop sends at fixed times
-//! whether the server keeps up or not, and latency counts from those times, so a stall is not hidden.
+//! [`Client`] is one connection's side of a protocol: what it asks next, and which answers have come. A
+//! [`Lane`](lane::Lane) is a group of connections that do the same at the same pace; [`Drive`] owns the connections
+//! and turns. Read [`lane`] first: the two loops differ in nothing but when the next operation is due. A closed loop
+//! has so many operations on their way for each connection, so a slow server is asked less. An open loop sends at
+//! fixed times whether the server keeps up or not, and latency counts from those times, so a stall is not hidden.
 //!
 //! What must hold: an operation ends as one answer or one failure, and a connection's answers come in the order in
 //! which it asked.
