@@ -63,7 +63,8 @@ fn all_went_well(outcome: &Value, names: &[&str]) {
     let found: Vec<&str> = work.iter().map(|work| work["name"].as_str().unwrap()).collect();
     assert_eq!(found, names);
     for work in work {
-        assert!(number(work, "/operations_per_second") > 0.0, "{work}");
+        // A busy machine may answer after the end of so short a run, so this is not the rate.
+        assert!(number(work, "/latency/count") > 0.0, "{work}");
         assert!(number(work, "/latency/max_ms") >= number(work, "/latency/p50_ms"), "{work}");
         assert_eq!(work["failures"], serde_json::json!({}), "{work}");
     }
