@@ -103,8 +103,8 @@ impl Chart {
 
 /// How much of the ceiling the server reaches.
 pub fn ceiling_ratios(rows: &[Row]) -> Chart {
-    let about = "Which part of the ceiling, the bare loop or library, the server reached. At 1 they were equal; longer is \
-                 better.";
+    let about = "Which part of the ceiling, the bare loop or library, the server reached. At 1 they were equal; \
+                 longer is better.";
     let empty = Chart::lines("The server and the ceiling", about, "work", "the server in relation to the ceiling");
     let mut chart = Chart { kind: Kind::Bars, ..empty };
     for row in rows {
