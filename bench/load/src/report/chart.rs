@@ -101,27 +101,26 @@ impl Chart {
     }
 }
 
-/// How the server compares with everything else that was measured.
-pub fn ratios(rows: &[Row], fan_outs: &[FanOutRow]) -> Chart {
-    let about = "How many times as fast as the ceiling and as each peer the server was. At 1 they were equal; \
+/// How much of the ceiling the server reaches.
+pub fn ceiling_ratios(rows: &[Row]) -> Chart {
+    let about = "Which part of the ceiling, the bare loop or library, the server reached. At 1 they were equal; \
                  longer is better.";
-    let mut chart = Chart {
-        kind: Kind::Bars,
-        ..Chart::lines(
-            "The server in relation to the ceiling and the peers",
-            about,
-            "work",
-            "the server is so many times as fast",
-        )
-    };
+    let empty = Chart::lines("The server and the ceiling", about, "work", "the server in relation to the ceiling");
+    let mut chart = Chart { kind: Kind::Bars, ..empty };
     for row in rows {
         row.ratio.into_iter().for_each(|ratio| chart.place("to the ceiling", &row.work, ratio));
-        for fan_out in fan_outs.iter().filter(|fan_out| fan_out.work == row.work) {
-            for (peer, rate) in fan_out.peers() {
-                if let Some(ratio) = ratio(fan_out.server, rate) {
-                    chart.place(&format!("to {peer}"), &row.work, ratio);
-                }
-            }
+    }
+    chart
+}
+
+/// How many times as fast as each peer the server is. Some are tens of times slower, hence dots.
+pub fn peer_ratios(fan_outs: &[FanOutRow]) -> Chart {
+    let about = "How many times as fast as each peer the server was. At 1 they were equal; further right is better.";
+    let mut chart = Chart::dots("The server and its peers", about, "the server is so many times as fast");
+    for row in fan_outs {
+        for (peer, rate) in row.peers() {
+            let ratio = ratio(row.server, rate);
+            ratio.into_iter().for_each(|ratio| chart.place(&format!("to {peer}"), &row.work, ratio));
         }
     }
     chart
@@ -159,10 +158,10 @@ mod tests {
     fn only_what_was_measured() {
         let fan_outs = [fan_out("one", Some(90.0), Some(100.0), None), fan_out("two", Some(90.0), None, Some(30.0))];
         let rows: Vec<Row> = fan_outs.iter().map(|row| row.claim(0.8)).collect();
-        let bars = ratios(&rows, &fan_outs);
-        assert_eq!(bars.categories, ["one", "two"]);
-        assert_eq!(bars.lines[0], Line { name: "to the ceiling".into(), points: vec![[0.0, 0.9]] });
-        assert_eq!(bars.lines[1], Line { name: "to Redis".into(), points: vec![[1.0, 3.0]] });
+        let (bars, peers) = (ceiling_ratios(&rows), peer_ratios(&fan_outs));
+        assert_eq!((bars.categories, peers.categories), (vec!["one".to_owned()], vec!["two".to_owned()]));
+        assert_eq!(bars.lines, [Line { name: "to the ceiling".into(), points: vec![[0.0, 0.9]] }]);
+        assert_eq!(peers.lines, [Line { name: "to Redis".into(), points: vec![[0.0, 3.0]] }]);
         let dots = throughput(&fan_outs);
         let names: Vec<&str> = dots.lines.iter().map(|line| line.name.as_str()).collect();
         assert_eq!(names, [SERVER, CEILING, "Redis"]);

@@ -155,7 +155,8 @@ impl Report {
 
     /// Every chart with something in it: what follows from the rows, and what was collected.
     pub fn all_charts(&self) -> Vec<Chart> {
-        let derived = [chart::ratios(&self.rows, &self.fan_outs), chart::throughput(&self.fan_outs)];
+        let (rows, fan_outs) = (&self.rows, &self.fan_outs);
+        let derived = [chart::ceiling_ratios(rows), chart::peer_ratios(fan_outs), chart::throughput(fan_outs)];
         let collected = self.charts.iter().cloned();
         derived.into_iter().chain(collected).filter(|chart| !chart.lines.is_empty()).collect()
     }
