@@ -266,6 +266,30 @@ fn a_reader_lives_on_grpc() {
     );
 }
 
+/// What a user changes counts against the rate that all wires share; looking is free, and nobody else pays.
+#[test]
+fn changes_are_metered() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 1;
+        config.limits.messages_burst = 3;
+    });
+    let (ann, bob) = (server.register("ann"), server.register("bob"));
+    let mut client = Client::of(&server);
+    let update = json!({"manga_id": ONGOING, "chapter": 1});
+    // More than a second's tokens could make up for while they are sent.
+    assert!(refusals(&mut client, &update, &ann) > 20);
+    for _ in 0..10 {
+        client.good("manga.MangaService/GetManga", json!({"manga_id": ONGOING}), Some(&ann));
+    }
+    client.good("manga.MangaService/UpdateProgress", update, Some(&bob));
+}
+
+/// How many of forty updates are refused for coming too often.
+fn refusals(client: &mut Client, update: &Value, by: &Account) -> usize {
+    let codes = (0..40).map(|_| client.refused("manga.MangaService/UpdateProgress", update.clone(), Some(by)));
+    codes.filter(|code| code == "RESOURCE_EXHAUSTED").count()
+}
+
 /// Where the operator wants to be asked, a chapter behind the stored one is refused until it is insisted on. The
 /// first family's messages have whole chapters, rounded down.
 #[test]

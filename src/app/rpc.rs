@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::MangaHub;
 use super::http::authorize;
 use crate::handlers::api::{Answer, ApiError, ErrorKind, Event, Origin};
+use crate::handlers::effect::Lane;
 use crate::handlers::key::ConnKey;
 use crate::handlers::session::{ServiceKind, Session};
 use crate::handlers::token::Claims;
@@ -54,14 +55,14 @@ fn begin(
             auth::look_up(claims, auth::bad_token(), ctx, move |claims, session, ctx| {
                 authorize(&claims, route.access)?;
                 ctx.device = device;
-                identify(claims, ctx);
+                identify(claims, route, ctx)?;
                 call?(session, ctx)
             });
             Ok(())
         }
         Some(claims) => {
             authorize(&claims, route.access)?;
-            identify(claims, ctx);
+            identify(claims, route, ctx)?;
             call?(session, ctx)
         }
         None => call?(session, ctx),
@@ -81,13 +82,18 @@ fn authenticate(route: &Route, given: Option<&str>, ctx: &Ctx<'_>) -> Result<Opt
     auth::check_token(token.trim(), ctx).map(Some)
 }
 
-/// Notes who calls.
-fn identify(claims: Claims, ctx: &mut Ctx<'_>) {
+/// Notes who calls. What needs the one writer is paid for like a message on any other wire.
+fn identify(claims: Claims, route: &Route, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let caller = caller(claims);
     if let Some(remote) = &ctx.origin.remote {
         remote.0.is_of(&caller.username);
     }
+    let spent = match route.lane {
+        Lane::Write => ctx.state.members.spend_of(&caller, ctx.state.settings.messages, ctx.now.mono_ms),
+        _ => Ok(()),
+    };
     ctx.set_caller(Some(caller));
+    spent.map_err(ApiError::too_often)
 }
 
 /// A token whose scopes are not an administrator's makes nobody one, whatever its role.

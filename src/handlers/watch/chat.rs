@@ -3,10 +3,10 @@
 //! Whoever listens is in the room, as somebody with a WebSocket is: nobody listens unseen.
 
 use super::{Ear, Show, Stream, admit, listener, open};
-use crate::handlers::api::{ApiError, ErrorKind, Event};
+use crate::handlers::api::{ApiError, Event};
 use crate::handlers::chat::{self, Room, RoomRef, listen};
 use crate::handlers::effect::Lane;
-use crate::handlers::session::{MemberId, Session};
+use crate::handlers::session::Session;
 use crate::handlers::{Access, Call, Ctx};
 
 /// Tells the caller what happens in a room.
@@ -34,7 +34,7 @@ fn watch(args: WatchChat, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiE
         move |messages, _, ctx| {
             let (remote, messages) = (listener(ctx)?, messages?);
             let member = admit(&caller, ctx)?;
-            let entered = pay(member, ctx).and_then(|()| listen::enter(&room, member, ctx));
+            let entered = listen::enter(&room, member, ctx);
             let entered = entered.inspect_err(|_| ctx.state.members.leave(member, ctx.now.mono_ms))?;
             let show = |event: chat::Event| (args.show)(&Event::Chat(event.into()));
             let after = messages.items.last().map_or(0, |message| message.id);
@@ -55,10 +55,4 @@ fn watch(args: WatchChat, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiE
         },
     );
     Ok(())
-}
-
-/// Coming to a room is a message to everybody there, and counts as one of the user's.
-fn pay(member: MemberId, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-    let spent = ctx.state.members.spend(member, ctx.state.settings.messages, ctx.now.mono_ms);
-    spent.map_err(|wait_ms| ApiError::new(ErrorKind::RateLimited, "Rate limit exceeded").after(wait_ms.div_ceil(1000)))
 }
