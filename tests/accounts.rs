@@ -494,7 +494,7 @@ fn lists_and_friends_come_in_parts() {
 /// stopped in the middle goes on when it starts again.
 #[test]
 fn a_long_history_is_erased_in_pieces() {
-    let mut server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let mut server = TestServer::unmetered();
     let (alice, bob) = (server.register("alice"), server.register("bob"));
     add(&server, &alice.token, ONGOING);
     add(&server, &bob.token, ONGOING);

@@ -248,7 +248,7 @@ fn a_user_counts_once() {
 /// without a gap while others go on talking.
 #[test]
 fn history_has_no_gap() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let (ann, bob) = (server.register("ann"), server.register("bob"));
     let mut talking = second(&server, &ann);
     join(&mut talking, "general");

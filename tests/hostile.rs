@@ -220,7 +220,7 @@ fn damaged_frames_harm_nobody() {
 /// Inside a session, damage to one line costs that line only: the ping behind it is always answered.
 #[test]
 fn a_damaged_line_costs_that_line_only() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let sessions = RefCell::new([server.session_v1(&alice), server.session_v2(&alice)]);
     let line = json!({"type": "progress", "data": {"manga_id": ONGOING, "current_chapter": 5, "note": "é\u{1}"}});
@@ -351,7 +351,7 @@ fn deep_nesting_is_an_error() {
 /// Text that means something to a database means nothing here, on the sync services as elsewhere.
 #[test]
 fn statements_are_text() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut client = server.session_v1(&alice);
     for text in ["'; DROP TABLE users; --", "' OR '1'='1", "\"; PRAGMA user_version = 99; --", "berserk' --"] {

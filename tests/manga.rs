@@ -451,7 +451,7 @@ fn hostile_searches_are_answered() {
 /// A body that makes no sense is refused, the member named, and nothing is changed.
 #[test]
 fn bodies_that_make_no_sense_are_refused() {
-    let server = TestServer::start();
+    let server = TestServer::unmetered();
     let mut boss = Client::new(&server, &admin(&server));
     let before = boss.body("/api/v1/manga");
     let cases = [

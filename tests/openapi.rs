@@ -33,7 +33,7 @@ struct World {
 impl World {
     fn new(administrator: bool) -> Self {
         // Nobody is held back who changes things faster than people do.
-        let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+        let server = TestServer::unmetered();
         let mut world = Self { server, users: HashMap::new(), answers: Vec::new() };
         for name in ["reader", "friend"] {
             let account = world.server.register(name);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A server with two readers, and the key of [`ONGOING`].
 fn two_readers() -> (TestServer, Account, Account, i64) {
-    let server = TestServer::start();
+    let server = TestServer::unmetered();
     let (alice, bob) = (server.register("alice"), server.register("bob"));
     let key = key(&server, ONGOING);
     (server, alice, bob, key)

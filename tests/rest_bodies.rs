@@ -54,7 +54,7 @@ fn named_change() -> Value {
 
 /// The server with a user who has a library.
 fn server() -> (TestServer, String) {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     for slug in [ONGOING, COMPLETED] {
         let body = json!({"manga_id": slug, "status": "reading"});

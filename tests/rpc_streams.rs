@@ -191,7 +191,7 @@ fn a_room_is_heard_by_a_stream() {
 /// they began comes first, what is stored from then on follows, in one order.
 #[test]
 fn nothing_falls_between_what_was_and_what_comes() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let (alice, bob) = (server.register("alice"), server.register("bob"));
     let mut client = GrpcClient::of(&server);
     let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();

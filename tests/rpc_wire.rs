@@ -87,7 +87,7 @@ fn time_and_windows_bound_an_answer() {
 /// A stream that is not read is ended with a word, which stands behind whole messages.
 #[test]
 fn a_slow_stream_hears_that_it_was_slow() {
-    let server = TestServer::start();
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut scene = Scene::of(&server, "slow_stream", Some(&alice));
     scene.ready();

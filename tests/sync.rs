@@ -283,7 +283,7 @@ fn an_object_has_at_most_128_members() {
 /// they were sent, however they arrive in one segment.
 #[test]
 fn answers_come_in_the_order_of_the_lines() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut client = server.session_v1(&alice);
     let mut lines = String::new();
@@ -328,7 +328,7 @@ fn answers_come_in_the_order_of_the_lines() {
 /// Answers alone, without broadcasts between them, come strictly in the order of their lines.
 #[test]
 fn answers_of_different_lanes_never_overtake() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut client = server.session_v2(&alice);
     let mut lines = String::new();

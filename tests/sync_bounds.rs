@@ -127,7 +127,7 @@ fn heartbeats_are_free() {
 /// With a rate of 0 nothing is limited.
 #[test]
 fn a_rate_of_zero_is_no_limit() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut client = server.session_v1(&alice);
     client.send_raw("{\"type\":\"ping\"}\n".repeat(2000));
@@ -268,7 +268,7 @@ fn a_slow_listener_is_closed_and_nobody_else_is_touched() {
 /// server hold is bounded, and others are served meanwhile.
 #[test]
 fn who_does_not_read_is_not_read() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let mut greedy = server.session_v1(&alice);
     let mut client = server.session_v2(&alice);

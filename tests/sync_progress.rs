@@ -231,7 +231,7 @@ fn the_device_goes_with_the_progress() {
 /// Public and private changes are told to their user in the order in which they were made.
 #[test]
 fn public_and_private_changes_keep_their_order() {
-    let server = TestServer::with(|config| config.limits.messages_per_second = 0);
+    let server = TestServer::unmetered();
     let alice = server.register("alice");
     let (mut client, mut other) = (server.session_v1(&alice), server.session_v2(&alice));
     let change = |chapter: u32| {

@@ -66,6 +66,11 @@ impl TestServer {
         Self::with(|_| {})
     }
 
+    /// The same without a bound on how fast one user changes things, for tests that change many.
+    pub fn unmetered() -> Self {
+        Self::with(|config| config.limits.messages_per_second = 0)
+    }
+
     /// The same with some keys changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();

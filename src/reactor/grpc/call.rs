@@ -117,8 +117,11 @@ impl Call {
         grpc::show(via, answer.await.map_err(|_| leaving())?)
     }
 
-    /// Puts the call into the loop's inbox.
+    /// Puts the call into the loop's inbox, unless its time is over: timers tell that to the millisecond only.
     pub fn post(&self, via: Via, message: Bytes, slot: Slot) -> Result<(), Status> {
+        if Instant::now() >= self.head.deadline {
+            return Err(self.head.over());
+        }
         let asked = Asked {
             via,
             message,
