@@ -235,7 +235,7 @@ declare! {
         /// Anyone may change anyone's progress without a token, as the services before this one let them. For an isolated
         /// network only: whoever reaches the port is believed.
         allow_unauthenticated: Flag = false;
-        /// Connections at a time, and at most a quarter of what RLIMIT_NOFILE leaves; one more is told so and closed. A
+        /// Connections at a time, and at most a fiftieth of what RLIMIT_NOFILE leaves; one more is told so and closed. A
         /// client needs one. `limits.connections_per_address` counts here as well.
         connections: Count<1, 65_536> = 1024;
         /// Calls open on one connection; a client waits with the next. The usual number of HTTP/2.

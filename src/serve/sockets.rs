@@ -122,8 +122,9 @@ pub(super) fn connection_bound(configured: usize, descriptors: usize) -> usize {
 /// Descriptors that connections leave for everything else.
 const DESCRIPTOR_RESERVE: usize = 512;
 
-/// gRPC has at most one connection in so many: a client of it needs one for all its calls.
-const RPC_PART: usize = 4;
+/// gRPC has at most one connection in so many: a client of it needs one for all its calls. With 20,000
+/// descriptors the loop keeps 19,000.
+const RPC_PART: usize = 50;
 
 /// As few connections as make sense: who has so few descriptors has no room for the whole reserve.
 const CONNECTIONS_MIN: usize = 16;
@@ -131,3 +132,24 @@ const CONNECTIONS_MIN: usize = 16;
 /// What a start takes beside sockets to listen on and the store: [`CONNECTIONS_MIN`], standard streams,
 /// the poll, and some room.
 const DESCRIPTORS_MIN: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that both kinds of connections and the reserve fit into what there is, and that gRPC takes little of it.
+    #[test]
+    fn descriptors_are_shared() {
+        let config = Config::default();
+        for descriptors in [1024, 4096, 20_000, 1_048_576] {
+            let rpc = rpc_limits(&config, descriptors).connections_max;
+            let most = connection_bound(0, descriptors - rpc);
+            assert!(
+                rpc >= CONNECTIONS_MIN && rpc + most + DESCRIPTOR_RESERVE <= descriptors.max(1040),
+                "{descriptors}"
+            );
+        }
+        let rpc = rpc_limits(&config, 20_000).connections_max;
+        assert!(connection_bound(0, 20_000 - rpc) >= 19_000);
+    }
+}
