@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::show::Show;
 use crate::error::{Doing, LoadError};
@@ -13,12 +14,16 @@ use crate::suite::{self, Places, Scale};
 #[command(after_help = "\
 Examples:
   mangahub-load suite --quick
+  mangahub-load suite --only chat,udp
   mangahub-load suite --output docs/benchmarks.md
 `bench/run` builds what is needed and calls it.")]
 pub struct Suite {
     /// Under a minute, to see that it works; the numbers mean little.
     #[arg(long)]
     quick: bool,
+    /// Only these parts.
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = PossibleValuesParser::new(suite::sections()))]
+    only: Vec<String>,
     /// Where the page is written; printed when not given.
     #[arg(long)]
     output: Option<PathBuf>,
@@ -36,7 +41,7 @@ pub struct Suite {
 impl Suite {
     /// Runs it.
     pub fn run(self, show: &Show) -> Result<(), LoadError> {
-        let Self { quick, output, server, data, catalogue_script } = self;
+        let Self { quick, only, output, server, data, catalogue_script } = self;
         let own = std::env::current_exe().doing("find this binary")?;
         let places = Places {
             server: server.unwrap_or_else(|| own.with_file_name("mangahub")),
@@ -46,6 +51,6 @@ impl Suite {
             catalogue_script,
         };
         let (scale, command) = if quick { (Scale::QUICK, "bench/run --quick") } else { (Scale::FULL, "bench/run") };
-        show.suite(&suite::run(&places, &scale, command)?, output.as_deref())
+        show.suite(&suite::run(&places, &scale, &only, command)?, output.as_deref())
     }
 }

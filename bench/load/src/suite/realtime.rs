@@ -12,10 +12,16 @@ use crate::stats::median;
 use crate::token::{forge_tokens, forge_with_one_registered};
 
 impl Suite<'_> {
-    /// A room in which one speaks, and the bare loop with as many receivers of the same frames.
+    /// A room in which one speaks, and the bare loop with as many receivers of the same frames: with every message
+    /// on the disk before anyone hears it, and with a store that survives the end of the process alone.
     pub fn chat(&mut self) {
+        self.chat_stored("on the disk first", &[]);
+        self.chat_stored("store.synchronous = normal", &[("MANGAHUB_STORE_SYNCHRONOUS", "normal")]);
+    }
+
+    fn chat_stored(&mut self, how: &str, settings: &[(&str, &str)]) {
         let members = self.scale.fan_out_clients;
-        let hub = self.start_server(&[]);
+        let hub = self.start_server(settings);
         let prepared = hub.as_ref().map(|hub| prepare_room(hub, members));
         let prepared = prepared.and_then(|prepared| self.keep(prepared, "a room"));
         let bare = self.keep(Ceiling::start(&self.places.ceiling, self.core), "the bare loop");
@@ -39,10 +45,10 @@ impl Suite<'_> {
         for (in_flight, samples) in CHATS.iter().zip(taken) {
             for (peer, samples) in [CEILING, SERVER].into_iter().zip(&samples) {
                 let title = "Latency: a chat message to all members";
-                self.plot_latency(title, &format!("{peer}, {in_flight} in flight"), &samples.latencies);
+                self.plot_latency(title, &format!("{peer}, {in_flight} in flight, {how}"), &samples.latencies);
             }
             let [bare, server] = samples.map(|samples| self.settle(samples));
-            let work = format!("a chat message to {} members, {in_flight} in flight", count(members as f64));
+            let work = format!("a chat message to {} members, {in_flight} in flight, {how}", count(members as f64));
             self.report.rows.push(ratio_row(work, server, bare, "deliveries/s", CHAT_FLOOR));
         }
     }
