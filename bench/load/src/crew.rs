@@ -17,6 +17,7 @@ use crate::error::{Doing, LoadError};
 use crate::guard;
 use crate::progress::Progress;
 use crate::scenario::task::{Job, Task};
+use crate::server::end_within;
 
 /// Work that is ready everywhere.
 pub enum Crew {
@@ -119,15 +120,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.stdin = None;
-        let end = Instant::now() + END_MAX;
-        while Instant::now() < end {
-            match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(POLL_EVERY),
-                _ => return,
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end_within(&mut self.child, END_MAX);
     }
 }
 
@@ -177,5 +170,3 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// A process has nothing to save.
 const END_MAX: Duration = Duration::from_secs(2);
-
-const POLL_EVERY: Duration = Duration::from_millis(5);

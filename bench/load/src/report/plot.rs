@@ -1,7 +1,7 @@
 //! A chart as a picture: SVG with names and units on its axes, in colours that the page around it decides.
 //!
-//! The colours drawn here are placeholders, replaced by variables of the page's style, so that one picture is
-//! readable on light and on dark ground. Nothing here knows what the numbers mean.
+//! Each colour drawn here names a variable of the page's style, which takes its place at the end, so that one picture
+//! is readable on light and on dark ground. Nothing here knows what the numbers mean.
 
 use std::io;
 
@@ -226,7 +226,7 @@ fn share(one_of: f64) -> String {
     format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// The placeholders' places taken by the page's variables, and the size left to the page.
+/// Every colour as the variable that it names, and the size left to the page.
 fn with_variables(mut svg: String) -> String {
     let sized = format!("width=\"{WIDTH}\" ");
     svg = svg.replacen(&sized, "", 1);
@@ -240,7 +240,7 @@ fn with_variables(mut svg: String) -> String {
     svg.replace("\"#020000\"", "\"var(--ink)\"").replace("\"#020001\"", "\"var(--faint)\"")
 }
 
-/// The placeholder of a line's colour; those beyond the last share it.
+/// What names the colour of a line; those beyond the last share it.
 fn colour(at: usize) -> RGBColor {
     RGBColor(1, 0, at.min(COLOURS) as u8)
 }
@@ -248,7 +248,7 @@ fn colour(at: usize) -> RGBColor {
 /// How many colours the page's style has, but one: more can't be told apart.
 pub const COLOURS: usize = 7;
 
-/// The placeholders of text and axes, and of the grid.
+/// What names the colour of text and axes, and that of the grid.
 const INK: RGBColor = RGBColor(2, 0, 0);
 const FAINT: RGBColor = RGBColor(2, 0, 1);
 

@@ -21,5 +21,5 @@ pub use ceiling::Ceiling;
 pub use echo::Echo;
 pub use mangahub::MangaHub;
 pub use peer::Peer;
-pub use process::version_of;
+pub use process::{end_within, version_of};
 pub use usage::{pin_self, processor_time, raise_descriptor_limit, settled_rss_anon_bytes};

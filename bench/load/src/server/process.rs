@@ -97,16 +97,21 @@ impl Process {
             return;
         }
         self.terminate();
-        let end = Instant::now() + STOP_MAX;
-        while Instant::now() < end {
-            match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(POLL_EVERY),
-                _ => return,
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end_within(&mut self.child, STOP_MAX);
     }
+}
+
+/// Waits until a process that was told to end has ended, and kills it when that takes longer than `most`.
+pub fn end_within(child: &mut Child, most: Duration) {
+    let end = Instant::now() + most;
+    while Instant::now() < end {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(POLL_EVERY),
+            _ => return,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for Process {
