@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::store::model::Chapter;
@@ -17,7 +18,8 @@ use crate::store::model::Chapter;
 /// The members of an object, borrowed from its text.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// Most messages have a handful, which then cost no allocation.
+    members: SmallVec<[(Cow<'a, str>, &'a RawValue); 4]>,
 }
 
 /// What a text holds that should be an object.

@@ -93,7 +93,7 @@ pub enum Input<'a> {
     /// A request, and what its path's `{…}` stood for.
     Http(&'a Request<'a>, &'a [Cow<'a, str>]),
     /// A line's `data`.
-    Line(&'a Object<'a>),
+    Line(Object<'a>),
     /// A gRPC message.
     Rpc(&'a Bytes),
 }

@@ -1,7 +1,8 @@
 //! The send buffer: bytes that are owed to a peer, in order.
 //!
 //! Most connections owe nothing and hold nothing. A member of a topic usually owes one chunk, which
-//! it shares with every other member, and that fits inline. Only a queue of several is allocated.
+//! it shares with every other member, and whoever asked owes one answer: either fits inline. Only a
+//! queue of several is allocated.
 //! What is partly written keeps an offset; nothing is ever moved to the front.
 
 use std::collections::VecDeque;
@@ -113,6 +114,9 @@ impl SendBuf {
 
     /// Adds a message of this connection's own; `join` lets them share a write with the ones before.
     pub fn push_owned(&mut self, bytes: &[u8], join: bool) {
+        if self.is_empty() {
+            return self.push_shared(Rc::from(bytes), 1);
+        }
         if bytes.is_empty() {
             return;
         }

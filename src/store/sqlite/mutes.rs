@@ -2,7 +2,7 @@
 //!
 //! A mute that has ended is as if it were not there, and is deleted later.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::friends::named;
 use super::manga::bounds;
@@ -17,12 +17,16 @@ pub(super) fn in_force(
     room: Option<&RoomKey>,
     now: UnixMillis,
 ) -> Result<Option<Mute>, StoreError> {
-    let sql = concat!(
-        select_mutes!(),
-        " WHERE user_id = ?1 AND (room = '' OR room = ?2) AND until > ?3 ORDER BY until DESC LIMIT 1"
-    );
+    let sql = concat!(select_mutes!(), " WHERE user_id = ?1 AND (room = '' OR room = ?2) AND until > ?3");
+    last_of(conn, sql, params![user.as_str(), key(room), now])
+}
+
+/// The one of them that ends last. They are a few at most and nearly always none, and every message asks: a sorter,
+/// which SQLite sets up for no rows as well, would cost as much as storing the message.
+fn last_of(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<Option<Mute>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
-    Ok(statement.query_row(params![user.as_str(), key(room), now], mute_of).optional()?)
+    let mutes = statement.query_map(params, mute_of)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(mutes.into_iter().max_by_key(|mute| mute.until))
 }
 
 /// The same for a user, or for whoever goes by this name without an account.
@@ -38,11 +42,9 @@ pub(super) fn in_force_for(
     }
     let sql = concat!(
         select_guest_mutes!(),
-        " WHERE (name_key = '' OR name_key = ?1) AND (room = '' OR room = ?2) AND until > ?3
-          ORDER BY until DESC LIMIT 1"
+        " WHERE (name_key = '' OR name_key = ?1) AND (room = '' OR room = ?2) AND until > ?3"
     );
-    let mut statement = conn.prepare_cached(sql)?;
-    Ok(statement.query_row(params![guest_key(name), room.as_str(), now], mute_of).optional()?)
+    last_of(conn, sql, params![guest_key(name), room.as_str(), now])
 }
 
 pub(super) fn mute(conn: &Connection, new: &NewMute) -> Result<Mute, StoreError> {

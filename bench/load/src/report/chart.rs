@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{FanOutRow, Row, ratio};
+use super::{FanOutRow, Row};
 
 /// One plot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -118,9 +118,8 @@ pub fn peer_ratios(fan_outs: &[FanOutRow]) -> Chart {
     let about = "How many times as fast as each peer the server was. At 1 they were equal; further right is better.";
     let mut chart = Chart::dots("The server and its peers", about, "the server is so many times as fast");
     for row in fan_outs {
-        for (peer, rate) in row.peers() {
-            let ratio = ratio(row.server, rate);
-            ratio.into_iter().for_each(|ratio| chart.place(&format!("to {peer}"), &row.work, ratio));
+        for (peer, rival) in row.peers() {
+            rival.into_iter().for_each(|rival| chart.place(&format!("to {peer}"), &row.work, rival.ratio));
         }
     }
     chart
@@ -131,8 +130,9 @@ pub fn throughput(fan_outs: &[FanOutRow]) -> Chart {
     let about = "Deliveries per second of each peer. The axis grows by factors of ten; further right is better.";
     let mut chart = Chart::dots("Throughput of the fan-outs", about, "deliveries per second");
     for row in fan_outs {
-        for (name, rate) in [(SERVER, row.server), (CEILING, row.ceiling)].into_iter().chain(row.peers()) {
-            rate.into_iter().for_each(|rate| chart.place(name, &row.work, rate));
+        row.server.into_iter().for_each(|rate| chart.place(SERVER, &row.work, rate));
+        for (name, rival) in [(CEILING, row.ceiling)].into_iter().chain(row.peers()) {
+            rival.into_iter().for_each(|rival| chart.place(name, &row.work, rival.rate));
         }
     }
     chart

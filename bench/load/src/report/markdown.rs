@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::chart::{Chart, Kind};
-use super::{FanOutRow, Report, Verdict, count, decimal, ratio, table};
+use super::{FanOutRow, Report, Rival, Verdict, count, decimal, ratio, table};
 
 /// The whole page.
 pub fn write(report: &Report) -> String {
@@ -47,14 +47,16 @@ fn write_fan_outs(report: &Report, page: &mut String) {
     let _ = writeln!(page, " MangaHub / best peer | bare loop / best peer |\n|---|{columns}");
     for row in &report.fan_outs {
         let shown = |number: Option<f64>| number.map_or("not measured".to_owned(), count);
-        let (server, ceiling) = (shown(row.server), shown(row.ceiling));
+        let rate = |rival: Option<Rival>| shown(rival.map(|rival| rival.rate));
+        let (server, ceiling) = (shown(row.server), rate(row.ceiling));
         let _ = write!(page, "| {} | {} B | {server} | {ceiling} |", row.work, row.message_bytes);
         for name in &names {
             let peer = row.peers().find(|(peer, _)| peer == name);
-            let _ = write!(page, " {} |", peer.map_or("–".to_owned(), |(_, rate)| shown(rate)));
+            let _ = write!(page, " {} |", peer.map_or("–".to_owned(), |(_, rival)| rate(rival)));
         }
-        let best = row.best_peer();
-        let _ = writeln!(page, " {} | {} |", decimal(ratio(row.server, best)), decimal(ratio(row.ceiling, best)));
+        let best = row.to_best_peer();
+        let ceiling = ratio(best, row.ceiling.map(|ceiling| ceiling.ratio));
+        let _ = writeln!(page, " {} | {} |", decimal(best), decimal(ceiling));
     }
 }
 

@@ -80,53 +80,65 @@ pub struct FanOutRow {
     /// The server, or `None` when not measured.
     pub server: Option<f64>,
     /// The bare loop.
-    pub ceiling: Option<f64>,
+    pub ceiling: Option<Rival>,
     /// The peers by name; `None` when not measured.
-    pub peers: Vec<(&'static str, Option<f64>)>,
+    pub peers: Vec<(&'static str, Option<Rival>)>,
+}
+
+/// Somebody whom the server was measured with.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Rival {
+    /// Deliveries per second.
+    pub rate: f64,
+    /// The server's rate in relation to that, measured side by side: above 1 the server is ahead.
+    pub ratio: f64,
 }
 
 impl FanOutRow {
-    /// Everyone but the server and the bare loop: their names and rates.
-    pub fn peers(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+    /// Everyone but the server and the bare loop: their names, and how they did.
+    pub fn peers(&self) -> impl Iterator<Item = (&'static str, Option<Rival>)> {
         self.peers.iter().copied()
     }
 
     /// The claim this row makes: `floor` times the bare loop, and ahead of every peer.
     pub fn claim(&self, floor: f64) -> Row {
         let number = self.server.map_or("not measured".to_owned(), |number| format!("{} deliveries/s", count(number)));
-        let (ratio, verdict) = claim(self.server, self.ceiling, self.peers().map(|(_, rate)| rate), floor);
+        let ratio = self.ceiling.map(|ceiling| ceiling.ratio);
+        let verdict = claim(self.server, ratio, self.peer_ratios(), floor);
         let floor = format!("{floor} of the bare loop and ahead of every peer");
         Row { work: self.work.clone(), number, ratio, floor, verdict }
     }
 
-    /// The fastest of the peers, if all of them were measured.
-    pub fn best_peer(&self) -> Option<f64> {
-        best(self.peers().map(|(_, rate)| rate))
+    /// The server in relation to the fastest of the peers, if all of them were measured.
+    pub fn to_best_peer(&self) -> Option<f64> {
+        least(self.peer_ratios())
+    }
+
+    fn peer_ratios(&self) -> impl Iterator<Item = Option<f64>> {
+        self.peers().map(|(_, rival)| rival.map(|rival| rival.ratio))
     }
 }
 
-/// Whether `server` reaches `floor` times the bare loop and is ahead of every peer, and the ratio to the bare loop.
-/// It counts only when the bare loop is ahead of every peer too.
+/// Whether the server reaches `floor` times the bare loop and is ahead of every peer, by its ratios to them. It
+/// counts only when the bare loop is ahead of every peer too.
 pub fn claim(
     server: Option<f64>,
-    ceiling: Option<f64>,
-    peers: impl Iterator<Item = Option<f64>>,
+    to_ceiling: Option<f64>,
+    to_peers: impl Iterator<Item = Option<f64>>,
     floor: f64,
-) -> (Option<f64>, Verdict) {
-    let ratio = ratio(server, ceiling);
-    let verdict = match (server.zip(ceiling).zip(ratio), best(peers)) {
+) -> Verdict {
+    match (server.and(to_ceiling), least(to_peers)) {
         (None, _) => Verdict::NotMeasured,
         (Some(_), None) => Verdict::NoPeer,
-        (Some(((_, ceiling), _)), Some(peer)) if ceiling <= peer => Verdict::DoesNotCount,
-        (Some(((server, _), ratio)), Some(peer)) => verdict(ratio >= floor && server > peer),
-    };
-    (ratio, verdict)
+        (Some(to_ceiling), Some(to_peer)) if to_peer <= to_ceiling => Verdict::DoesNotCount,
+        (Some(to_ceiling), Some(to_peer)) => verdict(to_ceiling >= floor && to_peer > 1.0),
+    }
 }
 
-/// The greatest, if all were measured and there is one.
-fn best(mut peers: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let first = peers.next()??;
-    peers.try_fold(first, |best, peer| Some(best.max(peer?)))
+/// The least, if all were measured and there is one.
+fn least(mut ratios: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let first = ratios.next()??;
+    ratios.try_fold(first, |least, ratio| Some(least.min(ratio?)))
 }
 
 impl Verdict {
@@ -195,8 +207,15 @@ fn decimal(number: Option<f64>) -> String {
 pub(crate) mod tests {
     use super::*;
 
+    /// Somebody with this rate, beside a server with that one.
+    pub fn rival(server: Option<f64>, rate: Option<f64>) -> Option<Rival> {
+        let (rate, ratio) = (rate?, ratio(server, rate)?);
+        Some(Rival { rate, ratio })
+    }
+
     /// A row of `work`, measured by these.
     pub fn fan_out(work: &str, server: Option<f64>, ceiling: Option<f64>, redis: Option<f64>) -> FanOutRow {
+        let (ceiling, redis) = (rival(server, ceiling), rival(server, redis));
         FanOutRow { work: work.to_owned(), message_bytes: 250, server, ceiling, peers: vec![("Redis", redis)] }
     }
 
@@ -225,7 +244,8 @@ pub(crate) mod tests {
     #[test]
     fn a_claim_needs_its_ceiling_and_its_peers() {
         let row = |server, ceiling, peers: &[Option<f64>]| {
-            let peers = ["Redis", "NATS"].into_iter().zip(peers.iter().copied()).collect();
+            let peers = peers.iter().map(|rate| rival(server, *rate));
+            let peers = ["Redis", "NATS"].into_iter().zip(peers).collect();
             FanOutRow { peers, ..fan_out("w", server, ceiling, None) }
         };
         let verdict = |server, ceiling, peers: [f64; 2]| row(server, ceiling, &peers.map(Some)).claim(0.85).verdict;
@@ -236,7 +256,7 @@ pub(crate) mod tests {
         assert_eq!(verdict(None, Some(100.0), [50.0, 60.0]), Verdict::NotMeasured);
         assert_eq!(verdict(Some(90.0), None, [50.0, 60.0]), Verdict::NotMeasured);
         let missing = row(Some(90.0), Some(100.0), &[Some(50.0), None]);
-        assert_eq!((missing.claim(0.85).verdict, missing.best_peer()), (Verdict::NoPeer, None));
+        assert_eq!((missing.claim(0.85).verdict, missing.to_best_peer()), (Verdict::NoPeer, None));
         assert_eq!(row(Some(90.0), Some(100.0), &[]).claim(0.85).verdict, Verdict::NoPeer);
     }
 

@@ -27,12 +27,6 @@ pub struct Chat {
     pub joined: Joined,
 }
 
-/// Everyone in `tokens` joins one room; the last one says messages of `bytes`, `in_flight` at a time.
-pub fn run(http: SocketAddr, tokens: &[String], bytes: usize, in_flight: usize, pace: Pace) -> Result<Chat, LoadError> {
-    let rooms = Rooms { names: vec![ROOM.to_owned()], bytes, in_flight, pacing: Pacing::Closed };
-    run_in(http, tokens, &rooms, pace, &Meter::HIDDEN)
-}
-
 /// Rooms, and what is said in each.
 pub struct Rooms {
     /// What they are called.
@@ -45,6 +39,13 @@ pub struct Rooms {
     pub pacing: Pacing,
 }
 
+impl Rooms {
+    /// One room, in which messages of `bytes` are said, `in_flight` at a time.
+    pub fn one(bytes: usize, in_flight: usize) -> Self {
+        Self { names: vec![ROOM.to_owned()], bytes, in_flight, pacing: Pacing::Closed }
+    }
+}
+
 /// Everyone in `tokens` joins the rooms in turn; the last ones, one for each room, speak.
 pub fn run_in(
     http: SocketAddr,
@@ -53,6 +54,14 @@ pub fn run_in(
     pace: Pace,
     meter: &Meter<'_>,
 ) -> Result<Chat, LoadError> {
+    let (said, joined) = ready(http, tokens, rooms)?;
+    let said = said.measure_watched(pace, meter)?;
+    verify(http, tokens, rooms, &said.messages)?;
+    Ok(Chat { said, joined })
+}
+
+/// The same up to the first message: everybody is in.
+pub fn ready(http: SocketAddr, tokens: &[String], rooms: &Rooms) -> Result<(Loop, Joined), LoadError> {
     let (members, count) = (tokens.len(), rooms.names.len());
     if count == 0 || members < count {
         return Err(LoadError::Missing("every room needs a member".to_owned()));
@@ -62,12 +71,14 @@ pub fn run_in(
     // The last member of each room: who is number `at` of the rooms has the same remainder.
     let speakers: Vec<usize> = (0..count).map(|at| at + (members - 1 - at) / count * count).collect();
     let message = Message::Chat { bytes: rooms.bytes };
-    let said = Loop::rooms(swarm, members, &speakers, rooms.in_flight, rooms.pacing, message);
-    let said = said.measure_watched(pace, meter)?;
-    for (room, messages) in rooms.names.iter().zip(&said.messages) {
-        verify_stored(http, room, &tokens[members - 1], *messages, rooms.bytes)?;
-    }
-    Ok(Chat { said, joined })
+    Ok((Loop::rooms(swarm, members, &speakers, rooms.in_flight, rooms.pacing, message), joined))
+}
+
+/// The server shows as the last of each room what was said there last, of so many messages.
+pub fn verify(http: SocketAddr, tokens: &[String], rooms: &Rooms, messages: &[u64]) -> Result<(), LoadError> {
+    let reader = tokens.last().ok_or_else(|| LoadError::Missing("nobody is in the rooms".to_owned()))?;
+    let mut rooms_and_counts = rooms.names.iter().zip(messages);
+    rooms_and_counts.try_for_each(|(room, messages)| verify_stored(http, room, reader, *messages, rooms.bytes))
 }
 
 /// The last of so many messages is the last that the server shows of the room; it may have said something itself.

@@ -1,13 +1,12 @@
 //! The claims about single connections: a ping on each of a thousand, and what one costs that keeps still.
 
 use super::realtime::ratio_row;
-use super::{Samples, Suite};
+use super::{Pairs, Suite};
 use crate::drive::Outcome;
 use crate::error::LoadError;
 use crate::progress::Progress;
 use crate::report::chart::{CEILING, SERVER};
 use crate::report::{Row, Verdict, count, verdict};
-use crate::scenario::Pace;
 use crate::scenario::echo::Echoes;
 use crate::scenario::idle::{self, Growth};
 use crate::scenario::ping::{Pings, pong_length};
@@ -25,13 +24,13 @@ impl Suite<'_> {
         let pings = hub.as_ref().and_then(|hub| self.keep(pings(hub, connections), "pings"));
         let bare = self.keep(Echo::start_bare(&self.places.ceiling, self.core), "the bare echo");
         let bytes = pings.as_ref().and_then(|pings| self.keep(pong_length(pings), "the length of a pong"));
-        let [mut of_bare, mut of_hub] = [Samples::default(), Samples::default()];
+        let mut rates = Pairs::default();
         let mut costs = [None, None];
         if let (Some(hub), Some(pings), Some(bare), Some(bytes)) = (&hub, pings, &bare, bytes) {
             let echoes = Echoes { tcp: bare.address, connections, bytes, in_flight: 1, rate: None };
-            for _ in 0..self.scale.rounds {
-                of_bare.take(|| self.drive(Work::Echo(echoes.clone()), bare.pid(), &mut costs[0]));
-                of_hub.take(|| self.drive(Work::Ping(pings.clone()), hub.pid(), &mut costs[1]));
+            for _ in 0..self.scale.slices {
+                rates.other.take(|| self.drive(Work::Echo(echoes.clone()), bare.pid(), &mut costs[0]));
+                rates.server.take(|| self.drive(Work::Ping(pings.clone()), hub.pid(), &mut costs[1]));
             }
         }
         if let [Some(bare_us), Some(hub_us)] = costs {
@@ -40,17 +39,17 @@ impl Suite<'_> {
                  (the last round of each)."
             ));
         }
-        for (peer, samples) in [(CEILING, &of_bare), (SERVER, &of_hub)] {
+        for (peer, samples) in [(CEILING, &rates.other), (SERVER, &rates.server)] {
             self.plot_latency("Latency: a ping on each connection", peer, &samples.latencies);
         }
-        let [bare, server] = [of_bare, of_hub].map(|samples| self.settle(samples));
+        let settled = self.settle_pairs(rates);
         let work = format!("ping over {} connections, one in flight each", count(connections as f64));
-        self.report.rows.push(ratio_row(work, server, bare, "pings/s", PING_FLOOR));
+        self.report.rows.push(ratio_row(work, settled, "pings/s", PING_FLOOR));
     }
 
     /// How many in a second, how long each took, and what one cost the process `pid`.
     fn drive(&self, work: Work, pid: u32, cost: &mut Option<f64>) -> Result<(f64, Summary), LoadError> {
-        let setup = Setup { sources: Sources::default(), pace: Pace::seconds(self.scale.seconds), pid: Some(pid) };
+        let setup = Setup { sources: Sources::default(), pace: self.slice(), pid: Some(pid) };
         let outcome = Outcome::of(Job { setup, work }.prepare()?.step(&Progress::HIDDEN)?);
         *cost = outcome.server_cpu_us_per_operation;
         match outcome.work.first() {

@@ -1,10 +1,13 @@
-//! The claims about fan-out: deliveries a second, and processor time for each, by everybody in turn.
+//! The claims about fan-out: deliveries a second, and processor time for each, by the server and each rival in turn.
 
+use super::duel::{Duel, duel};
 use super::field::{Runner, Who};
-use super::{STORED_SERIES, Samples, Suite, UNKNOWN_SERIES};
+use super::samples::Pairs;
+use super::{STORED_SERIES, Suite, UNKNOWN_SERIES};
 use crate::message::Message;
-use crate::report::{Chart, FanOutRow, Row, Verdict, count, verdict};
-use crate::scenario::{Pace, fanout};
+use crate::report::chart::SERVER;
+use crate::report::{Chart, FanOutRow, Rival, Row, Verdict, count, verdict};
+use crate::scenario::fanout;
 use crate::stats::median;
 
 /// One kind of fan-out.
@@ -31,40 +34,28 @@ impl Work {
     }
 }
 
-/// What one of them did in the rounds so far.
-#[derive(Default)]
-struct Turns {
-    rates: Samples,
-    ns_per_delivery: Vec<f64>,
-}
-
 impl Suite<'_> {
-    /// Fan-out by everybody in turn.
+    /// Fan-out by everybody, one kind after the other.
     pub fn fan_out(&mut self) {
         let hub = self.start(Who::Hub, None);
         let publisher = match &hub {
             Some(Runner::Hub(_, publisher)) => Some(publisher.clone()),
             _ => None,
         };
-        let lengths: Vec<usize> = WORKS.iter().map(|work| self.line_length(hub.as_ref(), work)).collect();
-        let mut hub = hub;
-        let field = Who::ALL.map(|who| match who {
-            Who::Hub => hub.take(),
-            _ => self.start(who, publisher.as_ref()),
-        });
-        let mut taken: Vec<[Turns; Who::ALL.len()]> = WORKS.iter().map(|_| Default::default()).collect();
-        let pace = Pace::seconds(self.scale.fan_out_seconds);
-        for _ in 0..self.scale.fan_out_rounds {
-            for ((work, turns), &bytes) in WORKS.iter().zip(&mut taken).zip(&lengths) {
-                for ((who, runner), turns) in Who::ALL.iter().zip(&field).zip(turns) {
-                    if let Some(runner) = runner.as_ref().filter(|_| who.does(work)) {
-                        turns.take(runner, work, self.clients(work), bytes, pace);
-                    }
-                }
+        let rivals = Who::RIVALS.map(|who| (who, self.start(who, publisher.as_ref())));
+        for work in WORKS {
+            let bytes = self.line_length(hub.as_ref(), work);
+            let server = hub.as_ref().map(|hub| hub.ready(work, self.clients(work), bytes));
+            let mut server = server.and_then(|server| self.keep(server, SERVER));
+            let mut duels = Vec::new();
+            for (who, runner) in rivals.iter().filter(|(who, _)| who.does(work)) {
+                let rival = runner.as_ref().map(|runner| runner.ready(work, self.clients(work), bytes));
+                let rival = rival.and_then(|rival| self.keep(rival, who.name()));
+                let slices = if *who == Who::Bare { self.scale.slices } else { self.scale.peer_slices };
+                let both = server.as_mut().zip(rival);
+                duels.push((*who, both.map(|(server, mut rival)| duel(server, &mut rival, slices, self.slice()))));
             }
-        }
-        for ((work, turns), bytes) in WORKS.iter().zip(taken).zip(lengths) {
-            self.report_fan_out(work, turns, bytes);
+            self.report_fan_out(work, bytes, duels);
         }
     }
 
@@ -80,30 +71,50 @@ impl Suite<'_> {
         self.keep(measured, "measuring a broadcast's length").unwrap_or(FALLBACK_BYTES)
     }
 
-    fn report_fan_out(&mut self, work: &Work, turns: [Turns; Who::ALL.len()], message_bytes: usize) {
+    fn report_fan_out(&mut self, work: &Work, message_bytes: usize, duels: Vec<(Who, Option<Duel>)>) {
         let kind = if work.stored { "stored" } else { "not stored" };
         let clients = count(self.clients(work) as f64);
         let name = format!("fan-out to {clients} TCP clients, series {kind}, {} in flight", work.in_flight);
         let mut row = FanOutRow { work: name, message_bytes, ..FanOutRow::default() };
-        // The server first, in the colour that it has in every plot.
-        for (who, turns) in Who::ALL.into_iter().zip(&turns).filter(|(who, _)| !work.many && who.does(work)).rev() {
-            self.plot_latency(&format!("Latency: {}", row.work), who.name(), &turns.rates.latencies);
-        }
-        let mut costs = Vec::new();
-        for (who, turns) in Who::ALL.into_iter().zip(turns).filter(|(who, _)| who.does(work)) {
-            let rate = self.settle_of(who.name(), &row.work, turns.rates);
-            costs.push((who, rate.and_then(|_| median(&turns.ns_per_delivery))));
+        self.plot_fan_out(work, &row.work, &duels);
+        let (mut rates, mut server_ns, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+        for (who, duel) in duels {
+            let rival = duel.and_then(|duel| {
+                rates.extend(&duel.rates.server.numbers);
+                server_ns.extend(duel.server_ns);
+                costs.push((who, median(&duel.other_ns)));
+                self.settle_rival(who, &row.work, duel.rates)
+            });
             match who {
-                Who::Hub => row.server = rate,
-                Who::Bare => row.ceiling = rate,
-                _ => row.peers.push((who.name(), rate)),
+                Who::Bare => row.ceiling = rival,
+                _ => row.peers.push((who.name(), rival)),
             }
         }
+        row.server = median(&rates);
         self.report.rows.push(row.claim(work.floor));
         if work.in_flight == DEEPEST && !work.stored {
-            self.report.rows.push(cost_row(&clients, &costs));
+            self.report.rows.push(cost_row(&clients, median(&server_ns), &costs));
         }
         self.report.fan_outs.push(row);
+    }
+
+    fn settle_rival(&mut self, who: Who, work: &str, rates: Pairs) -> Option<Rival> {
+        let ratio = rates.ratio();
+        self.settle_of(SERVER, &format!("{work}, beside {}", who.name()), rates.server)?;
+        let rate = self.settle_of(who.name(), work, rates.other)?;
+        ratio.map(|ratio| Rival { rate, ratio })
+    }
+
+    /// The server first, in the colour that it has in every plot.
+    fn plot_fan_out(&mut self, work: &Work, name: &str, duels: &[(Who, Option<Duel>)]) {
+        let duels = duels.iter().filter(|_| !work.many);
+        let mut duels = duels.filter_map(|(who, duel)| Some((*who, duel.as_ref()?))).rev().peekable();
+        let title = format!("Latency: {name}");
+        // The last one has what the server's clients measured beside all the others too.
+        if let Some((_, last)) = duels.peek() {
+            self.plot_latency(&title, SERVER, &last.rates.server.latencies);
+        }
+        duels.for_each(|(who, duel)| self.plot_latency(&title, who.name(), &duel.rates.other.latencies));
     }
 
     /// What one more idle connection costs everybody in memory, as a note: the claims about the server have their own
@@ -111,7 +122,7 @@ impl Suite<'_> {
     pub fn idle_field(&mut self) {
         let (from, to) = self.scale.idle_field;
         let mut said = Vec::new();
-        for who in Who::ALL.into_iter().filter(|who| *who != Who::Bare).rev() {
+        for who in [Who::Hub].into_iter().chain(Who::RIVALS.into_iter().skip(1).rev()) {
             let runner = self.start(who, None);
             let bytes = runner.and_then(|runner| self.keep(runner.idle(from, to), who.name()));
             if let Some(bytes) = bytes.flatten() {
@@ -132,29 +143,17 @@ impl Suite<'_> {
     }
 }
 
-impl Turns {
-    fn take(&mut self, runner: &Runner, work: &Work, clients: usize, bytes: usize, pace: Pace) {
-        let costs = &mut self.ns_per_delivery;
-        self.rates.take(|| {
-            let turn = runner.run(work, clients, bytes, pace)?;
-            costs.push(turn.ns_per_delivery);
-            Ok((turn.deliveries_per_second, turn.latency))
-        });
-    }
-}
-
 /// What a delivery costs the server, beside the others. The claim is against Redis, so the column of ratios, which are
 /// to the bare loop, has none.
-fn cost_row(clients: &str, costs: &[(Who, Option<f64>)]) -> Row {
-    let of = |name: &str| costs.iter().find(|(who, _)| who.name() == name).and_then(|(_, cost)| *cost);
+fn cost_row(clients: &str, server: Option<f64>, others: &[(Who, Option<f64>)]) -> Row {
+    let redis = others.iter().find(|(who, _)| who.name() == REDIS).and_then(|(_, cost)| *cost);
     let shown = |(who, cost): &(Who, Option<f64>)| {
         cost.map_or(format!("{} not measured", who.name()), |ns| format!("{} {ns:.0}", who.name()))
     };
-    let (server, redis) = (of(Who::Hub.name()), of(REDIS));
-    let others: Vec<String> = costs.iter().filter(|(who, _)| *who != Who::Hub).map(shown).collect();
+    let beside = others.iter().map(shown).collect::<Vec<_>>().join(", ");
     Row {
         work: format!("processor time of a delivery to {clients} TCP clients, {DEEPEST} in flight"),
-        number: server.map_or("not measured".to_owned(), |ns| format!("{ns:.0} ns ({})", others.join(", "))),
+        number: server.map_or("not measured".to_owned(), |ns| format!("{ns:.0} ns ({beside})")),
         ratio: None,
         floor: format!("at most {REDIS}'s"),
         verdict: match (server, redis) {
@@ -196,9 +195,8 @@ mod tests {
     /// Shows that a delivery must not cost more than Redis's, and that without Redis nothing is claimed.
     #[test]
     fn a_delivery_is_compared_with_redis() {
-        let row = |server, redis| {
-            cost_row("1,000", &[(Who::Bare, Some(80.0)), (Who::Broker(Broker::Redis), redis), (Who::Hub, server)])
-        };
+        let row =
+            |server, redis| cost_row("1,000", server, &[(Who::Bare, Some(80.0)), (Who::Broker(Broker::Redis), redis)]);
         assert_eq!(row(Some(90.0), Some(90.0)).verdict, Verdict::Met);
         assert_eq!(row(Some(91.0), Some(90.0)).verdict, Verdict::Missed);
         assert_eq!(row(Some(90.0), None).verdict, Verdict::NoPeer);

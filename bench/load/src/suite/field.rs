@@ -2,14 +2,13 @@
 
 use uuid::Uuid;
 
+use super::duel::Side;
 use super::{Suite, fan_out::Work};
 use crate::broker::Broker;
 use crate::error::LoadError;
 use crate::report::chart::{CEILING, SERVER};
-use crate::scenario::fanout::{self, Loop};
-use crate::scenario::{Pace, fanout_broker, idle};
-use crate::server::{Ceiling, MangaHub, Peer, mosquitto, nats, processor_time, redis, twin};
-use crate::stats::Summary;
+use crate::scenario::{fanout, fanout_broker, idle};
+use crate::server::{Ceiling, MangaHub, Peer, mosquitto, nats, redis, twin};
 use crate::token::{Identity, forge, register};
 
 /// Who takes part.
@@ -26,15 +25,9 @@ pub enum Who {
 }
 
 impl Who {
-    /// Everybody, in the order in which they take turns and are shown.
-    pub const ALL: [Who; 6] = [
-        Who::Bare,
-        Who::Twin,
-        Who::Broker(Broker::Redis),
-        Who::Broker(Broker::Nats),
-        Who::Broker(Broker::Mosquitto),
-        Who::Hub,
-    ];
+    /// Everybody but the server, in the order in which they are measured with it and shown: the bare loop first.
+    pub const RIVALS: [Who; 5] =
+        [Who::Bare, Who::Twin, Who::Broker(Broker::Redis), Who::Broker(Broker::Nats), Who::Broker(Broker::Mosquitto)];
 
     /// The name in the page.
     pub fn name(self) -> &'static str {
@@ -64,16 +57,6 @@ pub enum Runner {
     Broker(Broker, Peer),
 }
 
-/// What a turn showed.
-pub struct Turn {
-    /// Messages received, all clients together, per second.
-    pub deliveries_per_second: f64,
-    /// Processor time of the program that sent them, in nanoseconds for each.
-    pub ns_per_delivery: f64,
-    /// From sending a message until the last client has it.
-    pub latency: Summary,
-}
-
 impl Runner {
     /// Its process id.
     pub fn pid(&self) -> u32 {
@@ -84,19 +67,10 @@ impl Runner {
         }
     }
 
-    /// One turn at `work`, with messages of `bytes`. What it takes to connect everybody is no part of it.
-    pub fn run(&self, work: &Work, clients: usize, bytes: usize, pace: Pace) -> Result<Turn, LoadError> {
-        let ready = self.ready(work, clients, bytes)?;
-        let before = processor_time(self.pid())?;
-        let outcome = ready.measure(pace)?;
-        let used = processor_time(self.pid())?.saturating_sub(before);
-        let ns_per_delivery = used.as_nanos() as f64 / outcome.deliveries.max(1) as f64;
-        Ok(Turn { deliveries_per_second: outcome.deliveries_per_second, ns_per_delivery, latency: outcome.latency })
-    }
-
-    fn ready(&self, work: &Work, clients: usize, bytes: usize) -> Result<Loop, LoadError> {
+    /// Everybody who hears a message of `work`, of so many bytes, is connected.
+    pub fn ready(&self, work: &Work, clients: usize, bytes: usize) -> Result<Side, LoadError> {
         let (in_flight, message) = (work.in_flight, work.message());
-        match self {
+        let clients = match self {
             Runner::Hub(hub, Identity { token, .. }) => {
                 fanout::ready(hub.tcp()?, std::slice::from_ref(token), clients, in_flight, message)
             }
@@ -105,7 +79,8 @@ impl Runner {
                 fanout::ready(peer.address, std::slice::from_ref(token), clients, in_flight, message)
             }
             Runner::Broker(broker, peer) => fanout_broker::ready(*broker, peer.address, bytes, clients, in_flight),
-        }
+        };
+        Ok(Side { clients: clients?, pid: self.pid() })
     }
 
     /// User-space bytes for one more idle connection that hears messages; of the bare loop nobody asks.

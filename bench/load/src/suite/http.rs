@@ -167,12 +167,13 @@ impl Gets {
 }
 
 fn gets_row(work: String, server: Option<f64>, bare: Option<f64>, nginx: Option<f64>) -> Row {
-    let (ratio, verdict) = claim(server, bare, [nginx].into_iter(), GET_FLOOR);
+    let to_bare = ratio(server, bare);
+    let verdict = claim(server, to_bare, [ratio(server, nginx)].into_iter(), GET_FLOOR);
     let peer = nginx.map_or("not measured".to_owned(), count);
     Row {
         work,
         number: server.map_or("not measured".to_owned(), |rate| format!("{} requests/s, nginx {peer}", count(rate))),
-        ratio,
+        ratio: to_bare,
         floor: format!("{GET_FLOOR} of the bare loop and ahead of nginx"),
         verdict,
     }

@@ -5,20 +5,25 @@
 //! measurement that fails is named in the notes and its number is not made; the others go on.
 
 mod connections;
+mod duel;
 mod fan_out;
 mod field;
 mod growth;
 mod grpc;
 mod http;
 mod realtime;
+mod samples;
 mod sync;
 
 use std::path::{Path, PathBuf};
 
+use samples::{Pairs, Samples};
+
 use crate::error::{Doing, LoadError};
 use crate::report::{Chart, Report};
+use crate::scenario::Pace;
 use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
-use crate::stats::{Latencies, Summary, median};
+use crate::stats::{Latencies, median};
 
 /// Where the programs and files are.
 pub struct Places {
@@ -41,9 +46,11 @@ pub struct Scale {
     fan_out_clients: usize,
     /// The other size of a fan-out: with as many on the load's side, near what a process may open.
     many_clients: usize,
-    /// Fewer and shorter than the others: six take turns at seven kinds of fan-out.
-    fan_out_rounds: usize,
-    fan_out_seconds: f64,
+    /// How long the server and another measure before the other's turn comes, in a fan-out and in chat.
+    slice_seconds: f64,
+    /// How often it comes, with the bare loop and with a peer.
+    slices: usize,
+    peer_slices: usize,
     /// The crowds between which the peers' idle connections are measured.
     idle_field: (usize, usize),
     storm_clients: usize,
@@ -63,15 +70,16 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the documentation is written from: about fifteen minutes. Five rounds, because neighbours
-    /// on this kind of machine make a single one wrong by a fifth.
+    /// What the documentation is written from: about fifteen minutes. Five rounds, and more where a ratio is close
+    /// to its floor, because neighbours on this kind of machine make a single one wrong by a fifth.
     pub const FULL: Scale = Scale {
         rounds: 5,
         seconds: 1.5,
         fan_out_clients: 1000,
         many_clients: 9000,
-        fan_out_rounds: 3,
-        fan_out_seconds: 1.0,
+        slice_seconds: 0.4,
+        slices: 15,
+        peer_slices: 3,
         idle_field: (1000, 9000),
         storm_clients: 19_000,
         idle: &[1000, 5000, 10_000, 15_000, 19_000],
@@ -92,8 +100,9 @@ impl Scale {
         seconds: 0.4,
         fan_out_clients: 1000,
         many_clients: 3000,
-        fan_out_rounds: 1,
-        fan_out_seconds: 0.2,
+        slice_seconds: 0.2,
+        slices: 1,
+        peer_slices: 1,
         idle_field: (1000, 3000),
         storm_clients: 3000,
         idle: &[1000, 2000, 4000],
@@ -168,6 +177,11 @@ impl Suite<'_> {
         self.keep(MangaHub::start(&self.places.server, self.core, &self.places.data, settings), "the server")
     }
 
+    /// One turn of two who are compared closely.
+    fn slice(&self) -> Pace {
+        Pace::seconds(self.scale.slice_seconds)
+    }
+
     /// The value, or a note of why there is none.
     fn keep<T>(&mut self, result: Result<T, LoadError>, what: &str) -> Option<T> {
         result.map_err(|error| self.note(format!("Not measured: {what}: {error}"))).ok()
@@ -184,7 +198,13 @@ impl Suite<'_> {
         }
     }
 
-    /// The same, where several took turns: a note says whose run failed, and at what.
+    /// The medians of the server and of the other, and the median of their ratios.
+    fn settle_pairs(&mut self, pairs: Pairs) -> [Option<f64>; 3] {
+        let ratio = pairs.ratio();
+        [self.settle(pairs.server), self.settle(pairs.other), ratio]
+    }
+
+    /// The same as [`Suite::settle`], where several took turns: a note says whose run failed, and at what.
     fn settle_of(&mut self, who: &str, work: &str, samples: Samples) -> Option<f64> {
         match samples.failure {
             None => median(&samples.numbers),
@@ -204,45 +224,6 @@ impl Suite<'_> {
     fn note(&mut self, note: String) {
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
-        }
-    }
-}
-
-/// What one peer did in the rounds so far.
-#[derive(Default)]
-struct Samples {
-    numbers: Vec<f64>,
-    /// How long things took, all rounds together, where that was measured.
-    latencies: Latencies,
-    failure: Option<LoadError>,
-}
-
-/// What one round measured: a number, and how long things took if it says so.
-struct Sample(f64, Option<Summary>);
-
-impl From<f64> for Sample {
-    fn from(number: f64) -> Self {
-        Self(number, None)
-    }
-}
-
-impl From<(f64, Summary)> for Sample {
-    fn from((number, summary): (f64, Summary)) -> Self {
-        Self(number, Some(summary))
-    }
-}
-
-impl Samples {
-    /// Measures once more, unless an earlier round failed.
-    fn take<S: Into<Sample>>(&mut self, measure: impl FnOnce() -> Result<S, LoadError>) {
-        if self.failure.is_none() {
-            match measure().map(Into::into) {
-                Ok(Sample(number, summary)) => {
-                    self.numbers.push(number);
-                    summary.iter().for_each(|summary| self.latencies.merge(&summary.percentiles));
-                }
-                Err(error) => self.failure = Some(error),
-            }
         }
     }
 }
@@ -281,6 +262,8 @@ const ABOUT: &str =
 bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers take turns on one core, the load has
 the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
 (`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds.
+A ratio in a fan-out, in chat, of pings, updates and notifications is the median of ratios: the server and the other
+measure one right after the other, in short slices, so that a neighbour on this machine slows both.
 Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a

@@ -2,11 +2,14 @@
 //!
 //! The bare loops carry messages of the server's own length: what a room hears, and what an address is sent.
 
-use super::{Samples, Suite, WAITS};
+use super::duel::{Side, duel};
+use super::{Pairs, Samples, Suite, WAITS};
+use crate::drive::Meter;
 use crate::error::LoadError;
 use crate::report::chart::{CEILING, SERVER};
-use crate::report::{Row, Verdict, count, ratio, verdict};
-use crate::scenario::{Pace, chat, fanout, greet, members, udp};
+use crate::report::{Row, Verdict, count, verdict};
+use crate::scenario::chat::{self, Chat, Rooms};
+use crate::scenario::{Pace, fanout, greet, members, udp};
 use crate::server::{Ceiling, MangaHub};
 use crate::stats::median;
 use crate::token::{forge_tokens, forge_with_one_registered};
@@ -25,32 +28,38 @@ impl Suite<'_> {
         let prepared = hub.as_ref().map(|hub| prepare_room(hub, members));
         let prepared = prepared.and_then(|prepared| self.keep(prepared, "a room"));
         let bare = self.keep(Ceiling::start(&self.places.ceiling, self.core), "the bare loop");
-        let mut taken: Vec<[Samples; 2]> = CHATS.iter().map(|_| Default::default()).collect();
-        let (mut bytes, mut joined) = (0, None);
-        if let (Some(hub), Some(bare), Some(room)) = (&hub, &bare, &prepared) {
-            (bytes, joined) = (room.frame_bytes, Some(room.joined.clone()));
-            let pace = Pace::seconds(self.scale.seconds);
-            for _ in 0..self.scale.rounds {
-                for (in_flight, [of_bare, of_hub]) in CHATS.iter().zip(&mut taken) {
-                    let run = || fanout::run_raw(bare.address, bytes, members, *in_flight, pace);
-                    of_bare.take(|| run().map(|outcome| (outcome.deliveries_per_second, outcome.latency)));
-                    let run = || chat::run(hub.http()?, &room.tokens, CONTENT_BYTES, *in_flight, pace);
-                    of_hub.take(|| run().map(|outcome| (outcome.said.deliveries_per_second, outcome.said.latency)));
-                }
-            }
+        if let Some(Room { frame_bytes, joined, .. }) = &prepared {
+            let members = count(members as f64);
+            self.note(format!("Chat, frames of {frame_bytes} bytes: {members} members {joined}."));
         }
-        if let Some(joined) = joined {
-            self.note(format!("Chat, frames of {bytes} bytes: {} members {joined}.", count(members as f64)));
-        }
-        for (in_flight, samples) in CHATS.iter().zip(taken) {
-            for (peer, samples) in [CEILING, SERVER].into_iter().zip(&samples) {
+        for &in_flight in CHATS {
+            let work = format!("a chat message to {} members, {in_flight} in flight, {how}", count(members as f64));
+            let beside = match (&hub, &bare, &prepared) {
+                (Some(hub), Some(bare), Some(room)) => self.keep(self.talk(hub, bare, room, in_flight), &work),
+                _ => None,
+            };
+            let rates = beside.unwrap_or_default();
+            for (peer, samples) in [(CEILING, &rates.other), (SERVER, &rates.server)] {
                 let title = "Latency: a chat message to all members";
                 self.plot_latency(title, &format!("{peer}, {in_flight} in flight, {how}"), &samples.latencies);
             }
-            let [bare, server] = samples.map(|samples| self.settle(samples));
-            let work = format!("a chat message to {} members, {in_flight} in flight, {how}", count(members as f64));
-            self.report.rows.push(ratio_row(work, server, bare, "deliveries/s", CHAT_FLOOR));
+            let settled = self.settle_pairs(rates);
+            self.report.rows.push(ratio_row(work, settled, "deliveries/s", CHAT_FLOOR));
         }
+    }
+
+    /// The room and the bare loop in turn. What was said is looked for in the store afterwards.
+    fn talk(&self, hub: &MangaHub, bare: &Ceiling, room: &Room, in_flight: usize) -> Result<Pairs, LoadError> {
+        let rooms = Rooms::one(CONTENT_BYTES, in_flight);
+        let (clients, _) = chat::ready(hub.http()?, &room.tokens, &rooms)?;
+        let mut server = Side { clients, pid: hub.pid() };
+        let clients = fanout::ready_raw(bare.address, room.frame_bytes, room.tokens.len(), in_flight)?;
+        let mut bare = Side { clients, pid: bare.pid() };
+        let rates = duel(&mut server, &mut bare, self.scale.slices, self.slice()).rates;
+        if rates.server.failure.is_none() {
+            chat::verify(hub.http()?, &room.tokens, &rooms, &server.clients.messages())?;
+        }
+        Ok(rates)
     }
 
     /// What an idle member of a room costs in memory. Something has been said there before, so that everyone who
@@ -116,30 +125,30 @@ impl Suite<'_> {
         let peer = hub.as_ref().map(|hub| udp::Hub::connect(hub.udp()?, hub.internal()?));
         let mut peer = peer.and_then(|peer| self.keep(peer, "the internal listener"));
         let bare = self.keep(Ceiling::start_udp(&self.places.ceiling, self.core), "the bare loop of datagrams");
-        let (mut of_hub, mut of_bare, mut bytes) = (Samples::default(), Samples::default(), None);
+        let (mut rates, mut bytes) = (Pairs::default(), None);
         if let (Some(peer), Some(bare)) = (&mut peer, &bare) {
             let pace = Pace::seconds(self.scale.seconds);
             for _ in 0..self.scale.rounds {
-                of_hub.take(|| {
+                rates.server.take(|| {
                     let notified = udp::run(peer, addresses, pace)?;
                     bytes = Some(notified.datagram_bytes.round() as usize);
                     Ok((notified.datagrams_per_second, notified.latency))
                 });
                 // The length is known once the server has been measured.
                 let Some(bytes) = bytes else { break };
-                of_bare.take(|| {
+                rates.other.take(|| {
                     let notified = udp::run(&mut udp::Bare::connect(bare.address, bytes)?, addresses, pace)?;
                     Ok((notified.datagrams_per_second, notified.latency))
                 });
             }
         }
-        for (peer, samples) in [(CEILING, &of_bare), (SERVER, &of_hub)] {
+        for (peer, samples) in [(CEILING, &rates.other), (SERVER, &rates.server)] {
             self.plot_latency("Latency: a UDP notification to all addresses", peer, &samples.latencies);
         }
-        let (server, bare) = (self.settle(of_hub), self.settle(of_bare));
+        let settled = self.settle_pairs(rates);
         let sent = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
         let work = format!("a UDP notification{sent} to {} addresses", count(addresses as f64));
-        self.report.rows.push(ratio_row(work, server, bare, "datagrams/s", UDP_FLOOR));
+        self.report.rows.push(ratio_row(work, settled, "datagrams/s", UDP_FLOOR));
     }
 }
 
@@ -155,8 +164,12 @@ struct Room {
 fn prepare_room(hub: &MangaHub, members: usize) -> Result<Room, LoadError> {
     let tokens = forge_with_one_registered(&hub.secret, hub.http()?, members)?;
     fill_log(hub, &tokens)?;
-    let outcome = chat::run(hub.http()?, &tokens, CONTENT_BYTES, 1, Pace::seconds(0.1))?;
+    let outcome = say(hub, &tokens, &Rooms::one(CONTENT_BYTES, 1), 0.1)?;
     Ok(Room { tokens, frame_bytes: outcome.said.message_bytes.round() as usize, joined: outcome.joined })
+}
+
+fn say(hub: &MangaHub, tokens: &[String], rooms: &Rooms, seconds: f64) -> Result<Chat, LoadError> {
+    chat::run_in(hub.http()?, tokens, rooms, Pace::seconds(seconds), &Meter::HIDDEN)
 }
 
 /// Lets the database's log reach its full length, as it has in a server that has run for a while: until then every
@@ -167,14 +180,13 @@ fn fill_log(hub: &MangaHub, tokens: &[String]) -> Result<(), LoadError> {
         if hub.log_bytes() >= LOG_BYTES {
             return Ok(());
         }
-        chat::run(hub.http()?, two, FILLING_BYTES, FILLING_IN_FLIGHT, Pace::seconds(0.5))?;
+        say(hub, two, &Rooms::one(FILLING_BYTES, FILLING_IN_FLIGHT), 0.5)?;
     }
     Err(LoadError::TimedOut("the database's log does not fill".to_owned()))
 }
 
-/// A claim about the server's share of what a bare loop does.
-pub fn ratio_row(work: String, server: Option<f64>, bare: Option<f64>, unit: &str, floor: f64) -> Row {
-    let ratio = ratio(server, bare);
+/// A claim about the server's share of what a bare loop does: its rate, the bare loop's, and the share.
+pub fn ratio_row(work: String, [server, bare, ratio]: [Option<f64>; 3], unit: &str, floor: f64) -> Row {
     let number = server.zip(bare).map(|(server, bare)| format!("{} {unit}, bare {}", count(server), count(bare)));
     Row {
         work,
@@ -217,10 +229,10 @@ mod tests {
     /// Shows that a claim needs both peers, and is met by its share.
     #[test]
     fn a_share_needs_both_peers() {
-        let verdict = |server, bare| ratio_row("w".to_owned(), server, bare, "x/s", 0.8).verdict;
-        assert_eq!(verdict(Some(80.0), Some(100.0)), Verdict::Met);
-        assert_eq!(verdict(Some(79.0), Some(100.0)), Verdict::Missed);
-        assert_eq!(verdict(Some(80.0), None), Verdict::NotMeasured);
-        assert_eq!(ratio_row("w".to_owned(), None, Some(1.0), "x/s", 0.8).number, "not measured");
+        let row = |server, bare, ratio| ratio_row("w".to_owned(), [server, bare, ratio], "x/s", 0.8);
+        assert_eq!(row(Some(80.0), Some(100.0), Some(0.8)).verdict, Verdict::Met);
+        assert_eq!(row(Some(79.0), Some(100.0), Some(0.79)).verdict, Verdict::Missed);
+        assert_eq!(row(Some(80.0), None, None).verdict, Verdict::NotMeasured);
+        assert_eq!(row(None, Some(1.0), None).number, "not measured");
     }
 }
