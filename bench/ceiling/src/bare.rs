@@ -19,11 +19,13 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, so
 use slab::Slab;
 use socket2::{Domain, Socket, Type};
 
+use crate::journal::Journal;
+
 /// Who receives what, when a connection sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Mode {
-    /// Every connection, the sender included, receives what was sent.
-    FanOut,
+    /// Every connection, the sender included, receives what was sent, once the journal has it if there is one.
+    FanOut(Option<Journal>),
     /// The sender alone does.
     Echo,
     /// The sender receives these bytes for each head of a request.
@@ -89,7 +91,7 @@ impl Bare {
             match event.data.u64() {
                 LISTENER => self.accept()?,
                 STDIN => open = stdin_is_open(),
-                index => self.handle(index as usize, event.flags),
+                index => self.handle(index as usize, event.flags)?,
             }
         }
         self.events = events;
@@ -114,35 +116,40 @@ impl Bare {
         }
     }
 
-    fn handle(&mut self, index: usize, flags: EventFlags) {
+    fn handle(&mut self, index: usize, flags: EventFlags) -> io::Result<()> {
         if flags.contains(EventFlags::OUT) && !self.flush(index) {
             self.doomed.push(index);
         }
         if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
-            self.read(index, flags.contains(EventFlags::RDHUP));
+            self.read(index, flags.contains(EventFlags::RDHUP))?;
         }
+        Ok(())
     }
 
-    fn read(&mut self, index: usize, peer_closed: bool) {
+    fn read(&mut self, index: usize, peer_closed: bool) -> io::Result<()> {
         loop {
-            let Some(conn) = self.conns.get(index) else { return };
+            let Some(conn) = self.conns.get(index) else { return Ok(()) };
             let length = match recv(&conn.socket, &mut self.scratch[..], RecvFlags::empty()) {
                 Ok((length @ 1.., _)) => length,
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => continue,
-                Ok(_) | Err(_) => return self.doomed.push(index),
+                Ok(_) | Err(_) => {
+                    self.doomed.push(index);
+                    return Ok(());
+                }
             };
-            self.pass_on(index, length);
+            self.pass_on(index, length)?;
             if length < self.scratch.len() && !peer_closed {
-                return;
+                return Ok(());
             }
         }
     }
 
-    fn pass_on(&mut self, sender: usize, length: usize) {
+    fn pass_on(&mut self, sender: usize, length: usize) -> io::Result<()> {
         let bytes = &self.scratch[..length];
-        match &self.mode {
-            Mode::FanOut => {
+        match &mut self.mode {
+            Mode::FanOut(journal) => {
+                journal.as_mut().map_or(Ok(()), |journal| journal.keep(bytes))?;
                 for (index, conn) in &mut self.conns {
                     if !conn.send(bytes) {
                         self.doomed.push(index);
@@ -166,6 +173,7 @@ impl Bare {
                 }
             }
         }
+        Ok(())
     }
 
     fn flush(&mut self, index: usize) -> bool {
@@ -288,7 +296,7 @@ mod tests {
     /// Shows that every connection, the sender included, receives the bytes, by reading them from both.
     #[test]
     fn fan_out_reaches_everyone() {
-        serve_while(Mode::FanOut, 2, |mut clients| {
+        serve_while(Mode::FanOut(None), 2, |mut clients| {
             clients[0].write_all(b"one\ntwo\n").unwrap();
             for client in &mut clients {
                 let mut received = [0; 8];

@@ -1,14 +1,16 @@
 //! The ceiling: the least code that does the work, so that a ratio to it tells how much a server's own
 //! work costs on this machine.
 //!
-//! [`bare`] is an epoll loop that reads and sends, [`datagrams`] the same for UDP, [`http2`] is the HTTP/2 library
-//! alone, [`sqlite`] the database alone, [`passwords`] bcrypt alone. There is deliberately no protocol, no authentication and no limit worth the name: whatever is not
-//! here is what a real server is allowed to cost. What must hold: the ceiling does the same number of bytes,
-//! sends, commits and checks as the server it is compared with, else the ratio means nothing.
+//! [`bare`] is an epoll loop that reads and sends, with a [`journal`] if it is to sync first; [`datagrams`] is the
+//! same for UDP, [`http2`] the HTTP/2 library alone, [`sqlite`] the database alone, [`passwords`] bcrypt alone.
+//! There is deliberately no protocol, no authentication and no limit worth the name: whatever is not here is what a
+//! real server is allowed to cost. What must hold: the ceiling does the same number of bytes, sends, commits and
+//! checks as the server it is compared with, else the ratio means nothing.
 
 mod bare;
 mod datagrams;
 mod http2;
+mod journal;
 mod passwords;
 mod sqlite;
 
@@ -22,6 +24,7 @@ use clap::{Parser, Subcommand};
 
 use bare::{Bare, Mode};
 use datagrams::Datagrams;
+use journal::Journal;
 
 /// What this machine can do at most.
 #[derive(Parser)]
@@ -38,6 +41,10 @@ enum Work {
         /// Where to listen; port 0 lets the system choose.
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
+        /// Write it to this file and sync that first, as a server must that promises to keep it; it must not
+        /// be there yet.
+        #[arg(long)]
+        journal: Option<PathBuf>,
     },
     /// Send whatever a connection sends back to it.
     Echo {
@@ -103,7 +110,7 @@ enum Work {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().work {
-        Work::Fanout { listen } => serve(listen, Mode::FanOut),
+        Work::Fanout { listen, journal } => serve_fan_out(listen, journal.as_deref()),
         Work::Echo { listen } => serve(listen, Mode::Echo),
         Work::Accepts { listen } => serve(listen, Mode::Count),
         Work::Http { listen, response } => serve_file(listen, &response),
@@ -128,6 +135,10 @@ fn serve(listen: SocketAddr, mode: Mode) -> Result<(), Box<dyn std::error::Error
     bare.watch_stdin()?;
     while bare.turn()? {}
     Ok(())
+}
+
+fn serve_fan_out(listen: SocketAddr, journal: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
+    serve(listen, Mode::FanOut(journal.map(Journal::create).transpose()?))
 }
 
 fn serve_datagrams(listen: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {

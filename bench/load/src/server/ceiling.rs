@@ -25,6 +25,13 @@ impl Ceiling {
         Self::serve(program, core, folder, &["fanout".as_ref()])
     }
 
+    /// The same, with every message in a file in `data`, and synced, before anyone hears it.
+    pub fn start_journal(program: &Path, core: Option<usize>, data: &Path) -> Result<Self, LoadError> {
+        let folder = tempfile::tempdir_in(data).doing("make a folder")?;
+        let file = folder.path().join("journal");
+        Self::serve(program, core, folder, &["fanout".as_ref(), "--journal".as_ref(), file.as_os_str()])
+    }
+
     /// Starts the bare loop to accept, and count.
     pub fn start_accepts(program: &Path, core: Option<usize>) -> Result<Self, LoadError> {
         let folder = tempfile::tempdir().doing("make a folder")?;

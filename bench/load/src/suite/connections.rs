@@ -44,7 +44,7 @@ impl Suite<'_> {
         }
         let settled = self.settle_pairs(rates);
         let work = format!("ping over {} connections, one in flight each", count(connections as f64));
-        self.report.rows.push(ratio_row(work, settled, "pings/s", PING_FLOOR));
+        self.report.rows.push(ratio_row(work, settled, "pings/s", Some(PING_FLOOR)));
     }
 
     /// How many in a second, how long each took, and what one cost the process `pid`.

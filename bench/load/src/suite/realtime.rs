@@ -16,35 +16,42 @@ use crate::token::{forge_tokens, forge_with_one_registered};
 
 impl Suite<'_> {
     /// A room in which one speaks, and the bare loop with as many receivers of the same frames: with every message
-    /// on the disk before anyone hears it, and with a store that survives the end of the process alone.
+    /// on the disk before anyone hears it, and with a store that survives the end of the process alone. Beside the
+    /// first, a bare loop that syncs before it sends tells what of the difference is the disk's.
     pub fn chat(&mut self) {
-        self.chat_stored("on the disk first", &[]);
-        self.chat_stored("store.synchronous = normal", &[("MANGAHUB_STORE_SYNCHRONOUS", "normal")]);
+        let (places, core) = (self.places, self.core);
+        let bare = self.keep(Ceiling::start(&places.ceiling, core), "the bare loop");
+        let journal = self.keep(Ceiling::start_journal(&places.ceiling, core, &places.data), "the bare loop");
+        let synced = self.room(&[]);
+        self.chat_beside("on the disk first", synced.as_ref(), bare.as_ref(), Some(CHAT_FLOOR));
+        let beside = "on the disk first, beside a bare loop that syncs a file first";
+        self.chat_beside(beside, synced.as_ref(), journal.as_ref(), None);
+        drop(synced);
+        let normal = self.room(&[("MANGAHUB_STORE_SYNCHRONOUS", "normal")]);
+        self.chat_beside("store.synchronous = normal", normal.as_ref(), bare.as_ref(), Some(CHAT_FLOOR));
     }
 
-    fn chat_stored(&mut self, how: &str, settings: &[(&str, &str)]) {
-        let members = self.scale.fan_out_clients;
-        let hub = self.start_server(settings);
-        let prepared = hub.as_ref().map(|hub| prepare_room(hub, members));
-        let prepared = prepared.and_then(|prepared| self.keep(prepared, "a room"));
-        let bare = self.keep(Ceiling::start(&self.places.ceiling, self.core), "the bare loop");
-        if let Some(Room { frame_bytes, joined, .. }) = &prepared {
-            let members = count(members as f64);
-            self.note(format!("Chat, frames of {frame_bytes} bytes: {members} members {joined}."));
-        }
+    /// A server with a room of as many as hear a fan-out.
+    fn room(&mut self, settings: &[(&str, &str)]) -> Option<(MangaHub, Room)> {
+        let hub = self.start_server(settings)?;
+        let room = self.keep(prepare_room(&hub, self.scale.fan_out_clients), "a room")?;
+        let members = count(room.tokens.len() as f64);
+        self.note(format!("Chat, frames of {} bytes: {members} members {}.", room.frame_bytes, room.joined));
+        Some((hub, room))
+    }
+
+    fn chat_beside(&mut self, how: &str, room: Option<&(MangaHub, Room)>, bare: Option<&Ceiling>, floor: Option<f64>) {
         for &in_flight in CHATS {
-            let work = format!("a chat message to {} members, {in_flight} in flight, {how}", count(members as f64));
-            let beside = match (&hub, &bare, &prepared) {
-                (Some(hub), Some(bare), Some(room)) => self.keep(self.talk(hub, bare, room, in_flight), &work),
-                _ => None,
-            };
-            let rates = beside.unwrap_or_default();
+            let members = count(self.scale.fan_out_clients as f64);
+            let work = format!("a chat message to {members} members, {in_flight} in flight, {how}");
+            let taken = room.zip(bare).map(|((hub, room), bare)| self.talk(hub, bare, room, in_flight));
+            let rates = taken.and_then(|taken| self.keep(taken, &work)).unwrap_or_default();
             for (peer, samples) in [(CEILING, &rates.other), (SERVER, &rates.server)] {
                 let title = "Latency: a chat message to all members";
                 self.plot_latency(title, &format!("{peer}, {in_flight} in flight, {how}"), &samples.latencies);
             }
             let settled = self.settle_pairs(rates);
-            self.report.rows.push(ratio_row(work, settled, "deliveries/s", CHAT_FLOOR));
+            self.report.rows.push(ratio_row(work, settled, "deliveries/s", floor));
         }
     }
 
@@ -148,7 +155,7 @@ impl Suite<'_> {
         let settled = self.settle_pairs(rates);
         let sent = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
         let work = format!("a UDP notification{sent} to {} addresses", count(addresses as f64));
-        self.report.rows.push(ratio_row(work, settled, "datagrams/s", UDP_FLOOR));
+        self.report.rows.push(ratio_row(work, settled, "datagrams/s", Some(UDP_FLOOR)));
     }
 }
 
@@ -185,15 +192,21 @@ fn fill_log(hub: &MangaHub, tokens: &[String]) -> Result<(), LoadError> {
     Err(LoadError::TimedOut("the database's log does not fill".to_owned()))
 }
 
-/// A claim about the server's share of what a bare loop does: its rate, the bare loop's, and the share.
-pub fn ratio_row(work: String, [server, bare, ratio]: [Option<f64>; 3], unit: &str, floor: f64) -> Row {
+/// The server's share of what a bare loop does (its rate, the bare loop's, and the share), and the claim about it if
+/// there is one.
+pub fn ratio_row(work: String, [server, bare, ratio]: [Option<f64>; 3], unit: &str, floor: Option<f64>) -> Row {
     let number = server.zip(bare).map(|(server, bare)| format!("{} {unit}, bare {}", count(server), count(bare)));
+    let verdict = match (ratio, floor) {
+        (None, _) => Verdict::NotMeasured,
+        (Some(_), None) => Verdict::NoFloor,
+        (Some(ratio), Some(floor)) => verdict(ratio >= floor),
+    };
     Row {
         work,
         number: number.unwrap_or("not measured".to_owned()),
         ratio,
-        floor: format!("{floor} of the bare loop"),
-        verdict: ratio.map_or(Verdict::NotMeasured, |ratio| verdict(ratio >= floor)),
+        floor: floor.map_or("–".to_owned(), |floor| format!("{floor} of the bare loop")),
+        verdict,
     }
 }
 
@@ -229,7 +242,7 @@ mod tests {
     /// Shows that a claim needs both peers, and is met by its share.
     #[test]
     fn a_share_needs_both_peers() {
-        let row = |server, bare, ratio| ratio_row("w".to_owned(), [server, bare, ratio], "x/s", 0.8);
+        let row = |server, bare, ratio| ratio_row("w".to_owned(), [server, bare, ratio], "x/s", Some(0.8));
         assert_eq!(row(Some(80.0), Some(100.0), Some(0.8)).verdict, Verdict::Met);
         assert_eq!(row(Some(79.0), Some(100.0), Some(0.79)).verdict, Verdict::Missed);
         assert_eq!(row(Some(80.0), None, None).verdict, Verdict::NotMeasured);
