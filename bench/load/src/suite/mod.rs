@@ -101,7 +101,7 @@ impl Scale {
         fan_out_clients: 1000,
         many_clients: 3000,
         slice_seconds: 0.2,
-        slices: 1,
+        slices: 2,
         peer_slices: 1,
         idle_field: (1000, 3000),
         storm_clients: 3000,

@@ -278,3 +278,51 @@ impl Room {
 
 /// How long to listen for a doubled message after the last one has arrived everywhere.
 const QUIET: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+
+    use super::super::ready_raw;
+    use super::*;
+
+    /// Sends what the last of two connections says to both, each time in so many copies.
+    fn two_listeners(copies: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut streams = [listener.accept().unwrap().0, listener.accept().unwrap().0];
+            let mut bytes = [0; 1024];
+            while let Ok(count @ 1..) = streams[1].read(&mut bytes) {
+                let sent = bytes[..count].repeat(copies);
+                if streams.iter_mut().any(|stream| stream.write_all(&sent).is_err()) {
+                    break;
+                }
+            }
+        });
+        address
+    }
+
+    /// Shows that slices follow each other on the same connections, each measured by itself, all verified together.
+    #[test]
+    fn slices_follow_each_other() {
+        let mut clients = ready_raw(two_listeners(1), 40, 2, 3).unwrap();
+        let mut sent = 0;
+        for _ in 0..3 {
+            let slice = clients.slice(Pace::seconds(0.1), &Meter::HIDDEN).unwrap();
+            assert!(slice.deliveries_per_second > 0.0 && slice.message_bytes == 40.0);
+            let messages = clients.messages()[0];
+            assert!(messages > sent);
+            sent = messages;
+        }
+        assert!(clients.latencies().summary().count > 0);
+    }
+
+    /// Shows that a message that comes twice fails the slice.
+    #[test]
+    fn a_doubled_message_fails() {
+        let mut clients = ready_raw(two_listeners(2), 40, 2, 1).unwrap();
+        assert!(clients.slice(Pace::seconds(0.1), &Meter::HIDDEN).is_err());
+    }
+}
