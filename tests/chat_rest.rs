@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Account, TestServer};
+use mangahub::config::Synchronous;
 use serde_json::{Value, json};
 
 const GENERAL: &str = "/api/v1/chat/rooms/general/messages";
@@ -143,6 +144,8 @@ fn changes_are_metered() {
     let server = TestServer::with(|config| {
         config.limits.messages_per_second = 1;
         config.limits.messages_burst = 3;
+        // On a slow disk each change would wait until there is room for the next.
+        config.store.synchronous = Synchronous::Normal;
     });
     let (ann, bob) = (server.register("ann"), server.register("bob"));
     let (mut http, token) = (server.http(), Some(ann.token.as_str()));

@@ -8,6 +8,7 @@ mod process;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use process::{Line, Server, auth, forge, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -68,12 +69,13 @@ fn open(number: usize, address: SocketAddr, user: usize) -> Line {
 
 /// The process's anonymous memory once it has stopped moving.
 fn settled_bytes(pid: u32) -> i64 {
-    let (mut last, mut same) = (0, 0);
+    let (mut last, mut since) = (0, Instant::now());
     until("the memory to settle", || {
         let now = anonymous_bytes(pid);
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        (same >= SETTLED).then_some(now)
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        (since.elapsed() >= SETTLED).then_some(now)
     })
 }
 
@@ -116,5 +118,5 @@ const BATCH: usize = 250;
 /// How many connections share an address: fewer than there are ports.
 const PER_ADDRESS: usize = 2_000;
 
-/// How many looks in a row must see the same: some seconds, and with them some of the loop's ticks.
-const SETTLED: usize = 1_000;
+/// For how long nothing must change: some of the loop's ticks.
+const SETTLED: Duration = Duration::from_secs(3);

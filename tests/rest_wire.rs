@@ -46,7 +46,8 @@ fn a_paused_request_is_not_overdue() {
     const REQUESTS: usize = 400;
     // A quarter of what a connection may be owed.
     const PAUSED_FROM: u64 = 256 << 10;
-    let server = TestServer::with(|config| config.http.head_timeout_ms = 300);
+    // What the kernel holds of the answers is read within this.
+    let server = TestServer::with(|config| config.http.head_timeout_ms = 2000);
     let mut http = server.http();
     let whole = request("GET", "/api/v1/manga/all", &[], b"");
     let (start, end) = whole.split_at(20);
@@ -56,7 +57,7 @@ fn a_paused_request_is_not_overdue() {
     let mut turns = std::iter::repeat_with(|| server.varz());
     let owes_much = |varz: &Value| varz["held_bytes"]["send"].as_u64() >= Some(PAUSED_FROM);
     let paused = common::await_true("the server to read no further", || turns.next().filter(owes_much));
-    let later = paused["uptime_seconds"].as_u64().unwrap() + 2;
+    let later = paused["uptime_seconds"].as_u64().unwrap() + 5;
     server.await_varz("several deadlines to pass", |varz| varz["uptime_seconds"].as_u64() >= Some(later));
     for _ in 0..REQUESTS {
         assert_eq!(http.reply().status, 200);
@@ -317,23 +318,29 @@ fn what_is_too_large_is_refused() {
 #[test]
 fn what_does_not_arrive_in_time_is_refused() {
     let server = TestServer::with(|config| {
-        config.http.head_timeout_ms = 400;
-        config.http.body_timeout_ms = 400;
-        config.http.idle_timeout_ms = 400;
+        config.http.head_timeout_ms = 2000;
+        config.http.body_timeout_ms = 2000;
+        config.http.idle_timeout_ms = 2000;
     });
-    for begun in [
+    let silent = server.http();
+    let begun = [
         "GET /health HT",
         "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
         "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-    ] {
+    ];
+    // All of them wait at the same time.
+    let begun = begun.map(|begun| {
         let mut http = server.http();
         http.send(begun);
+        (begun, http)
+    });
+    for (begun, mut http) in begun {
         let reply = http.reply();
         assert_eq!(reply.header("connection"), Some("close"), "{begun:?}");
         reply.refused(408, "REQUEST_TIMEOUT");
         http.closed();
     }
-    server.http().closed();
+    silent.closed();
     server.await_closed("http", "read_timeout");
     server.await_closed("http", "idle_timeout");
 }

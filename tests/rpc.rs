@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use jsonwebtoken::{EncodingKey, Header};
+use mangahub::config::Synchronous;
 use mangahub::handlers::api::{ApiError, Origin, Reply, Via};
 use mangahub::handlers::key::ConnKey;
 use mangahub::handlers::remote::{Remote, Waiting};
@@ -272,6 +273,8 @@ fn changes_are_metered() {
     let server = TestServer::with(|config| {
         config.limits.messages_per_second = 1;
         config.limits.messages_burst = 3;
+        // On a slow disk each change would wait until there is room for the next.
+        config.store.synchronous = Synchronous::Normal;
     });
     let (ann, bob) = (server.register("ann"), server.register("bob"));
     let mut client = Client::of(&server);

@@ -119,7 +119,7 @@ fn what_a_peer_takes_is_bounded() {
 /// A peer that answers pings stays connected, one that does not is let go.
 #[test]
 fn the_dead_are_let_go() {
-    let server = TestServer::with(|config| config.grpc.keepalive_seconds = 1);
+    let server = TestServer::with(|config| config.grpc.keepalive_seconds = 6);
     assert_eq!(seen(&server, "keepalive"), "200 0: 1, end");
     let metrics = server.internal().get("/metrics", None).text();
     assert!(metrics.contains("mangahub_grpc_connections_closed_total{reason=\"idle_timeout\"} 1"), "{metrics}");

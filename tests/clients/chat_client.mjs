@@ -11,7 +11,7 @@ const WebSocket = createRequire(`${folder}/`)("ws");
 const heard = [];
 let said = false;
 const socket = new WebSocket(url, { headers: { Authorization: `Bearer ${token}` }, perMessageDeflate: true });
-const late = setTimeout(() => fail(`nothing ended after 30 s; heard ${JSON.stringify(heard)}`), 30_000);
+const late = setTimeout(() => fail(`nothing ended after 60 s; heard ${JSON.stringify(heard)}`), 60_000);
 
 function fail(why) {
   console.error(why);

@@ -16,7 +16,7 @@ def main(url, token, room, text):
         socket.send(json.dumps({"type": "join", "room": room}))
         said = False
         while True:
-            message = json.loads(socket.recv(timeout=30))
+            message = json.loads(socket.recv(timeout=60))
             heard.append(message)
             if message["type"] == "presence" and not said:
                 # Everything of the past comes before this, so nothing is missed.

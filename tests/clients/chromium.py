@@ -13,7 +13,7 @@ import tempfile
 from websockets.sync.client import connect
 
 # How long anything in a page may take on a slow machine.
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 class Chromium:
@@ -23,7 +23,7 @@ class Chromium:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         if program is None:
             raise SystemExit("this test needs chromium: scripts/test installs it")
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             [
                 program,

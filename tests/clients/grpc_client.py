@@ -60,7 +60,7 @@ class Client:
         metadata = [("x-device", command["device"])] if "device" in command else []
         if "token" in command:
             metadata.append(("authorization", f"Bearer {command['token']}"))
-        options = {"metadata": metadata, "timeout": command.get("timeout", 30)}
+        options = {"metadata": metadata, "timeout": command.get("timeout", 60)}
         if command.get("gzip"):
             options["compression"] = grpc.Compression.Gzip
         return call, request, options
@@ -96,7 +96,7 @@ class Client:
         return {"code": "OK"}
 
     def next(self, command):
-        return self.streams[command["stream"]][1].get(timeout=30)
+        return self.streams[command["stream"]][1].get(timeout=60)
 
     def cancel(self, command):
         self.streams[command["stream"]][0].cancel()
@@ -104,7 +104,7 @@ class Client:
 
     def health(self, command):
         stub = health_pb2_grpc.HealthStub(self.channel)
-        answer = stub.Check(health_pb2.HealthCheckRequest(service=command.get("service", "")), timeout=30)
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=command.get("service", "")), timeout=60)
         return {"code": "OK", "status": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
 
     def reflect(self, _):

@@ -16,7 +16,7 @@ import h2.events
 import h2.settings
 
 # How long an attack goes on that nobody ends.
-PATIENCE_S = 25
+PATIENCE_S = 50
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CALL = [
@@ -142,7 +142,7 @@ def answered(peer, conn):
 
 def main():
     host, port, attack = sys.argv[1:]
-    with socket.create_connection((host, int(port)), timeout=30) as peer:
+    with socket.create_connection((host, int(port)), timeout=60) as peer:
         try:
             print(globals()[attack](peer))
         except (BrokenPipeError, ConnectionResetError):

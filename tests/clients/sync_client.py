@@ -14,7 +14,7 @@ import time
 
 class SyncClient:
     def __init__(self, host, port):
-        self.connection = socket.create_connection((host, port), timeout=30)
+        self.connection = socket.create_connection((host, port), timeout=60)
         self.heard = threading.Event()
         self.told = None
 
@@ -48,7 +48,7 @@ def main():
         client.say(kind, {"manga_id": manga, "current_chapter": int(chapter), "status": "reading"})
     else:
         client.say(kind, {"manga_id": int(manga), "chapter": int(chapter), "status": "reading"})
-    if not client.heard.wait(timeout=30):
+    if not client.heard.wait(timeout=60):
         sys.exit("the broadcast did not come")
     print(json.dumps(client.told["data"]))
 

@@ -12,7 +12,7 @@ import sys
 def main():
     host, port, dialect, token = sys.argv[1:5]
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.settimeout(30)
+    listener.settimeout(60)
     listener.connect((host, int(port)))
 
     def say(message):

@@ -29,7 +29,7 @@ use http::HttpClient;
 use line::LineClient;
 
 /// How long anything may take on a machine that is busy with other things.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the tokens of a [`TestServer`] are signed with, so that a test can sign its own.
 pub const SECRET: &str = "only the tests of this repository use this secret";

@@ -16,7 +16,7 @@ use mangahub::reactor::start::{Handle, LifeState, Plan, Server};
 use mangahub::reactor::stats::View;
 
 /// Longer than anything here takes on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a server is to be like.
 pub struct Options {

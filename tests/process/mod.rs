@@ -295,7 +295,7 @@ const PORTS_FILE: &str = "ports.json";
 const STDERR_FILE: &str = "stderr.txt";
 
 /// Longer than anything here takes on a slow machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often a condition that nothing announces is looked at.
 const POLL: Duration = Duration::from_millis(2);

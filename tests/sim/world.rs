@@ -56,8 +56,7 @@ impl World {
         let net = SimNet::new(seed, Faults { chaos: true, streams_max: 24, send_bytes_max: 3000, nap_ms_max: 20 });
         // Nothing here is about durability, so a disk in memory does, where there is one.
         let memory = std::path::Path::new("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let folder = folder.expect("a folder");
+        let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
         let mut store = store::open(&StoreOptions { url, readers: 1, full_sync: false }).expect("a store");
         let (catalogue, slugs) = fill_catalogue(&mut store);

@@ -16,6 +16,9 @@ pub enum LoadError {
     /// The peer closed connections that were meant to stay.
     #[error("connection {0} was closed by the peer")]
     Closed(usize),
+    /// The same, with what the system said of it.
+    #[error("connection {0} was closed by the peer: {1}")]
+    Ended(usize, io::ErrorKind),
     /// The peer did not answer in time.
     #[error("timed out: {0}")]
     TimedOut(String),

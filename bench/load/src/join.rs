@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::client::{Arrival, Swarm};
 use crate::error::LoadError;
 use crate::scenario::STALL;
-use crate::websocket::{self, Head, Kind};
+use crate::websocket::{self, Counter, Head, Kind};
 
 /// What it took to fill a room.
 #[derive(Debug, Clone, Serialize)]
@@ -53,7 +53,7 @@ pub fn join_all(
     let mut crowd = Crowd { first, members: Vec::new(), present: 0, upgraded: Vec::new(), bytes: 0, failure: None };
     while crowd.present < count {
         while crowd.members.len() < count.min(crowd.present + PENDING_MAX) {
-            crowd.members.push(Some(Newcomer::default()));
+            crowd.members.push(Member::Coming(Newcomer::default()));
             let index = swarm.connect()?;
             swarm.send(index, &websocket::upgrade(http, &tokens[index % tokens.len()]));
         }
@@ -76,13 +76,19 @@ pub fn join_all(
 struct Crowd {
     /// The index of the first connection of this crowd.
     first: usize,
-    /// Everyone so far; `None` once present.
-    members: Vec<Option<Newcomer>>,
+    /// Everyone so far.
+    members: Vec<Member>,
     present: usize,
     /// Those who may join now.
     upgraded: Vec<usize>,
     bytes: u64,
     failure: Option<LoadError>,
+}
+
+enum Member {
+    Coming(Newcomer),
+    /// Only hears of the others, and is told why if the server ends it.
+    Present(Counter),
 }
 
 impl Crowd {
@@ -96,17 +102,24 @@ impl Crowd {
     }
 
     fn on(&mut self, index: usize, arrival: Arrival<'_>) -> Result<(), LoadError> {
-        let Arrival::Bytes(bytes) = arrival else { return Err(LoadError::Closed(index)) };
+        let bytes = match arrival {
+            Arrival::Bytes(bytes) => bytes,
+            Arrival::Closed(kind) => return Err(LoadError::Ended(index, kind)),
+        };
         self.bytes += bytes.len() as u64;
-        // Members of an earlier crowd, and those who are present, only hear of the others.
-        let member = index.checked_sub(self.first).and_then(|at| self.members.get_mut(at));
-        let Some(slot @ Some(_)) = member else { return Ok(()) };
-        let step = slot.as_mut().map_or(Ok(Step::Waiting), |newcomer| newcomer.receive(bytes));
-        match step.map_err(LoadError::Wrong)? {
+        // Members of an earlier crowd are not ours.
+        let Some(member) = index.checked_sub(self.first).and_then(|at| self.members.get_mut(at)) else { return Ok(()) };
+        let newcomer = match member {
+            Member::Coming(newcomer) => newcomer,
+            Member::Present(frames) => return frames.feed(bytes, PRESENCE).map(drop),
+        };
+        match newcomer.receive(bytes).map_err(|said| LoadError::Wrong(format!("connection {index}: {said}")))? {
             Step::Waiting | Step::Greeted => {}
             Step::Upgraded => self.upgraded.push(index),
             Step::Present => {
-                *slot = None;
+                let mut frames = Counter::default();
+                frames.feed(&newcomer.received, PRESENCE)?;
+                *member = Member::Present(frames);
                 self.present += 1;
             }
         }

@@ -93,10 +93,23 @@ impl Head {
         let kind = match first & OPCODE {
             OPCODE_TEXT => Kind::Text,
             OPCODE_PING => Kind::Ping,
-            OPCODE_CLOSE => return Err("the server closed the WebSocket".to_owned()),
+            OPCODE_CLOSE => return goodbye(second, rest),
             _ => Kind::Other,
         };
         Ok(payload.map(|payload| Self { kind, length, payload }))
+    }
+}
+
+/// Why a server says goodbye, with what has come of its words; `None` until its code is there. Nothing follows it.
+fn goodbye(length: u8, payload: &[u8]) -> Result<Option<Head>, String> {
+    let said = &payload[..payload.len().min(usize::from(length))];
+    match said {
+        [high, low, words @ ..] => {
+            let (code, words) = (u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(words));
+            Err(format!("the server closed the WebSocket with {code} {words}").trim_end().to_owned())
+        }
+        _ if length < 2 => Err("the server closed the WebSocket and did not say why".to_owned()),
+        _ => Ok(None),
     }
 }
 
@@ -279,6 +292,20 @@ mod tests {
             assert_eq!(counter.feed(&[byte], PREFIX).unwrap(), 0);
         }
         assert_eq!((counter.take_ping(), counter.take_ping()), (Some(b"you?".to_vec()), None));
+    }
+
+    /// Shows that a goodbye is told with its code and what came of its words, in one piece and byte by byte.
+    #[test]
+    fn a_goodbye_says_why() {
+        let said = |bytes: &[u8], size: usize| {
+            let mut counter = Counter::default();
+            bytes.chunks(size).find_map(|chunk| counter.feed(chunk, PREFIX).err()).map(|error| error.to_string())
+        };
+        let busy = frame(OPCODE_CLOSE, &[&1013u16.to_be_bytes()[..], b"busy"].concat());
+        assert_eq!(said(&busy, 99).unwrap(), "wrong answer: the server closed the WebSocket with 1013 busy");
+        assert_eq!(said(&busy, 1).unwrap(), "wrong answer: the server closed the WebSocket with 1013");
+        assert!(said(&frame(OPCODE_CLOSE, b""), 1).unwrap().ends_with("did not say why"));
+        assert_eq!(said(&busy[..3], 1), None);
     }
 
     /// Shows that what a server may not send is an error: a mask, a fragment, an extension; and that a close is one.

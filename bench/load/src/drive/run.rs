@@ -269,7 +269,8 @@ mod tests {
     fn a_closed_loop_is_answered() {
         let echo = peer(|stream, length| drop(stream.write_all(&vec![b'a'; length])));
         let tally = drive(echo, Pacing::Closed).unwrap();
-        assert!(tally.operations() > 10 && tally.failures.is_empty(), "{:?}", tally.failures);
+        // More than are on their way from the start: each answer lets the next question go.
+        assert!(tally.operations() > 2 && tally.failures.is_empty(), "{:?}", tally.failures);
     }
 
     /// Shows that an open loop asks a slow peer as often as it should, and that the waiting counts: each answer

@@ -94,9 +94,12 @@ struct Crowd {
 
 impl Crowd {
     fn on(&mut self, index: usize, arrival: Arrival<'_>) {
-        let Arrival::Bytes(bytes) = arrival else {
-            self.failure.get_or_insert(LoadError::Closed(index));
-            return;
+        let bytes = match arrival {
+            Arrival::Bytes(bytes) => bytes,
+            Arrival::Closed(kind) => {
+                self.failure.get_or_insert(LoadError::Ended(index, kind));
+                return;
+            }
         };
         let slot = index.checked_sub(self.first).and_then(|at| self.waiting.get_mut(at));
         let Some(slot @ Some(_)) = slot else {

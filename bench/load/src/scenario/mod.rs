@@ -23,6 +23,7 @@ pub mod members;
 pub mod mixed;
 pub mod open_loop;
 pub mod ping;
+pub mod roll_call;
 pub mod search;
 pub mod soak;
 pub mod stored;

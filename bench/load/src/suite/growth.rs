@@ -13,9 +13,8 @@ use crate::login::log_in_all;
 use crate::message::Message;
 use crate::report::Chart;
 use crate::report::chart::{CEILING, SERVER};
-use crate::scenario::Pace;
-use crate::scenario::echo::connect_all;
 use crate::scenario::fanout::{FanOut, Loop};
+use crate::scenario::{Pace, roll_call};
 use crate::server::{Ceiling, MangaHub, processor_time, settled_rss_anon_bytes};
 use crate::token::forge_tokens;
 
@@ -137,8 +136,7 @@ fn ready(hub: &MangaHub, token: &str, clients: usize) -> Result<(Swarm, Message)
 
 fn ready_raw(bare: &Ceiling, clients: usize) -> Result<Swarm, LoadError> {
     let mut swarm = Swarm::new(bare.address)?;
-    connect_all(&mut swarm, clients - 1)?;
-    connect_all(&mut swarm, 1)?;
+    roll_call::connect_all(&mut swarm, clients)?;
     Ok(swarm)
 }
 

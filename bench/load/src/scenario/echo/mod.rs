@@ -62,13 +62,13 @@ pub fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
             swarm.connect()?;
         }
         swarm.turn(Some(Duration::from_millis(100)), |index, arrival| {
-            if matches!(arrival, Arrival::Closed(_)) {
-                closed = Some(index);
+            if let Arrival::Closed(kind) = arrival {
+                closed.get_or_insert(LoadError::Ended(index, kind));
             }
         })?;
         connected = swarm.connected();
-        if let Some(index) = closed {
-            return Err(LoadError::Closed(index));
+        if let Some(error) = closed {
+            return Err(error);
         }
         if Instant::now() > deadline {
             return Err(LoadError::TimedOut(format!("{connected} of {target} connected")));
