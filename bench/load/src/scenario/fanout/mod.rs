@@ -16,8 +16,7 @@ use serde::Serialize;
 
 pub use rooms::Loop;
 
-use super::Pace;
-use super::echo::connect_all;
+use super::{Pace, roll_call};
 use crate::client::Swarm;
 use crate::drive::{Meter, Pacing};
 use crate::error::LoadError;
@@ -98,9 +97,7 @@ pub fn run_raw(
 /// The same up to the first message.
 pub fn ready_raw(tcp: SocketAddr, message_bytes: usize, clients: usize, in_flight: usize) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
-    connect_all(&mut swarm, clients - 1)?;
-    // The publisher connects last: the listener's queue is in order, so whoever reads it has accepted the others.
-    connect_all(&mut swarm, 1)?;
+    roll_call::connect_all(&mut swarm, clients)?;
     Ok(Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }))
 }
 

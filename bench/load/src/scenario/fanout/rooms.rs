@@ -287,19 +287,24 @@ mod tests {
     use super::super::ready_raw;
     use super::*;
 
-    /// Sends what the last of two connections says to both, each time in so many copies.
+    /// Sends what either of two connections says to both, what the second says in so many copies.
     fn two_listeners(copies: usize) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
-            let mut streams = [listener.accept().unwrap().0, listener.accept().unwrap().0];
-            let mut bytes = [0; 1024];
-            while let Ok(count @ 1..) = streams[1].read(&mut bytes) {
-                let sent = bytes[..count].repeat(copies);
-                if streams.iter_mut().any(|stream| stream.write_all(&sent).is_err()) {
-                    break;
+            let streams = [listener.accept().unwrap().0, listener.accept().unwrap().0];
+            let said = |from: usize, copies: usize| {
+                let (mut from, to) = (&streams[from], [&streams[0], &streams[1]]);
+                let mut bytes = [0; 1024];
+                while let Ok(count @ 1..) = from.read(&mut bytes) {
+                    let sent = bytes[..count].repeat(copies);
+                    to.into_iter().for_each(|mut stream| drop(stream.write_all(&sent)));
                 }
-            }
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| said(0, 1));
+                scope.spawn(|| said(1, copies));
+            });
         });
         address
     }
