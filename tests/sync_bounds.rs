@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use common::line::LineClient;
 use common::{ONGOING, TestServer, await_true};
 use serde_json::{Value, json};
 
@@ -77,7 +78,7 @@ fn the_rate_is_counted_per_user() {
         config.limits.messages_burst = 10;
     });
     let (alice, bob) = (server.register("alice"), server.register("bob"));
-    let refused = |client: &mut common::line::LineClient| {
+    let refused = |client: &mut LineClient| {
         client.send_raw("{\"type\":\"ping\"}\n".repeat(100));
         (0..100).filter(|_| client.next()["code"] == "RATE_LIMITED").count()
     };
@@ -325,7 +326,7 @@ fn a_full_server_says_so() {
 /// reading although no news of the socket will come.
 #[test]
 fn who_reads_late_gets_everything() {
-    const LINES: usize = 60_000;
+    const LINES: usize = 20_000;
     let server = TestServer::with(|config| {
         config.limits.messages_per_second = 0;
         // A byte is a line and a read is a byte, so nothing unfinished is held when reading stops.
@@ -333,7 +334,8 @@ fn who_reads_late_gets_everything() {
         config.limits.send_bytes_per_connection = 64 << 10;
     });
     let alice = server.register("alice");
-    let mut client = server.session_v1(&alice);
+    let mut client = LineClient::connect_narrow(server.address("tcp_v1"));
+    client.authenticate(&alice.token);
     client.send_raw(vec![b'\n'; LINES]);
     let mut before = 0;
     let varz = server.await_varz("the server to stop reading", |varz| {
