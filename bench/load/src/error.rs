@@ -13,12 +13,9 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
-    /// The peer closed connections that were meant to stay.
-    #[error("connection {0} was closed by the peer")]
-    Closed(usize),
-    /// The same, with what the system said of it.
+    /// The peer closed a connection that was meant to stay: which, and what the system said of it.
     #[error("connection {0} was closed by the peer: {1}")]
-    Ended(usize, io::ErrorKind),
+    Closed(usize, io::ErrorKind),
     /// The peer did not answer in time.
     #[error("timed out: {0}")]
     TimedOut(String),

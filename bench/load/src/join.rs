@@ -104,7 +104,7 @@ impl Crowd {
     fn on(&mut self, index: usize, arrival: Arrival<'_>) -> Result<(), LoadError> {
         let bytes = match arrival {
             Arrival::Bytes(bytes) => bytes,
-            Arrival::Closed(kind) => return Err(LoadError::Ended(index, kind)),
+            Arrival::Closed(kind) => return Err(LoadError::Closed(index, kind)),
         };
         self.bytes += bytes.len() as u64;
         // Members of an earlier crowd are not ours.

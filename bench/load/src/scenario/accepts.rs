@@ -47,7 +47,7 @@ impl Asker {
     fn on(&mut self, index: usize, arrival: Arrival<'_>) {
         let Self { lines, accepted, heard, failure } = self;
         match arrival {
-            Arrival::Closed(kind) => drop(failure.get_or_insert(LoadError::Ended(index, kind))),
+            Arrival::Closed(kind) => drop(failure.get_or_insert(LoadError::Closed(index, kind))),
             Arrival::Bytes(bytes) => lines.feed(bytes, |line| {
                 let number = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
                 match number {

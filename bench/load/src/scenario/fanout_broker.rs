@@ -97,7 +97,7 @@ impl Crowd {
         let bytes = match arrival {
             Arrival::Bytes(bytes) => bytes,
             Arrival::Closed(kind) => {
-                self.failure.get_or_insert(LoadError::Ended(index, kind));
+                self.failure.get_or_insert(LoadError::Closed(index, kind));
                 return;
             }
         };

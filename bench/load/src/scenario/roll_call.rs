@@ -57,7 +57,7 @@ impl Roll {
         let mut failure = None;
         let something = swarm.turn(Some(AGAIN), |index, arrival| match arrival {
             Arrival::Bytes(bytes) => self.hear(index, bytes),
-            Arrival::Closed(kind) => drop(failure.get_or_insert(LoadError::Ended(index, kind))),
+            Arrival::Closed(kind) => drop(failure.get_or_insert(LoadError::Closed(index, kind))),
         })?;
         failure.map_or(Ok(something), Err)
     }
@@ -120,6 +120,6 @@ mod tests {
         let mut swarm = Swarm::new(listener.local_addr().unwrap()).unwrap();
         swarm.connect().unwrap();
         drop(listener.accept().unwrap());
-        assert!(matches!(call(&mut swarm, 1, 0), Err(LoadError::Ended(0, _))));
+        assert!(matches!(call(&mut swarm, 1, 0), Err(LoadError::Closed(0, _))));
     }
 }

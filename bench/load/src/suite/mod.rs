@@ -291,6 +291,8 @@ pub const STORED_SERIES: &str = "one-piece";
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     /// Shows that a peer that failed once has no number, whatever its other rounds said.
@@ -298,7 +300,7 @@ mod tests {
     fn a_failed_round_spoils_the_median() {
         let mut samples = Samples::default();
         samples.take(|| Ok((1.0, Latencies::new().summary())));
-        samples.take(|| Err::<f64, _>(LoadError::Closed(3)));
+        samples.take(|| Err::<f64, _>(LoadError::Closed(3, ErrorKind::ConnectionReset)));
         samples.take(|| Ok(3.0));
         let [server, ceiling, twin, data, catalogue_script] = [(); 5].map(|()| PathBuf::new());
         let places = Places { server, ceiling, twin, data, catalogue_script };

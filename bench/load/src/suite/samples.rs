@@ -69,6 +69,8 @@ impl Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     /// Shows that what slows a pair does not move the ratio, and that a failed round leaves none.
@@ -80,7 +82,7 @@ mod tests {
             pairs.other.take(|| Ok(10.0 * speed));
         }
         assert_eq!(pairs.ratio(), Some(0.9));
-        pairs.other.take(|| Err::<f64, _>(LoadError::Closed(3)));
+        pairs.other.take(|| Err::<f64, _>(LoadError::Closed(3, ErrorKind::ConnectionReset)));
         assert_eq!(pairs.ratio(), None);
     }
 }

@@ -63,7 +63,7 @@ pub fn connect_all(swarm: &mut Swarm, count: usize) -> Result<(), LoadError> {
         }
         swarm.turn(Some(Duration::from_millis(100)), |index, arrival| {
             if let Arrival::Closed(kind) = arrival {
-                closed.get_or_insert(LoadError::Ended(index, kind));
+                closed.get_or_insert(LoadError::Closed(index, kind));
             }
         })?;
         connected = swarm.connected();

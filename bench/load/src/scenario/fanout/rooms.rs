@@ -207,7 +207,7 @@ impl Loop {
         swarm.turn(Some(timeout), |index, arrival| {
             something = true;
             let result = match (arrival, receivers.get_mut(index)) {
-                (Arrival::Closed(_), _) => Err(LoadError::Closed(index)),
+                (Arrival::Closed(kind), _) => Err(LoadError::Closed(index, kind)),
                 // A publisher that is no receiver: Redis tells it how many it reached.
                 (Arrival::Bytes(_), None) => Ok(()),
                 (Arrival::Bytes(bytes), Some(receiver)) => {

@@ -4,6 +4,7 @@
 //! change must arrive on both once and in order.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -111,7 +112,7 @@ impl Lines {
     async fn next(&mut self) -> Result<String, LoadError> {
         let mut line = String::new();
         match self.0.read_line(&mut line).await.doing("receive")? {
-            0 => Err(LoadError::Closed(0)),
+            0 => Err(LoadError::Closed(0, ErrorKind::UnexpectedEof)),
             _ => Ok(line),
         }
     }
