@@ -33,6 +33,12 @@ pub enum Message {
         /// The length of a line with its newline, in bytes.
         bytes: usize,
     },
+    /// What a room hears, in frames of a fixed length, for a peer that sends on what it gets. Receivers have the
+    /// same work with them as with [`Message::Chat`].
+    Heard {
+        /// The length of a frame, in bytes.
+        bytes: usize,
+    },
     /// Publish and subscribe.
     Broker {
         /// Through whom.
@@ -97,8 +103,11 @@ impl Message {
         let _ = match self {
             Message::Progress { manga, .. } => progress_line(manga, chapter(sequence), out),
             Message::Chat { bytes } => {
-                let content = padded(sequence, *bytes);
-                websocket::text(format!("{{\"type\":\"chat\",\"content\":\"{content}\"}}").as_bytes(), out);
+                websocket::text(said(sequence, *bytes).as_bytes(), out);
+                Ok(())
+            }
+            Message::Heard { bytes } => {
+                websocket::text_of_server(said(sequence, heard_content(*bytes)).as_bytes(), out);
                 Ok(())
             }
             Message::Raw { bytes } => writeln!(out, "{}", padded(sequence, bytes.saturating_sub(1))),
@@ -118,7 +127,7 @@ impl Message {
     pub fn framing(&self) -> Framing {
         match self {
             Message::Progress { .. } | Message::Raw { .. } => Framing::Lines,
-            Message::Chat { .. } => Framing::Frames,
+            Message::Chat { .. } | Message::Heard { .. } => Framing::Frames,
             Message::Broker { broker, bytes } => broker.framing(broker.delivery(&padded(0, *bytes)).len()),
         }
     }
@@ -129,8 +138,8 @@ impl Message {
             Message::Progress { stored, .. } => Broadcast::parse(received).is_some_and(|broadcast| {
                 broadcast.data.current_chapter == chapter(sequence) && broadcast.data.stored.unwrap_or(true) == *stored
             }),
-            Message::Chat { bytes } => serde_json::from_slice(received)
-                .is_ok_and(|said: Said<'_>| said.kind == "chat" && said.content == padded(sequence, *bytes)),
+            Message::Chat { bytes } => Said::is(received, sequence, *bytes),
+            Message::Heard { bytes } => Said::is(received, sequence, heard_content(*bytes)),
             Message::Raw { bytes } => received == padded(sequence, bytes.saturating_sub(1)).as_bytes(),
             Message::Broker { broker, bytes } => received == broker.delivery(&padded(sequence, *bytes)),
         }
@@ -143,6 +152,23 @@ struct Said<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     content: &'a str,
+}
+
+impl Said<'_> {
+    fn is(received: &[u8], sequence: u64, bytes: usize) -> bool {
+        serde_json::from_slice(received)
+            .is_ok_and(|said: Said<'_>| said.kind == "chat" && said.content == padded(sequence, bytes))
+    }
+}
+
+/// A chat message with so many bytes of content.
+fn said(sequence: u64, bytes: usize) -> String {
+    format!("{{\"type\":\"chat\",\"content\":\"{}\"}}", padded(sequence, bytes))
+}
+
+/// How much content makes [`said`] fill a frame of a server's, of so many bytes; its head has four.
+fn heard_content(frame_bytes: usize) -> usize {
+    frame_bytes.saturating_sub(4 + said(0, 0).len() - padded(0, 0).len())
 }
 
 /// MangaHub's broadcast line, as far as it is checked.
@@ -243,6 +269,16 @@ mod tests {
         let other = Framing::Frames.first(b"\x81\x02{}").unwrap();
         assert_eq!(other, Some(Cut { content: 2..4, end: 4, counts: false }));
         assert_eq!(published(&message, 0).len(), published(&message, 500_000).len());
+    }
+
+    /// Shows that what a room hears has the length asked for, and is what is said there in everything else.
+    #[test]
+    fn what_is_heard_has_its_length() {
+        let (heard, said) = (Message::Heard { bytes: 301 }, Message::Chat { bytes: heard_content(301) });
+        let frame = published(&heard, 3);
+        let cut = heard.framing().first(&frame).unwrap().unwrap();
+        assert_eq!((frame.len(), cut.end, cut.counts), (301, 301, true));
+        assert!(heard.is(3, &frame[cut.content.clone()]) && said.is(3, &frame[cut.content]));
     }
 
     /// Shows that a broadcast is known by its chapter and by whether it was stored, and an error line is not one.

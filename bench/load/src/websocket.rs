@@ -38,19 +38,30 @@ pub fn pong(payload: &[u8], out: &mut Vec<u8>) {
     masked(OPCODE_PONG, payload, out);
 }
 
-fn masked(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+/// Appends a text message as a server sends it, in one frame without a mask.
+pub fn text_of_server(payload: &[u8], out: &mut Vec<u8>) {
+    head(OPCODE_TEXT, 0, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends the first two bytes of a frame, and the length's others.
+fn head(opcode: u8, mask: u8, length: usize, out: &mut Vec<u8>) {
     out.push(FIN | opcode);
-    match payload.len() {
-        short @ 0..126 => out.push(MASKED | short as u8),
+    match length {
+        short @ 0..126 => out.push(mask | short as u8),
         medium @ 126..=0xFFFF => {
-            out.push(MASKED | 126);
+            out.push(mask | 126);
             out.extend_from_slice(&(medium as u16).to_be_bytes());
         }
         long => {
-            out.push(MASKED | 127);
+            out.push(mask | 127);
             out.extend_from_slice(&(long as u64).to_be_bytes());
         }
     }
+}
+
+fn masked(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+    head(opcode, MASKED, payload.len(), out);
     out.extend_from_slice(&MASK);
     out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
@@ -220,12 +231,8 @@ mod tests {
 
     /// A frame as a server sends it.
     fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![FIN | opcode];
-        match payload.len() {
-            short @ 0..126 => frame.push(short as u8),
-            medium @ 126..=0xFFFF => frame.extend([126].into_iter().chain((medium as u16).to_be_bytes())),
-            long => frame.extend([127].into_iter().chain((long as u64).to_be_bytes())),
-        }
+        let mut frame = Vec::new();
+        head(opcode, 0, payload.len(), &mut frame);
         [frame, payload.to_vec()].concat()
     }
 

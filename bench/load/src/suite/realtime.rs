@@ -2,10 +2,11 @@
 //!
 //! The bare loops carry messages of the server's own length: what a room hears, and what an address is sent.
 
-use super::duel::{Side, duel};
+use super::duel::{Duel, Side, duel};
 use super::{Pairs, Samples, Suite, WAITS};
 use crate::drive::Meter;
 use crate::error::LoadError;
+use crate::message::Message;
 use crate::report::chart::{CEILING, SERVER};
 use crate::report::{Row, Verdict, count, verdict};
 use crate::scenario::chat::{self, Chat, Rooms};
@@ -45,7 +46,11 @@ impl Suite<'_> {
             let members = count(self.scale.fan_out_clients as f64);
             let work = format!("a chat message to {members} members, {in_flight} in flight, {how}");
             let taken = room.zip(bare).map(|((hub, room), bare)| self.talk(hub, bare, room, in_flight));
-            let rates = taken.and_then(|taken| self.keep(taken, &work)).unwrap_or_default();
+            let Duel { rates, server_ns, other_ns } =
+                taken.and_then(|taken| self.keep(taken, &work)).unwrap_or_default();
+            if let Some((server, other)) = median(&server_ns).zip(median(&other_ns)) {
+                self.note(format!("Processor time of a delivery, {work}: {server:.0} ns, bare {other:.0} ns."));
+            }
             for (peer, samples) in [(CEILING, &rates.other), (SERVER, &rates.server)] {
                 let title = "Latency: a chat message to all members";
                 self.plot_latency(title, &format!("{peer}, {in_flight} in flight, {how}"), &samples.latencies);
@@ -56,17 +61,18 @@ impl Suite<'_> {
     }
 
     /// The room and the bare loop in turn. What was said is looked for in the store afterwards.
-    fn talk(&self, hub: &MangaHub, bare: &Ceiling, room: &Room, in_flight: usize) -> Result<Pairs, LoadError> {
+    fn talk(&self, hub: &MangaHub, bare: &Ceiling, room: &Room, in_flight: usize) -> Result<Duel, LoadError> {
         let rooms = Rooms::one(CONTENT_BYTES, in_flight);
         let (clients, _) = chat::ready(hub.http()?, &room.tokens, &rooms)?;
         let mut server = Side { clients, pid: hub.pid() };
-        let clients = fanout::ready_raw(bare.address, room.frame_bytes, room.tokens.len(), in_flight)?;
+        let heard = Message::Heard { bytes: room.frame_bytes };
+        let clients = fanout::ready_bare(bare.address, room.tokens.len(), in_flight, heard)?;
         let mut bare = Side { clients, pid: bare.pid() };
-        let rates = duel(&mut server, &mut bare, self.scale.slices, self.slice()).rates;
-        if rates.server.failure.is_none() {
+        let duel = duel(&mut server, &mut bare, self.scale.slices, self.slice());
+        if duel.rates.server.failure.is_none() {
             chat::verify(hub.http()?, &room.tokens, &rooms, &server.clients.messages())?;
         }
-        Ok(rates)
+        Ok(duel)
     }
 
     /// What an idle member of a room costs in memory. Something has been said there before, so that everyone who

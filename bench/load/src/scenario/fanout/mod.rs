@@ -96,9 +96,14 @@ pub fn run_raw(
 
 /// The same up to the first message.
 pub fn ready_raw(tcp: SocketAddr, message_bytes: usize, clients: usize, in_flight: usize) -> Result<Loop, LoadError> {
+    ready_bare(tcp, clients, in_flight, Message::Raw { bytes: message_bytes })
+}
+
+/// The same with any message that a peer sends on as it gets it.
+pub fn ready_bare(tcp: SocketAddr, clients: usize, in_flight: usize, message: Message) -> Result<Loop, LoadError> {
     let mut swarm = Swarm::new(tcp)?;
     roll_call::connect_all(&mut swarm, clients)?;
-    Ok(Loop::new(swarm, clients, clients - 1, in_flight, Message::Raw { bytes: message_bytes }))
+    Ok(Loop::new(swarm, clients, clients - 1, in_flight, message))
 }
 
 /// The length of one broadcast line with its newline, in bytes: what the bare loop and the brokers have to carry.
