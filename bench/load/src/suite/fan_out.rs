@@ -1,6 +1,6 @@
 //! The claims about fan-out: deliveries a second, and processor time for each, by the server and each rival in turn.
 
-use super::duel::{Duel, duel};
+use super::duel::{Duel, Side, duel};
 use super::field::{Runner, Who};
 use super::samples::Pairs;
 use super::{STORED_SERIES, Suite, UNKNOWN_SERIES};
@@ -45,18 +45,21 @@ impl Suite<'_> {
         let rivals = Who::RIVALS.map(|who| (who, self.start(who, publisher.as_ref())));
         for work in WORKS {
             let bytes = self.line_length(hub.as_ref(), work);
-            let server = hub.as_ref().map(|hub| hub.ready(work, self.clients(work), bytes));
-            let mut server = server.and_then(|server| self.keep(server, SERVER));
+            let mut server = hub.as_ref().and_then(|hub| self.ready(hub, work, bytes, SERVER));
             let mut duels = Vec::new();
             for (who, runner) in rivals.iter().filter(|(who, _)| who.does(work)) {
-                let rival = runner.as_ref().map(|runner| runner.ready(work, self.clients(work), bytes));
-                let rival = rival.and_then(|rival| self.keep(rival, who.name()));
+                let rival = runner.as_ref().and_then(|runner| self.ready(runner, work, bytes, who.name()));
                 let slices = if *who == Who::Bare { self.scale.slices } else { self.scale.peer_slices };
                 let both = server.as_mut().zip(rival);
                 duels.push((*who, both.map(|(server, mut rival)| duel(server, &mut rival, slices, self.slice()))));
             }
             self.report_fan_out(work, bytes, duels);
         }
+    }
+
+    fn ready(&mut self, runner: &Runner, work: &Work, bytes: usize, name: &str) -> Option<Side> {
+        let clients = self.keep(runner.ready(work, self.clients(work), bytes), name)?;
+        Some(self.side(clients, runner.pid()))
     }
 
     fn clients(&self, work: &Work) -> usize {

@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use super::duel::Side;
 use super::{Suite, fan_out::Work};
 use crate::broker::Broker;
 use crate::error::LoadError;
 use crate::report::chart::{CEILING, SERVER};
-use crate::scenario::{fanout, fanout_broker, idle};
+use crate::scenario::fanout::{self, Loop};
+use crate::scenario::{fanout_broker, idle};
 use crate::server::{Ceiling, MangaHub, Peer, mosquitto, nats, redis, twin};
 use crate::token::{Identity, forge, register};
 
@@ -68,9 +68,9 @@ impl Runner {
     }
 
     /// Everybody who hears a message of `work`, of so many bytes, is connected.
-    pub fn ready(&self, work: &Work, clients: usize, bytes: usize) -> Result<Side, LoadError> {
+    pub fn ready(&self, work: &Work, clients: usize, bytes: usize) -> Result<Loop, LoadError> {
         let (in_flight, message) = (work.in_flight, work.message());
-        let clients = match self {
+        match self {
             Runner::Hub(hub, Identity { token, .. }) => {
                 fanout::ready(hub.tcp()?, std::slice::from_ref(token), clients, in_flight, message)
             }
@@ -79,8 +79,7 @@ impl Runner {
                 fanout::ready(peer.address, std::slice::from_ref(token), clients, in_flight, message)
             }
             Runner::Broker(broker, peer) => fanout_broker::ready(*broker, peer.address, bytes, clients, in_flight),
-        };
-        Ok(Side { clients: clients?, pid: self.pid() })
+        }
     }
 
     /// User-space bytes for one more idle connection that hears messages; of the bare loop nobody asks.

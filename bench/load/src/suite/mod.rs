@@ -17,11 +17,13 @@ mod sync;
 
 use std::path::{Path, PathBuf};
 
+use duel::Side;
 use samples::{Pairs, Samples};
 
 use crate::error::{Doing, LoadError};
 use crate::report::{Chart, Report};
 use crate::scenario::Pace;
+use crate::scenario::fanout::Loop;
 use crate::server::{MangaHub, mosquitto, nats, nginx, pin_self, redis, twin, version_of};
 use crate::stats::{Latencies, median};
 
@@ -177,6 +179,14 @@ impl Suite<'_> {
         self.keep(MangaHub::start(&self.places.server, self.core, &self.places.data, settings), "the server")
     }
 
+    /// One of two who are compared closely: clients that stay awake, if they have a core of their own.
+    fn side(&self, mut clients: Loop, pid: u32) -> Side {
+        if self.core.is_some() {
+            clients.stay_awake();
+        }
+        Side { clients, pid }
+    }
+
     /// One turn of two who are compared closely.
     fn slice(&self) -> Pace {
         Pace::seconds(self.scale.slice_seconds)
@@ -263,7 +273,8 @@ bare loop (`bench/ceiling`: epoll, read, send and nothing else) and the peers ta
 the other. The peers of a fan-out are Redis, NATS, Mosquitto, and the same protocol written with goroutines
 (`bench/twin-go`); that of a GET is nginx, with the same bytes in a file. Each number is the median of the rounds.
 A ratio in a fan-out, in chat, of pings, updates and notifications is the median of ratios: the server and the other
-measure one right after the other, in short slices, so that a neighbour on this machine slows both.
+measure one right after the other, in short slices, so that a neighbour on this machine slows both; in a fan-out and
+in chat the load does not sleep meanwhile, for the server would pay for waking it, as it does not for clients elsewhere.
 Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a

@@ -2,7 +2,7 @@
 //!
 //! The bare loops carry messages of the server's own length: what a room hears, and what an address is sent.
 
-use super::duel::{Duel, Side, duel};
+use super::duel::{Duel, duel};
 use super::{Pairs, Samples, Suite, WAITS};
 use crate::drive::Meter;
 use crate::error::LoadError;
@@ -64,10 +64,10 @@ impl Suite<'_> {
     fn talk(&self, hub: &MangaHub, bare: &Ceiling, room: &Room, in_flight: usize) -> Result<Duel, LoadError> {
         let rooms = Rooms::one(CONTENT_BYTES, in_flight);
         let (clients, _) = chat::ready(hub.http()?, &room.tokens, &rooms)?;
-        let mut server = Side { clients, pid: hub.pid() };
+        let mut server = self.side(clients, hub.pid());
         let heard = Message::Heard { bytes: room.frame_bytes };
         let clients = fanout::ready_bare(bare.address, room.tokens.len(), in_flight, heard)?;
-        let mut bare = Side { clients, pid: bare.pid() };
+        let mut bare = self.side(clients, bare.pid());
         let duel = duel(&mut server, &mut bare, self.scale.slices, self.slice());
         if duel.rates.server.failure.is_none() {
             chat::verify(hub.http()?, &room.tokens, &rooms, &server.clients.messages())?;

@@ -27,6 +27,8 @@ pub struct Loop {
     pongs: Vec<(usize, Vec<u8>)>,
     /// The first thing that went wrong.
     failure: Option<LoadError>,
+    /// Whether it looks for more without sleeping while something is on its way.
+    awake: bool,
 }
 
 /// What one measurement showed.
@@ -105,7 +107,14 @@ impl Loop {
         };
         let rooms = publishers.iter().enumerate().map(room).collect();
         let receivers = vec![Receiver::new(message.framing()); receivers];
-        Self { swarm, message, rooms, receivers, outgoing: Vec::new(), pongs: Vec::new(), failure: None }
+        Self { swarm, message, rooms, receivers, outgoing: Vec::new(), pongs: Vec::new(), failure: None, awake: false }
+    }
+
+    /// Never sleeps while something is on its way, for which it needs a core of its own. To wake a sleeper on the
+    /// same machine costs the server about as much as to send, which clients elsewhere would not; and the slower
+    /// server pays it more often, since only before it do clients find the time to sleep.
+    pub fn stay_awake(&mut self) {
+        self.awake = true;
     }
 
     /// Warms up, measures, waits for what is in flight and verifies.
@@ -135,7 +144,8 @@ impl Loop {
             meter.progress.tick(now, || (self.rooms.iter().map(|room| room.window.done).sum(), 0));
             self.publish(now, &window);
             let next = self.rooms.iter().filter_map(|room| room.lane.next()).min();
-            if self.receive(timeout(now, next), &window)? {
+            let patience = if self.awake && !self.is_quiet() { Duration::ZERO } else { timeout(now, next) };
+            if self.receive(patience, &window)? {
                 last_arrival = Instant::now();
             } else if !self.is_quiet() && last_arrival.elapsed() > STALL {
                 return Err(self.stalled());
