@@ -149,7 +149,9 @@ impl Bare {
         let bytes = &self.scratch[..length];
         match &mut self.mode {
             Mode::FanOut(journal) => {
-                journal.as_mut().map_or(Ok(()), |journal| journal.keep(bytes))?;
+                if let Some(journal) = journal {
+                    journal.keep(bytes)?;
+                }
                 for (index, conn) in &mut self.conns {
                     if !conn.send(bytes) {
                         self.doomed.push(index);

@@ -13,8 +13,8 @@ use crate::login::log_in_all;
 use crate::message::Message;
 use crate::report::Chart;
 use crate::report::chart::{CEILING, SERVER};
-use crate::scenario::fanout::{FanOut, Loop};
-use crate::scenario::{Pace, roll_call};
+use crate::scenario::Pace;
+use crate::scenario::fanout::{self, FanOut, Loop};
 use crate::server::{Ceiling, MangaHub, processor_time, settled_rss_anon_bytes};
 use crate::token::forge_tokens;
 
@@ -70,6 +70,7 @@ impl Suite<'_> {
         let token = hub.as_ref().and_then(|hub| self.keep(token_of_a_new_user(hub), "registering a publisher"));
         let bare = self.keep(Ceiling::start(&self.places.ceiling, self.core), "the bare loop");
         let (Some(hub), Some(token), Some(bare)) = (hub, token, bare) else { return };
+        let tokens = [token];
         let (sizes, pace, rounds) =
             (self.scale.growth, Pace::seconds(self.scale.seconds), self.scale.rounds.min(ROUNDS));
         let (mut of_hub, mut of_bare) = (Vec::new(), Vec::new());
@@ -78,14 +79,15 @@ impl Suite<'_> {
             for _ in 0..rounds {
                 let mut bytes = 0.0;
                 hub_us.take(|| {
-                    let (cost, length) = delivery(hub.pid(), || ready(&hub, &token, clients), clients, pace)?;
+                    let message = Message::Progress { manga: UNKNOWN_SERIES.to_owned(), stored: false };
+                    let ready = fanout::ready(hub.tcp()?, &tokens, clients, IN_FLIGHT, message)?;
+                    let (cost, length) = delivery(hub.pid(), ready, pace)?;
                     bytes = length;
                     Ok(cost)
                 });
                 bare_us.take(|| {
-                    let raw = Message::Raw { bytes: bytes as usize };
-                    let ready = || Ok((ready_raw(&bare, clients)?, raw));
-                    delivery(bare.pid(), ready, clients, pace).map(|(cost, _)| cost)
+                    let ready = fanout::ready_raw(bare.address, bytes as usize, clients, IN_FLIGHT)?;
+                    delivery(bare.pid(), ready, pace).map(|(cost, _)| cost)
                 });
             }
             of_hub.extend(self.settle(hub_us).map(|cost| [clients as f64, cost]));
@@ -114,30 +116,11 @@ fn grow(hub: &MangaHub, sizes: &[usize], users: usize) -> Result<Vec<Crowd>, Loa
 }
 
 /// The processor time of `pid` for one delivery, in microseconds, and the length of what was delivered.
-fn delivery(
-    pid: u32,
-    ready: impl FnOnce() -> Result<(Swarm, Message), LoadError>,
-    clients: usize,
-    pace: Pace,
-) -> Result<(f64, f64), LoadError> {
-    let (swarm, message) = ready()?;
+fn delivery(pid: u32, ready: Loop, pace: Pace) -> Result<(f64, f64), LoadError> {
     let before = processor_time(pid)?;
-    let FanOut { deliveries, message_bytes, .. } =
-        Loop::new(swarm, clients, clients - 1, IN_FLIGHT, message).measure(pace)?;
+    let FanOut { deliveries, message_bytes, .. } = ready.measure(pace)?;
     let used = processor_time(pid)?.saturating_sub(before);
     Ok((micros(used) / deliveries.max(1) as f64, message_bytes))
-}
-
-fn ready(hub: &MangaHub, token: &str, clients: usize) -> Result<(Swarm, Message), LoadError> {
-    let mut swarm = Swarm::new(hub.tcp()?)?;
-    log_in_all(&mut swarm, clients, &[token.to_owned()])?;
-    Ok((swarm, Message::Progress { manga: UNKNOWN_SERIES.to_owned(), stored: false }))
-}
-
-fn ready_raw(bare: &Ceiling, clients: usize) -> Result<Swarm, LoadError> {
-    let mut swarm = Swarm::new(bare.address)?;
-    roll_call::connect_all(&mut swarm, clients)?;
-    Ok(swarm)
 }
 
 /// What the kernel keeps in small pieces: sockets are among them, and on an idle machine little else changes.

@@ -199,30 +199,24 @@ impl Suite<'_> {
 
     /// The median of the rounds; none when any of them failed, for a median of the lucky ones would flatter.
     fn settle(&mut self, samples: Samples) -> Option<f64> {
-        match samples.failure {
-            None => median(&samples.numbers),
-            Some(error) => {
-                self.note(format!("A run failed: {error}"));
-                None
-            }
-        }
+        self.settle_as("A run failed", samples)
+    }
+
+    /// The same, where several took turns: a note says whose run failed, and at what.
+    fn settle_of(&mut self, who: &str, work: &str, samples: Samples) -> Option<f64> {
+        self.settle_as(&format!("Not measured: {who}, {work}"), samples)
+    }
+
+    fn settle_as(&mut self, failed: &str, samples: Samples) -> Option<f64> {
+        let Some(error) = samples.failure else { return median(&samples.numbers) };
+        self.note(format!("{failed}: {error}"));
+        None
     }
 
     /// The medians of the server and of the other, and the median of their ratios.
     fn settle_pairs(&mut self, pairs: Pairs) -> [Option<f64>; 3] {
         let ratio = pairs.ratio();
         [self.settle(pairs.server), self.settle(pairs.other), ratio]
-    }
-
-    /// The same as [`Suite::settle`], where several took turns: a note says whose run failed, and at what.
-    fn settle_of(&mut self, who: &str, work: &str, samples: Samples) -> Option<f64> {
-        match samples.failure {
-            None => median(&samples.numbers),
-            Some(error) => {
-                self.note(format!("Not measured: {who}, {work}: {error}"));
-                None
-            }
-        }
     }
 
     /// Adds the samples of all rounds to a plot of latencies.
