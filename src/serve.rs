@@ -226,15 +226,13 @@ fn index(writer: &mut dyn Writer) -> Result<(), StoreError> {
 /// Runs one piece of work through the writer, outside of any loop: at the start, or for a command.
 pub fn at_once<T: Send>(
     writer: &mut dyn Writer,
-    work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send,
+    work: impl Fn(&mut dyn Store) -> Result<T, StoreError> + Send,
 ) -> Result<T, StoreError> {
-    struct Once<T, W>(Option<W>, Result<T, StoreError>);
+    struct Once<T, W>(W, Result<T, StoreError>);
 
-    impl<T: Send, W: FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send> Job for Once<T, W> {
+    impl<T: Send, W: Fn(&mut dyn Store) -> Result<T, StoreError> + Send> Job for Once<T, W> {
         fn run(&mut self, store: &mut dyn Store) -> bool {
-            if let Some(work) = self.0.take() {
-                self.1 = work(store);
-            }
+            self.1 = (self.0)(store);
             self.1.is_ok()
         }
 
@@ -243,7 +241,7 @@ pub fn at_once<T: Send>(
         }
     }
 
-    let mut job = Once(Some(work), Err(StoreError::Unavailable));
+    let mut job = Once(work, Err(StoreError::Unavailable));
     writer.run(&mut [&mut job]);
     job.1
 }

@@ -31,9 +31,9 @@ pub struct Conflict {
 /// What came of a change.
 pub enum Outcome {
     /// It is stored.
-    Stored(Stored, ProgressChange),
+    Stored(Stored),
     /// It is behind this row, which that device wrote.
-    Behind(Progress, Option<String>, ProgressChange),
+    Behind(Progress, Option<String>),
 }
 
 /// What becomes of a change that is behind, unless its reader insists.
@@ -45,25 +45,25 @@ pub fn policy(usual: Behind, force: bool) -> Behind {
 /// read in the same transaction, so the reader is asked about what really stood in the way.
 pub fn store_or_ask(
     store: &mut dyn Store,
-    change: ProgressChange,
-    verb: impl FnOnce(&mut dyn Store, &ProgressChange) -> Result<Stored, StoreError>,
+    change: &ProgressChange,
+    verb: impl Fn(&mut dyn Store, &ProgressChange) -> Result<Stored, StoreError>,
 ) -> Result<Outcome, StoreError> {
-    match verb(store, &change) {
+    match verb(store, change) {
         Err(StoreError::Behind) => {
             let row = store.progress(&change.user_id, change.manga_id)?;
             let newest = store.history(&change.user_id, Some(change.manga_id), None, 1)?.pop();
-            Ok(Outcome::Behind(row, newest.and_then(|entry| entry.device), change))
+            Ok(Outcome::Behind(row, newest.and_then(|entry| entry.device)))
         }
-        stored => stored.map(|stored| Outcome::Stored(stored, change)),
+        stored => stored.map(Outcome::Stored),
     }
 }
 
 impl Outcome {
     /// The stored change, or the refusal that asks the reader.
-    pub fn stored(self, series: &Arc<Series>) -> Result<(Stored, ProgressChange), ApiError> {
+    pub fn stored(self, change: &ProgressChange, series: &Arc<Series>) -> Result<Stored, ApiError> {
         match self {
-            Self::Stored(stored, change) => Ok((stored, change)),
-            Self::Behind(row, device, change) => Err(ApiError {
+            Self::Stored(stored) => Ok(stored),
+            Self::Behind(row, device) => Err(ApiError {
                 conflict: Some(Box::new(Conflict {
                     series: series.clone(),
                     sent: change.chapter.unwrap_or_default(),

@@ -55,15 +55,16 @@ enum Written {
 fn create(draft: Draft, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let title = draft.facts.iter().find_map(|fact| if let Fact::Title(title) = fact { Some(title) } else { None });
     let title = title.cloned().ok_or_else(|| ApiError::invalid("title: required"))?;
-    let mut facts = MangaFacts::named(fresh_slug(&title, ctx), title);
+    let named = MangaFacts::named(fresh_slug(&title, ctx), title);
     let now = ctx.now.unix_ms;
     ctx.run(
         Lane::Write,
         move |store| {
-            let changes = match with_genres(draft, store)? {
+            let changes = match with_genres(&draft, store)? {
                 Ok(changes) => changes,
                 Err(unknown) => return Ok(Written::NoGenre(unknown)),
             };
+            let mut facts = named.clone();
             changes.into_iter().for_each(|fact| facts.set(fact));
             write(store, now, |store| store.create_manga(&facts, now))
         },
@@ -77,7 +78,7 @@ fn change(args: Change, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
     let (draft, now) = (args.draft, ctx.now.unix_ms);
     ctx.run(
         Lane::Write,
-        move |store| match with_genres(draft, store)? {
+        move |store| match with_genres(&draft, store)? {
             Ok(changes) => write(store, now, |store| store.change_manga(id, &changes, now)),
             Err(unknown) => Ok(Written::NoGenre(unknown)),
         },
@@ -96,7 +97,7 @@ fn change(args: Change, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
 fn write(
     store: &mut dyn Store,
     now: UnixMillis,
-    write: impl FnOnce(&mut dyn Store) -> Result<Manga, StoreError>,
+    write: impl Fn(&mut dyn Store) -> Result<Manga, StoreError>,
 ) -> Result<Written, StoreError> {
     let before = store.last_manga_event()?;
     let manga = write(store)?;
@@ -154,9 +155,9 @@ fn create_genre(name: String, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
 }
 
 /// The facts of a draft, its genres by name; `Err` with the first key that no genre has.
-fn with_genres(draft: Draft, store: &mut dyn Store) -> Result<Result<Vec<Fact>, i64>, StoreError> {
-    let Draft { mut facts, genre_ids } = draft;
-    let Some(ids) = genre_ids else { return Ok(Ok(facts)) };
+fn with_genres(draft: &Draft, store: &mut dyn Store) -> Result<Result<Vec<Fact>, i64>, StoreError> {
+    let mut facts = draft.facts.clone();
+    let Some(ids) = &draft.genre_ids else { return Ok(Ok(facts)) };
     let all = store.genres()?;
     let name = |id: &i64| all.iter().find(|genre| genre.id == *id).map(|genre| genre.name.clone()).ok_or(*id);
     Ok(ids.iter().map(name).collect::<Result<_, _>>().map(|names| {

@@ -92,8 +92,8 @@ fn export(args: Export, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
             let user = store.user(&id)?;
             let mut shelf = Shelf { store, user: &id, series: Names::new() };
             let mut parts = Parts::new();
-            for (section, after) in args.sections {
-                parts.push((section.name, (section.read)(&mut shelf, after, ROWS_MAX)?));
+            for (section, after) in &args.sections {
+                parts.push((section.name, (section.read)(&mut shelf, *after, ROWS_MAX)?));
             }
             Ok((args.shape)(&user, now_ms, parts))
         },

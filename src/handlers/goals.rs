@@ -68,11 +68,11 @@ fn pursue(
             let mut goals = store.goals(&caller.id)?;
             goals.retain(|goal| period.is_none_or(|period| period == goal.period));
             let Some(first) = goals.iter().map(|goal| first_day(goal.period, today)).min() else {
-                return Ok((Vec::new(), zone, true));
+                return Ok((Vec::new(), zone.clone(), true));
             };
             let found = store.readings(&caller.id, Some(zone.begin(first)))?;
             let pursuits = goals.into_iter().map(|goal| pursuit(goal, &found.steps, &zone, today)).collect();
-            Ok((pursuits, zone, found.complete))
+            Ok((pursuits, zone.clone(), found.complete))
         },
         move |counted, _, ctx| {
             let (pursuits, zone, complete) = counted?;

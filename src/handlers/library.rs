@@ -48,16 +48,17 @@ fn add(args: Add, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         behind: policy(ctx.state.settings.behind, args.force),
         ..ProgressChange::nothing(caller.id, series.id, ctx.now.unix_ms)
     };
-    ctx.run(
+    ctx.run_with(
         Lane::Write,
-        move |store| store_or_ask(store, change, |store, change| store.add_to_library(change)),
-        move |outcome, _, ctx| {
+        change,
+        |change, store| store_or_ask(store, change, |store, change| store.add_to_library(change)),
+        move |change, outcome, _, ctx| {
             let outcome = outcome.map_err(|error| match error {
                 StoreError::Conflict => ApiError::new(ErrorKind::Conflict, "Manga already in library"),
                 StoreError::NotFound => ApiError::not_found("This account or series no longer exists"),
                 other => other.into(),
             })?;
-            let (stored, _) = outcome.stored(&series)?;
+            let stored = outcome.stored(&change, &series)?;
             if stored.is_first {
                 ctx.state.catalogue.forget_details(series.id);
             }

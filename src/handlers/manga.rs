@@ -98,7 +98,7 @@ fn search(mut query: MangaQuery, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(
 fn list(args: Listing, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     ctx.run(
         Lane::Read,
-        move |store| store.search_manga(&args.query).map(|page| (page, args.query)),
+        move |store| store.search_manga(&args.query).map(|page| (page, args.query.clone())),
         move |listed, _, ctx| {
             let (page, query) = listed?;
             ctx.reply(api::Reply::Catalogue(Reply::List(page, Box::new(query), args.kind)));
@@ -146,7 +146,7 @@ fn of_genre(args: OfGenre, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Api
     ctx.run(
         Lane::Read,
         move |store| match store.genres()?.iter().any(|genre| genre.id == args.genre) {
-            true => store.search_manga(&query).map(|page| (page, query)),
+            true => store.search_manga(&query).map(|page| (page, query.clone())),
             false => Err(StoreError::NotFound),
         },
         |listed, _, ctx| {

@@ -322,20 +322,36 @@ impl Ctx<'_> {
     }
 
     /// Runs `work` in a lane, then `then` on the loop with what came of it. An error that `then`
-    /// returns is the answer.
+    /// returns is the answer. The writer may run `work` again (see [`Job::run`](crate::store::Job::run)).
     pub fn run<T: Send + 'static>(
         &mut self,
         lane: Lane,
-        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
     ) {
-        let then = move |result: Result<T, StoreError>, session: &mut Session, ctx: &mut Ctx<'_>| {
+        self.run_with(
+            lane,
+            (),
+            move |(), store| work(store),
+            move |(), result, session, ctx| then(result, session, ctx),
+        );
+    }
+
+    /// The same with something that `work` looks at and `then` is given back.
+    pub fn run_with<A: Send + 'static, T: Send + 'static>(
+        &mut self,
+        lane: Lane,
+        args: A,
+        work: impl Fn(&A, &mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(A, Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+    ) {
+        let then = move |args: A, result: Result<T, StoreError>, session: &mut Session, ctx: &mut Ctx<'_>| {
             if lane == Lane::Write {
                 ctx.state.hear_writer(result.as_ref().err());
             }
-            then(result, session, ctx)
+            then(args, result, session, ctx)
         };
-        self.effects.push(Effect::Submit(lane, Work::new(self.origin.clone(), work, then)));
+        self.effects.push(Effect::Submit(lane, Work::with(self.origin.clone(), args, work, then)));
     }
 
     /// Runs `work` in a lane and then `then` on the loop, on behalf of nobody: no connection waits for it, and
@@ -343,7 +359,7 @@ impl Ctx<'_> {
     pub fn run_apart<T: Send + 'static>(
         &mut self,
         lane: Lane,
-        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Ctx<'_>) + Send + 'static,
     ) {
         let origin =

@@ -82,7 +82,7 @@ fn change_password(args: ChangePassword, _: &mut Session, ctx: &mut Ctx<'_>) -> 
 pub(super) fn ask_again<T: Send + 'static>(
     password: String,
     wrong: &'static str,
-    more: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    more: impl Fn() -> Result<T, StoreError> + Send + 'static,
     ctx: &mut Ctx<'_>,
     then: impl FnOnce(User, T, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<(), ApiError> {

@@ -130,12 +130,13 @@ fn update(args: Update, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), 
         needs: args.unknown.needs(),
         behind: policy(ctx.state.settings.behind, args.force),
     };
-    ctx.run(
+    ctx.run_with(
         Lane::Write,
-        move |store| store_or_ask(store, change, |store, change| store.update_progress(change)),
-        move |outcome, _, ctx| {
+        change,
+        |change, store| store_or_ask(store, change, |store, change| store.update_progress(change)),
+        move |change, outcome, _, ctx| {
             let outcome = outcome.map_err(|error| not_there(error, &args.unknown))?;
-            let (stored, change) = outcome.stored(&series)?;
+            let stored = outcome.stored(&change, &series)?;
             if stored.is_first || change.rating.is_some() {
                 ctx.state.catalogue.forget_details(series.id);
             }

@@ -6,6 +6,7 @@
 //! it. The result is kept in memory only; after a start there is none for a moment, and everyone gets what
 //! is popular.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -179,11 +180,14 @@ enum Looked {
 }
 
 /// Looks at the next slice of readers, and goes on from there.
-fn look_on(mut tally: Tally, after: Option<TastePlace>, slice: u32, ctx: &mut Ctx<'_>) {
+fn look_on(tally: Tally, after: Option<TastePlace>, slice: u32, ctx: &mut Ctx<'_>) {
     ctx.state.recommend.due_ms = ctx.now.mono_ms + ctx.state.settings.recommend_interval_ms;
+    let tally = Cell::new(tally);
     ctx.run(
         Lane::Read,
         move |store| {
+            // It is large, so it is taken instead of copied: what only reads runs once.
+            let mut tally = tally.take();
             let found = store.tastes_after(after.as_ref(), SLICE_ROWS)?;
             found.tastes.into_iter().for_each(|(reader, taste)| tally.add(reader, taste));
             Ok(match found.next {

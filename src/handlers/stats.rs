@@ -142,7 +142,7 @@ fn reading(args: Range, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiErr
         move |store| {
             let found = store.readings(&caller.id, Some(zone.begin(from)))?;
             let periods = count_periods(&found.steps, &zone, by, from, to).unwrap_or_default();
-            Ok(ByPeriod { by, days: (from, to), zone, periods, complete: found.complete })
+            Ok(ByPeriod { by, days: (from, to), zone: zone.clone(), periods, complete: found.complete })
         },
         |counted, _, ctx| reply(Reply::Reading(counted?), ctx),
     );
@@ -165,7 +165,7 @@ fn show_streaks(zone: Zone, _: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), Ap
         Lane::Read,
         move |store| {
             let found = store.readings(&caller.id, None)?;
-            Ok((streaks(&found.steps, &zone, today), zone, found.complete))
+            Ok((streaks(&found.steps, &zone, today), zone.clone(), found.complete))
         },
         |counted, _, ctx| {
             let (streaks, zone, complete) = counted?;

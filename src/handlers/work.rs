@@ -51,22 +51,22 @@ trait Task: Send {
     fn finish(self: Box<Self>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError>;
 }
 
-struct Pair<T, W, F> {
-    work: Option<W>,
+struct Pair<A, T, W, F> {
+    args: A,
+    work: W,
     result: Result<T, StoreError>,
     then: F,
 }
 
-impl<T, W, F> Task for Pair<T, W, F>
+impl<A, T, W, F> Task for Pair<A, T, W, F>
 where
+    A: Send,
     T: Send,
-    W: FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send,
-    F: FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send,
+    W: Fn(&A, &mut dyn Store) -> Result<T, StoreError> + Send,
+    F: FnOnce(A, Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send,
 {
     fn run(&mut self, store: &mut dyn Store) -> bool {
-        if let Some(work) = self.work.take() {
-            self.result = work(store);
-        }
+        self.result = (self.work)(&self.args, store);
         self.result.is_ok()
     }
 
@@ -75,7 +75,7 @@ where
     }
 
     fn finish(self: Box<Self>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
-        (self.then)(self.result, session, ctx)
+        (self.then)(self.args, self.result, session, ctx)
     }
 }
 
@@ -121,11 +121,22 @@ impl Work {
     /// Work, and what follows from it.
     pub fn new<T: Send + 'static>(
         origin: Origin,
-        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
     ) -> Self {
+        let then = move |(), result, session: &mut Session, ctx: &mut Ctx<'_>| then(result, session, ctx);
+        Self::with(origin, (), move |(), store| work(store), then)
+    }
+
+    /// The same with something that `work` looks at and `then` is given back.
+    pub fn with<A: Send + 'static, T: Send + 'static>(
+        origin: Origin,
+        args: A,
+        work: impl Fn(&A, &mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(A, Result<T, StoreError>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + 'static,
+    ) -> Self {
         // Should the job never run, its result says so.
-        Self { origin, task: Box::new(Pair { work: Some(work), result: Err(StoreError::Unavailable), then }) }
+        Self { origin, task: Box::new(Pair { args, work, result: Err(StoreError::Unavailable), then }) }
     }
 
     /// What follows from the result.

@@ -92,6 +92,8 @@ pub trait Store:
 /// A result is final only when the worker hands the job back; until then it can be voided.
 pub trait Job: Send {
     /// Does the work and keeps the result. `false` when it failed: its writes are then undone.
+    ///
+    /// The writer may undo it and run it again, so it must do the same each time, and nothing but with the store.
     fn run(&mut self, store: &mut dyn Store) -> bool;
     /// Forgets the result: the transaction that held it is gone, or the work panicked.
     fn void(&mut self, error: StoreError);

@@ -77,9 +77,9 @@ fn store(
     };
     ctx.run(
         Lane::Write,
-        move |store| {
-            let message = marked(message, store)?;
-            store.post_message(&message)
+        move |store| match marked(&message, store)? {
+            Some(marked) => store.post_message(&marked),
+            None => store.post_message(&message),
         },
         move |posted, session, ctx| {
             let message = stored(posted.map_err(super::or_missing(NO_ACCOUNT))?, ctx)?;
@@ -95,12 +95,11 @@ fn store(
     Ok(())
 }
 
-/// A message as it is stored: somebody without an account may be called as a user is since they came.
-fn marked(message: NewMessage, store: &mut dyn Store) -> Result<NewMessage, StoreError> {
-    match message.speaker == Speaker::Guest && names::is_taken(&message.username, store)? {
-        true => Ok(NewMessage { username: as_guest(&message.username), ..message }),
-        false => Ok(message),
-    }
+/// The message with another name, where it needs one: somebody without an account may be called as a user is
+/// since they came.
+fn marked(message: &NewMessage, store: &mut dyn Store) -> Result<Option<NewMessage>, StoreError> {
+    let taken = message.speaker == Speaker::Guest && names::is_taken(&message.username, store)?;
+    Ok(taken.then(|| NewMessage { username: as_guest(&message.username), ..message.clone() }))
 }
 
 /// What was stored, or why it was not.

@@ -133,7 +133,7 @@ fn store_and_tell(notice: NewNotice, reply: super::Reply, ctx: &mut Ctx<'_>) {
     let now = ctx.now.unix_ms;
     ctx.run(
         Lane::Write,
-        move |store| store_all(vec![notice], store, now),
+        move |store| store_all(std::slice::from_ref(&notice), store, now),
         |stored, _, ctx| {
             let stored = stored?;
             ctx.reply(api::Reply::Notices(reply));
@@ -146,18 +146,18 @@ fn store_and_tell(notice: NewNotice, reply: super::Reply, ctx: &mut Ctx<'_>) {
 /// Within a job that changed a series: stores what its events since the event `after` tell.
 pub fn store_events(manga: &Manga, after: i64, store: &mut dyn Store, now: UnixMillis) -> Result<Stored, StoreError> {
     let events = store.manga_events(after, EVENTS_MAX)?;
-    let notices = events.into_iter().filter_map(|event| words::of_event(event, manga)).collect();
-    store_all(notices, store, now)
+    let notices: Vec<_> = events.into_iter().filter_map(|event| words::of_event(event, manga)).collect();
+    store_all(&notices, store, now)
 }
 
 /// Within a job: stores notifications. What was told of already is left out.
-fn store_all(notices: Vec<NewNotice>, store: &mut dyn Store, now: UnixMillis) -> Result<Stored, StoreError> {
+fn store_all(notices: &[NewNotice], store: &mut dyn Store, now: UnixMillis) -> Result<Stored, StoreError> {
     let mut stored = Stored::default();
     for notice in notices {
-        let Some(notification) = store.add_notice(&notice, now)? else { continue };
+        let Some(notification) = store.add_notice(notice, now)? else { continue };
         stored.posted.extend(spread::post(&notification, store, now)?);
         stored.due |= spread::enqueue(&notice.audience, &notification, store, now)?;
-        stored.notices.push((notice.audience, Arc::new(notification)));
+        stored.notices.push((notice.audience.clone(), Arc::new(notification)));
     }
     Ok(stored)
 }
