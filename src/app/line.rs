@@ -109,7 +109,7 @@ fn run(
 
 /// The route of a message within a session. A session begins once, so `auth` is not one.
 fn find(message: &Message<'_>, service: ServiceKind) -> Result<Found, ApiError> {
-    let found = routes::find_line(service, &message.kind).filter(|found| found.0 != auth_route(service).0);
+    let found = routes::find_line(service, &message.kind).filter(|(_, route)| !route.begins);
     found.ok_or_else(|| {
         ApiError::new(ErrorKind::UnknownType, format!("Unknown message type: {}", text::shown(&message.kind, 40)))
     })

@@ -163,7 +163,7 @@ impl MangaHub {
         let mut ctx = self.context_of(origin, io);
         if let Err(error) = job.finish(session, &mut ctx) {
             let begins = session.service.is_sync() && session.member.is_none();
-            match begins && via == auth_route(session.service).0 {
+            match begins && ROUTES.get(usize::from(via.0)).is_some_and(|route| route.begins) {
                 true => line::refuse_session(error, &mut ctx),
                 false => ctx.refuse(error),
             }
@@ -460,7 +460,7 @@ impl Service for MangaHub {
                 if stays_open || session.is_ending() { Written::Open } else { Written::Last }
             }
             (Wire::Line(_) | Wire::Raw, outcome) => {
-                let begins = origin.via == auth_route(session.service).0;
+                let begins = ROUTES.get(usize::from(origin.via.0)).is_some_and(|route| route.begins);
                 sync::write_reply(outcome, session.service, begins, now.unix_ms, out);
                 Written::Open
             }

@@ -53,7 +53,7 @@ pub struct Extra {
 }
 
 /// What a listener is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceKind {
     /// REST.
     Http,

@@ -50,7 +50,10 @@ impl NotObject {
 impl<'a> Object<'a> {
     /// Reads an object from the whole of `text`.
     pub fn parse(text: &'a [u8]) -> Result<Self, NotObject> {
-        let text = std::str::from_utf8(text).map_err(|_| NotObject::Malformed)?;
+        Self::of_text(std::str::from_utf8(text).map_err(|_| NotObject::Malformed)?)
+    }
+
+    fn of_text(text: &'a str) -> Result<Self, NotObject> {
         serde_json::from_str(text).map_err(|error| {
             let said = error.to_string();
             let ours = [NotObject::Twice, NotObject::TooMany].into_iter().find(|fault| said.starts_with(fault.what()));
@@ -84,7 +87,7 @@ impl<'a> Object<'a> {
 
     /// A list of at most so many elements of one type, if there.
     pub fn list<T: Deserialize<'a>>(&self, name: &str, of: &str, most: usize) -> Result<Option<Vec<T>>, ApiError> {
-        let list = self.read::<Vec<T>>(name, &format!("a list of {of}"))?;
+        let list = self.read::<Vec<T>>(name, format_args!("a list of {of}"))?;
         match list.as_ref().is_some_and(|list| list.len() > most) {
             true => Err(ApiError::invalid(format!("{name}: at most {most}"))),
             false => Ok(list),
@@ -92,16 +95,28 @@ impl<'a> Object<'a> {
     }
 
     /// A member of some type, or why it isn't.
-    fn read<T: Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+    fn read<T: Deserialize<'a>>(&self, name: &str, expected: impl fmt::Display) -> Result<Option<T>, ApiError> {
         let Some(value) = self.raw(name) else { return Ok(None) };
         let wrong = |_| ApiError::invalid(format!("{name}: expected {expected}"));
         serde_json::from_str(value.get()).map(Some).map_err(wrong)
+    }
+
+    /// Whether a member is a text, or not there.
+    pub fn may_be_text(&self, name: &str) -> bool {
+        self.raw(name).is_none_or(|value| value.get().starts_with('"'))
     }
 
     /// A text, if there.
     pub fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        // It has been read once, so without an escape it is what stands between its quotes.
+        if let Some(value) = self.raw(name)
+            && let Some(text) = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+            && !text.contains('\\')
+        {
+            return Ok(Some(Cow::Borrowed(text)));
+        }
         Ok(self.read::<Text<'a>>(name, "a string")?.map(|text| text.0))
     }
 
@@ -142,11 +157,12 @@ impl<'a> Object<'a> {
 
     /// A whole number within bounds, if there.
     pub fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, ApiError> {
-        let expected = format!("a whole number from {min} to {max}");
-        let Some(number) = self.read::<i64>(name, &expected)? else { return Ok(None) };
-        match (min..=max).contains(&number) {
-            true => Ok(Some(number)),
-            false => Err(ApiError::invalid(format!("{name}: expected {expected}"))),
+        let expected = format_args!("a whole number from {min} to {max}");
+        match self.read::<i64>(name, expected)? {
+            Some(number) if !(min..=max).contains(&number) => {
+                Err(ApiError::invalid(format!("{name}: expected {expected}")))
+            }
+            number => Ok(number),
         }
     }
 
@@ -173,7 +189,7 @@ impl<'a> Object<'a> {
     /// An object inside; empty when it isn't there. It must hold together like the one around it.
     pub fn object(&self, name: &str) -> Result<Object<'a>, ApiError> {
         let Some(value) = self.raw(name) else { return Ok(Self::default()) };
-        Self::parse(value.get().as_bytes()).map_err(|error| match error {
+        Self::of_text(value.get()).map_err(|error| match error {
             NotObject::OtherType => ApiError::invalid(format!("{name}: expected an object")),
             other => ApiError::new(ErrorKind::InvalidMessage, format!("{name}: {}", other.what())),
         })
@@ -240,6 +256,7 @@ mod tests {
         assert_eq!(object.chapter("c").unwrap(), Chapter::from_thousandths(5500));
         assert_eq!(object.boolean("b").unwrap(), Some(true));
         assert_eq!(object.text("z").unwrap(), None);
+        assert!(object.may_be_text("a") && object.may_be_text("z") && !object.may_be_text("n"));
         assert_eq!(object.object("o").unwrap().integer("i", 0, 1).unwrap(), Some(1));
         assert!(object.object("absent").unwrap().raw("i").is_none());
         assert!(object.is_null("z") && !object.is_null("a") && !object.is_null("absent"));
@@ -294,7 +311,7 @@ mod tests {
         };
         let (most, more) = (of(MEMBERS_MAX), of(MEMBERS_MAX + 1));
         assert!(Object::parse(&most).is_ok() && NotObject::TooMany.what().contains(&MEMBERS_MAX.to_string()));
-        let cases: [(&[u8], NotObject); 10] = [
+        let cases: [(&[u8], NotObject); 11] = [
             (&more, NotObject::TooMany),
             (b"", NotObject::Malformed),
             (b"{", NotObject::Malformed),
@@ -302,6 +319,7 @@ mod tests {
             (b"{\"a\":1,\"a\":2}", NotObject::Twice),
             (b"{\"a\":1,\"\\u0061\":2}", NotObject::Twice),
             (b"\xff", NotObject::Malformed),
+            (b"{\"a\":\"x\ty\"}", NotObject::Malformed),
             (b"[[[", NotObject::Malformed),
             (b"[]", NotObject::OtherType),
             (b"null", NotObject::OtherType),

@@ -30,7 +30,7 @@ impl LineCodec {
     /// is then a line too, as people and scripts send it. A message cut short can't be taken for a whole
     /// one, since an object ends with its brace.
     pub fn decode<'a>(&mut self, rx: &'a mut RecvBuf, eof: bool, bytes_max: usize) -> Line<'a> {
-        if self.skipping && !self.skip(rx) {
+        if rx.is_empty() || self.skipping && !self.skip(rx) {
             return Line::NeedMore;
         }
         let found = memchr::memchr(b'\n', &rx.data()[rx.scanned..]).map(|place| place + rx.scanned);

@@ -10,7 +10,7 @@
 use serde::Serialize;
 
 use super::json::{Object, missing};
-use super::time::rfc3339;
+use super::time::{Rfc3339, rfc3339};
 use crate::handlers::api::ApiError;
 use crate::handlers::notices::subscribe::Subject;
 use crate::store::model::{Chapter, FieldChange, Notification};
@@ -99,7 +99,7 @@ struct Flat<'a, D> {
     manga_slug: &'a str,
     title: &'a str,
     message: &'a str,
-    timestamp: String,
+    timestamp: Rfc3339,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<D>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

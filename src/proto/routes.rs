@@ -35,6 +35,8 @@ pub struct Route {
     pub metered: bool,
     /// Whether clients may keep its answers, and ask by their tag whether they still hold.
     pub kept: bool,
+    /// Whether a session begins by it: the first message, and no other.
+    pub begins: bool,
     prepare: Prepare,
 }
 
@@ -190,6 +192,7 @@ impl Route {
             family,
             metered: true,
             kept: false,
+            begins: false,
             prepare: Box::new(prepare),
         }
     }
@@ -204,6 +207,12 @@ impl Route {
     pub fn kept(mut self) -> Self {
         self.kept = true;
         self
+    }
+
+    /// The same, as the message that begins a session. It comes before there is a user to count it against.
+    pub fn beginning(mut self) -> Self {
+        self.begins = true;
+        self.unmetered()
     }
 
     /// The same, for whoever passes `access` instead: the families differ in what they show to whom.
@@ -266,7 +275,8 @@ pub enum Match<'a> {
 
 /// The route of a line.
 pub fn find_line(service: ServiceKind, kind: &str) -> Option<Found> {
-    let via = *INDEX.lines.get(&(service, kind))?;
+    let place = INDEX.lines.binary_search_by_key(&(service, kind), |(place, _)| *place).ok()?;
+    let via = INDEX.lines[place].1;
     Some((via, &ROUTES[via.0 as usize]))
 }
 
@@ -304,7 +314,8 @@ pub fn find_http<'a>(method: Method, segments: &[Cow<'a, str>], internal: bool) 
 struct Index {
     public: Node,
     internal: Node,
-    lines: HashMap<(ServiceKind, &'static str), Via>,
+    /// Sorted. They are few, and halving them is quicker than hashing what a stranger wrote.
+    lines: Vec<((ServiceKind, &'static str), Via)>,
     rpcs: HashMap<&'static str, Via>,
 }
 
@@ -321,7 +332,7 @@ impl Index {
         for (number, route) in routes.iter().enumerate() {
             let via = Via(number as u16);
             match route.on {
-                On::Line(service, kind) => drop(index.lines.insert((service, kind), via)),
+                On::Line(service, kind) => index.lines.push(((service, kind), via)),
                 On::Rpc(path) => drop(index.rpcs.insert(path, via)),
                 On::Http(method, path) => {
                     // What load balancers ask is answered on both sides.
@@ -334,6 +345,7 @@ impl Index {
                 }
             }
         }
+        index.lines.sort_unstable_by_key(|(place, _)| *place);
         index
     }
 }

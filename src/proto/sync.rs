@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
     ];
     for service in [SyncV1, SyncV2] {
         routes.extend([
-            Route::line(service, "auth", sync_auth::AUTHENTICATE, read_auth).unmetered(),
+            Route::line(service, "auth", sync_auth::AUTHENTICATE, read_auth).beginning(),
             Route::line(service, "ping", monitor::PING, read_ping),
             Route::line(service, "stats", monitor::SYNC_STATS, |_| Ok(())),
             Route::line(service, "get_progress", progress::GET, read_manga),
@@ -69,7 +69,7 @@ impl<'a> Message<'a> {
         })?;
         let kind = top.text("type").map_err(|_| invalid("Invalid message format: type must be a string"))?;
         let kind = kind.ok_or_else(|| invalid("Invalid message format: type is missing"))?;
-        if service == ServiceKind::SyncV1 && top.text("timestamp").is_err() {
+        if service == ServiceKind::SyncV1 && !top.may_be_text("timestamp") {
             return Err(invalid("Invalid message format: timestamp must be an RFC 3339 string"));
         }
         let data = match service {

@@ -226,8 +226,11 @@ fn seat_of(session: &Session) -> Option<&Seat> {
 
 /// A text that is said: without control characters but for ends of lines and tabs. It must say something.
 pub fn clean(content: &str) -> Result<String, ApiError> {
-    let kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    let text: String = content.replace("\r\n", "\n").chars().filter(kept).collect();
+    let hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let text = match content.contains(hidden) {
+        true => content.replace("\r\n", "\n").replace(hidden, ""),
+        false => content.to_owned(),
+    };
     if text.trim().is_empty() {
         return Err(ApiError::invalid("content: must not be empty"));
     }

@@ -8,7 +8,7 @@ use crate::handlers::api::{ApiError, Document, ErrorKind, Reply, Series};
 use crate::handlers::conflict::Conflict;
 use crate::handlers::progress::Changed;
 use crate::proto::http1::Response;
-use crate::proto::time::rfc3339;
+use crate::proto::time::{Rfc3339, rfc3339};
 use crate::store::model::{Chapter, HistoryEntry, Manga, MangaId, Page, Progress, Publication, User, Window};
 
 /// An answer in this family's shape.
@@ -186,8 +186,8 @@ pub(super) struct MangaShape<'a> {
     average_rating: Option<f64>,
     rating_count: i64,
     readers: i64,
-    created_at: String,
-    updated_at: String,
+    created_at: Rfc3339,
+    updated_at: Rfc3339,
 }
 
 pub(super) fn manga_shape(manga: &Manga) -> MangaShape<'_> {

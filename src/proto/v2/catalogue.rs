@@ -14,7 +14,7 @@ use crate::handlers::manga::{self, Detail, ListKind, Listing, OfGenre, Reply};
 use crate::proto::facts::{read_draft, read_genre};
 use crate::proto::http1::{Method, Response};
 use crate::proto::routes::{Family, HttpInput, Route};
-use crate::proto::time::rfc3339;
+use crate::proto::time::{Rfc3339, rfc3339};
 use crate::proto::v1::read::search_text;
 use crate::store::model::{Chapter, Manga, MangaQuery, MangaSort, Page, Publication, Window};
 
@@ -209,7 +209,7 @@ pub(super) struct Full<'a> {
     slug: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
-    created_at: String,
+    created_at: Rfc3339,
     genres: &'a [String],
 }
 

@@ -20,7 +20,7 @@ use crate::handlers::{Access, Call};
 use crate::proto::http1::{Method, Response};
 use crate::proto::json::{Object, missing};
 use crate::proto::routes::{Family, HttpInput, Route};
-use crate::proto::time::rfc3339;
+use crate::proto::time::{Rfc3339, rfc3339};
 use crate::proto::v1;
 use crate::store::model::{Chapter, Manga, MangaId, Page, Progress, ReadingStatus, Window};
 
@@ -124,7 +124,7 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_chapter: Option<i64>,
     status: ReadingStatus,
-    updated_at: String,
+    updated_at: Rfc3339,
 }
 
 fn row<'a>(progress: &'a Progress, series: Option<&'a Series>) -> Row<'a> {
@@ -162,7 +162,7 @@ pub(super) fn library(page: &Page<(Progress, Manga)>) -> Response {
         id: MangaId,
         manga_id: MangaId,
         manga: Full<'a>,
-        added_at: String,
+        added_at: Rfc3339,
     }
     #[derive(Serialize)]
     struct Library<'a> {
@@ -196,7 +196,7 @@ pub struct ConflictShape<'a> {
     local_chapter_exact: Chapter,
     remote_chapter_exact: Chapter,
     status: ReadingStatus,
-    updated_at: String,
+    updated_at: Rfc3339,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
 }
