@@ -18,6 +18,7 @@ mod goals;
 mod history;
 mod list_items;
 mod lists;
+mod log;
 mod manga;
 mod migrations;
 mod mutes;
@@ -44,6 +45,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::file::DatabaseFile;
+use self::log::Log;
 use self::migrations::MigrationError;
 use self::writer::SqliteWriter;
 use super::{OpenError, OpenStore, Store, StoreError, StoreOptions};
@@ -59,8 +61,9 @@ pub fn open(path: &str, options: &StoreOptions) -> Result<OpenStore, OpenError> 
         MigrationError::Failed { .. } => failed(&error),
     })?;
     let readers = connect_readers(&file, options).map_err(|error| failed(&error))?;
+    let log = Log::of(&file).map_err(|error| failed(&error))?;
     let file = DatabaseFile::new(file).map_err(|error| failed(&error))?;
-    Ok(OpenStore { writer: Box::new(SqliteWriter::new(conn, file)), readers })
+    Ok(OpenStore { writer: Box::new(SqliteWriter::new(conn, file, log)), readers })
 }
 
 /// The verbs over one connection, whoever owns it: the writer itself, or the pool of the readers.

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::file::DatabaseFile;
+use super::log::Log;
 use crate::store::{Job, StoreError, Writer};
 
 /// What undoing a job's writes takes with it.
@@ -31,11 +32,12 @@ enum Undo {
 pub(super) struct SqliteWriter {
     store: SqliteStore<Box<Connection>>,
     file: DatabaseFile,
+    log: Log,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(conn: Connection, file: DatabaseFile) -> Self {
-        Self { store: SqliteStore::new(Box::new(conn)), file }
+    pub(super) fn new(conn: Connection, file: DatabaseFile, log: Log) -> Self {
+        Self { store: SqliteStore::new(Box::new(conn)), file, log }
     }
 
     /// Runs jobs from the front in one transaction, and returns how many now have their final result:
@@ -77,7 +79,9 @@ impl SqliteWriter {
             return Err(StoreError::Unavailable);
         }
         debug_assert!(self.store.conn.is_autocommit(), "the last transaction has ended");
-        self.execute("BEGIN IMMEDIATE")
+        self.execute("BEGIN IMMEDIATE")?;
+        self.log.make_room();
+        Ok(())
     }
 
     /// Runs one job, and says whether its writes may stay. A panic is a failure.
@@ -185,7 +189,8 @@ mod tests {
         let file = create_file(folder.path().join("hub.db").to_str().unwrap()).unwrap();
         let mut conn = connect(&file, false).unwrap();
         migrations::run(&mut conn, migrations::LANDED).unwrap();
-        SqliteWriter::new(conn, DatabaseFile::new(file).unwrap())
+        let log = Log::of(&file).unwrap();
+        SqliteWriter::new(conn, DatabaseFile::new(file).unwrap(), log)
     }
 
     fn user(number: usize, hash_bytes: usize) -> User {
