@@ -8,7 +8,7 @@ use super::{MangaHub, auth_route};
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::handlers::effect::{Effect, Lane};
 use crate::handlers::session::{ServiceKind, Session};
-use crate::handlers::{Access, Caller, Ctx, chat, sync_auth, text};
+use crate::handlers::{Access, Caller, Ctx, sync_auth, text};
 use crate::proto::chat as chat_text;
 use crate::proto::routes::{self, Found, Input};
 use crate::proto::sync::Message;
@@ -97,7 +97,7 @@ fn run(
     ctx.origin.via = via;
     ctx.state.counts.call(usize::from(via.0));
     if session.service == ServiceKind::Ws && !chat_text::is_plain(&message.kind) {
-        chat::speak_in_full(session);
+        session.plain = false;
     }
     let member = session.member.and_then(|member| ctx.state.members.get(member));
     ctx.set_caller(member.map(Caller::from));

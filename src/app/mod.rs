@@ -400,9 +400,7 @@ impl Service for MangaHub {
         if let (ServiceKind::Ws, Some(member)) = (session.service, session.member) {
             topics.push(Topic::Member(member));
         }
-        if let Some(extra) = &session.extra {
-            topics.extend(extra.heard.topics(session.member, self.state.settings.broadcast_all));
-        }
+        topics.extend(session.heard.topics(session.member, self.state.settings.broadcast_all));
         topics.extend(chat::topics(session));
         topics
     }
@@ -472,10 +470,8 @@ impl Service for MangaHub {
     fn kind(&self, session: &Session) -> usize {
         match session.service {
             ServiceKind::SyncV2 => kind::SYNC_V2,
-            ServiceKind::Ws if session.extra.as_ref().is_some_and(|extra| extra.heard.progress()) => {
-                kind::WEBSOCKET_AND_PROGRESS
-            }
-            ServiceKind::Ws if chat::is_plain(session) => kind::WEBSOCKET_PLAIN,
+            ServiceKind::Ws if session.heard.progress() => kind::WEBSOCKET_AND_PROGRESS,
+            ServiceKind::Ws if session.plain => kind::WEBSOCKET_PLAIN,
             ServiceKind::Ws => kind::WEBSOCKET,
             _ => kind::SYNC_V1,
         }
@@ -550,5 +546,6 @@ mod tests {
     fn a_connection_is_small() {
         let bytes = size_of::<Conn<MioNet, MangaHub>>();
         assert!(bytes <= 192, "{bytes} bytes");
+        assert_eq!(align_of::<Conn<MioNet, MangaHub>>(), 64, "it begins a line of the cache");
     }
 }

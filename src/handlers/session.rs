@@ -33,6 +33,11 @@ pub struct Session {
     pub reads: bool,
     /// Whoever comes to chat through its listener may do so under a name that nobody vouches for.
     pub anonymous_chat: bool,
+    /// What it asked to hear. This and the next stand here because each broadcast looks at them.
+    pub heard: Heard,
+    /// Its client shows every message of chat as a line that somebody said, whatever its type: the first family's
+    /// does, and nobody who says more than that does is taken for it.
+    pub plain: bool,
     /// Whose it is, once that is known.
     pub member: Option<MemberId>,
     /// What few connections have. Behind a pointer, because every one pays for the room.
@@ -46,8 +51,6 @@ pub struct Extra {
     pub device: Option<Box<str>>,
     /// How whoever came to chat introduced themselves.
     pub greeting: Option<Greeting>,
-    /// What it asked to hear.
-    pub heard: Heard,
     /// Where it sits in chat.
     pub seat: Option<super::chat::Seat>,
 }
@@ -99,7 +102,17 @@ impl Session {
 
     /// A session that has not said who it is.
     pub const fn new(service: ServiceKind) -> Self {
-        Self { service, counted: false, cors: 0, reads: false, anonymous_chat: false, member: None, extra: None }
+        Self {
+            service,
+            counted: false,
+            cors: 0,
+            reads: false,
+            anonymous_chat: false,
+            heard: Heard::NOTHING,
+            plain: false,
+            member: None,
+            extra: None,
+        }
     }
 
     /// What few connections have, to be written to.

@@ -37,7 +37,8 @@ impl<N: Net, S: Service> Reactor<N, S> {
             return self.doom(key, CloseReason::PeerLost);
         }
         let owed = conn.tx.len();
-        let join = self.service.joins(self.service.kind(&conn.session));
+        // Nobody needs to know for one chunk, which is what a broadcast leaves.
+        let join = conn.tx.is_several() && self.service.joins(self.service.kind(&conn.session));
         let flushed = conn.flush(&mut self.net, join, self.limits.write_budget_bytes);
         let written = owed - conn.tx.len();
         self.held.1 -= written;

@@ -70,6 +70,11 @@ impl SendBuf {
         matches!(self.queue, Queue::Empty)
     }
 
+    /// Whether it is more than one chunk, so that it matters whether they are joined.
+    pub fn is_several(&self) -> bool {
+        matches!(self.queue, Queue::Many(_))
+    }
+
     /// How many messages are owed; those in a chunk that is partly written count until it is gone.
     pub fn messages(&self) -> usize {
         match &self.queue {

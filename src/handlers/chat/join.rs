@@ -46,8 +46,8 @@ pub fn opened(session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> 
         Who::Anonymous(name) => Some(name),
         Who::Verified => None,
     };
-    let plain = guest.is_some() && greeting.family == Dialect::V1;
-    session.extra_mut().seat = Some(Seat { guest, plain, ..Seat::default() });
+    session.plain = guest.is_some() && greeting.family == Dialect::V1;
+    session.extra_mut().seat = Some(Seat { guest, ..Seat::default() });
     if let Some(member) = session.member {
         ctx.enter(Topic::Private(member));
     }
@@ -105,9 +105,8 @@ fn arrive(
     if !messages.items.is_empty() {
         ctx.state.rooms.note_said(entered.id);
     }
-    let seat = seat(session)?;
-    seat.words = words;
-    let plain = seat.plain;
+    seat(session)?.words = words;
+    let plain = session.plain;
     let (items, more) = with_rooms(messages, ctx);
     let greet = |ctx: &mut Ctx<'_>| greet(&room, words, &entered, stays, session, ctx);
     if plain {

@@ -65,9 +65,6 @@ pub struct Seat {
     heading: Option<Room>,
     /// The name of one who has no account.
     pub guest: Option<Arc<str>>,
-    /// Its client shows every message as a line that somebody said, whatever its type: the first family's does,
-    /// and nobody who says more than that does is taken for it.
-    plain: bool,
     /// In whose words its coming was told, and its going will be.
     words: join::Words,
     /// When it last told that it is typing, in milliseconds of the turn's clock.
@@ -162,18 +159,6 @@ pub fn topics(session: &Session) -> impl Iterator<Item = Topic> {
     let seat = seat_of(session);
     let room = seat.and_then(|seat| seat.room).map(Topic::Room);
     room.into_iter().chain(seat.and(session.member).map(Topic::Private))
-}
-
-/// Whether a connection hears only what makes sense as a line that somebody said.
-pub fn is_plain(session: &Session) -> bool {
-    seat_of(session).is_some_and(|seat| seat.plain)
-}
-
-/// From now on a connection hears everything there is.
-pub fn speak_in_full(session: &mut Session) {
-    if let Ok(seat) = seat(session) {
-        seat.plain = false;
-    }
 }
 
 /// Whose connection this is, as a person in a room.

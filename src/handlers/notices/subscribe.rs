@@ -43,52 +43,59 @@ impl Subject {
     }
 }
 
-/// What a connection asked to hear, beside what it hears anyway.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Everyone's progress, as far as it is public.
-    progress: bool,
-    /// What is public, as it happens.
-    announced: bool,
-    /// What is for its user, and for everyone.
-    notices: bool,
-}
+/// What a connection asked to hear, beside what it hears anyway. One bit each: every connection has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard(u8);
 
 impl Heard {
+    /// What a connection hears that has asked for nothing.
+    pub const NOTHING: Self = Self(0);
+    /// Everyone's progress, as far as it is public.
+    const PROGRESS: Self = Self(1);
+    /// What is public, as it happens.
+    const ANNOUNCED: Self = Self(2);
+    /// What is for its user, and for everyone.
+    const NOTICES: Self = Self(4);
+
+    const fn has(self, what: Self) -> bool {
+        self.0 & what.0 != 0
+    }
+
+    /// This, and if `asked` that too.
+    const fn and(self, what: Self, asked: bool) -> Self {
+        if asked { Self(self.0 | what.0) } else { self }
+    }
+
+    const fn without(self, what: Self) -> Self {
+        Self(self.0 & !what.0)
+    }
+
     /// The topics of it.
     pub fn topics(self, member: Option<MemberId>, broadcast_all: bool) -> impl Iterator<Item = Topic> {
-        let own = member.filter(|_| self.notices).map(Topic::Notices);
+        let own = member.filter(|_| self.has(Self::NOTICES)).map(Topic::Notices);
         let topics = [
             own,
-            self.announced.then_some(Topic::Announced),
-            (self.progress && broadcast_all).then_some(Topic::Everyone),
+            self.has(Self::ANNOUNCED).then_some(Topic::Announced),
+            (self.progress() && broadcast_all).then_some(Topic::Everyone),
         ];
         topics.into_iter().flatten()
     }
 
     /// Whether the user's own and everyone's progress was asked for.
     pub const fn progress(self) -> bool {
-        self.progress
+        self.has(Self::PROGRESS)
     }
-}
-
-fn heard(session: &Session) -> Heard {
-    session.extra.as_ref().map_or(Heard::default(), |extra| extra.heard)
 }
 
 fn subscribe(subjects: Vec<Subject>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
     let progress = subjects.contains(&Subject::Progress);
     let notifications = subjects.contains(&Subject::Notifications);
-    let now = heard(session);
+    let now = session.heard;
     let wanted = match session.member {
         None if progress => return Err(ApiError::new(ErrorKind::Unauthorized, "topics: progress needs a token")),
-        None => Heard { announced: notifications || now.announced, ..now },
+        None => now.and(Heard::ANNOUNCED, notifications),
         // What they don't want to hear of is left out as it is told.
-        Some(_) => Heard {
-            progress: now.progress || (progress && !session.service.is_sync()),
-            notices: notifications || now.notices,
-            ..now
-        },
+        Some(_) => now.and(Heard::PROGRESS, progress && !session.service.is_sync()).and(Heard::NOTICES, notifications),
     };
     change(wanted, session, ctx);
     Ok(())
@@ -98,11 +105,11 @@ fn unsubscribe(subjects: Vec<Subject>, session: &mut Session, ctx: &mut Ctx<'_>)
     if subjects.contains(&Subject::Progress) && session.service.is_sync() {
         return Err(ApiError::invalid("topics: a sync connection always hears of progress"));
     }
-    let mut wanted = heard(session);
+    let mut wanted = session.heard;
     for subject in subjects {
         wanted = match subject {
-            Subject::Progress => Heard { progress: false, ..wanted },
-            Subject::Notifications => Heard { progress: wanted.progress, ..Heard::default() },
+            Subject::Progress => wanted.without(Heard::PROGRESS),
+            Subject::Notifications => wanted.without(Heard::ANNOUNCED).without(Heard::NOTICES),
         };
     }
     change(wanted, session, ctx);
@@ -111,13 +118,11 @@ fn unsubscribe(subjects: Vec<Subject>, session: &mut Session, ctx: &mut Ctx<'_>)
 
 /// Answers, then enters and leaves what differs: so the answer comes before what it promises.
 fn change(wanted: Heard, session: &mut Session, ctx: &mut Ctx<'_>) {
-    let (before, all) = (heard(session), ctx.state.settings.broadcast_all);
-    if wanted != before {
-        session.extra_mut().heard = wanted;
-    }
+    let (before, all) = (session.heard, ctx.state.settings.broadcast_all);
+    session.heard = wanted;
     let mut named = Vec::new();
-    named.extend((wanted.progress || session.service.is_sync()).then_some(Subject::Progress));
-    named.extend((wanted.notices || wanted.announced).then_some(Subject::Notifications));
+    named.extend((wanted.progress() || session.service.is_sync()).then_some(Subject::Progress));
+    named.extend((wanted.has(Heard::NOTICES) || wanted.has(Heard::ANNOUNCED)).then_some(Subject::Notifications));
     ctx.reply(api::Reply::Notices(Reply::Subscribed(named)));
     let (old, new): (Vec<Topic>, Vec<Topic>) =
         (before.topics(session.member, all).collect(), wanted.topics(session.member, all).collect());
@@ -125,7 +130,7 @@ fn change(wanted: Heard, session: &mut Session, ctx: &mut Ctx<'_>) {
     let left = old.iter().filter(|topic| !new.contains(topic)).map(|topic| Effect::Leave(*topic));
     ctx.effects.extend(entered.chain(left));
     if let Some(member) = session.member {
-        match (before.notices, wanted.notices) {
+        match (before.has(Heard::NOTICES), wanted.has(Heard::NOTICES)) {
             (false, true) => ctx.state.notices.listeners.enter(member),
             (true, false) => ctx.state.notices.listeners.leave(member),
             _ => {}
@@ -135,7 +140,7 @@ fn change(wanted: Heard, session: &mut Session, ctx: &mut Ctx<'_>) {
 
 /// The connection is gone: its user may listen no longer.
 pub fn forget(session: &Session, state: &mut State) {
-    if let (true, Some(member)) = (heard(session).notices, session.member) {
+    if let (true, Some(member)) = (session.heard.has(Heard::NOTICES), session.member) {
         state.notices.listeners.leave(member);
     }
 }
