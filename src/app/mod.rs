@@ -546,6 +546,5 @@ mod tests {
     fn a_connection_is_small() {
         let bytes = size_of::<Conn<MioNet, MangaHub>>();
         assert!(bytes <= 192, "{bytes} bytes");
-        assert_eq!(align_of::<Conn<MioNet, MangaHub>>(), 64, "it begins a line of the cache");
     }
 }

@@ -19,10 +19,11 @@ use crate::proto::buffer::RecvBuf;
 
 /// An open connection.
 ///
-/// The order of its fields is theirs in memory, in lines of the processor's cache: what each broadcast touches
-/// is in the first two. With a thousand connections and the kernel's work for each between, every line has to be
-/// fetched anew each time.
-#[repr(C, align(64))]
+/// The order of its fields is theirs in memory: what each broadcast touches stands together at the front, so in few
+/// lines of the processor's cache. With a thousand connections and the kernel's work for each between, every line
+/// has to be fetched anew each time. It does not begin a line: a table of aligned entries can't grow where it is,
+/// and what it leaves behind has the C library keep more of all memory.
+#[repr(C)]
 pub struct Conn<N: Net, S: Service> {
     pub(super) key: ConnKey,
     pub(super) tx: SendBuf,
