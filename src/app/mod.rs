@@ -163,7 +163,7 @@ impl MangaHub {
         let mut ctx = self.context_of(origin, io);
         if let Err(error) = job.finish(session, &mut ctx) {
             let begins = session.service.is_sync() && session.member.is_none();
-            match begins && ROUTES.get(usize::from(via.0)).is_some_and(|route| route.begins) {
+            match begins && begins_session(via) {
                 true => line::refuse_session(error, &mut ctx),
                 false => ctx.refuse(error),
             }
@@ -458,8 +458,7 @@ impl Service for MangaHub {
                 if stays_open || session.is_ending() { Written::Open } else { Written::Last }
             }
             (Wire::Line(_) | Wire::Raw, outcome) => {
-                let begins = ROUTES.get(usize::from(origin.via.0)).is_some_and(|route| route.begins);
-                sync::write_reply(outcome, session.service, begins, now.unix_ms, out);
+                sync::write_reply(outcome, session.service, begins_session(origin.via), now.unix_ms, out);
                 Written::Open
             }
         };
@@ -528,6 +527,11 @@ impl Service for MangaHub {
         let member = session.member.and_then(|member| self.state.members.get(member));
         (session.service.as_str(), member.map(|member| member.username.to_string()))
     }
+}
+
+/// Whether it is the route of a message that begins a session.
+fn begins_session(via: Via) -> bool {
+    ROUTES.get(usize::from(via.0)).is_some_and(|route| route.begins)
 }
 
 /// The route of the message that begins a session.

@@ -21,8 +21,7 @@ use crate::proto::buffer::RecvBuf;
 ///
 /// The order of its fields is theirs in memory: what each broadcast touches stands together at the front, so in few
 /// lines of the processor's cache. With a thousand connections and the kernel's work for each between, every line
-/// has to be fetched anew each time. It does not begin a line: a table of aligned entries can't grow where it is,
-/// and what it leaves behind has the C library keep more of all memory.
+/// has to be fetched anew each time. It need not begin a line: a table of aligned entries can't grow where it is.
 #[repr(C)]
 pub struct Conn<N: Net, S: Service> {
     pub(super) key: ConnKey,
