@@ -390,6 +390,30 @@ fn reading_goes_on_when_what_was_owed_is_taken() {
     assert_eq!(desk.closes(CloseReason::PeerClosed), 1);
 }
 
+/// Long answers don't pile up until the end of the turn, whether bytes or jobs brought them: they leave while the
+/// turn goes on.
+#[test]
+fn a_turns_long_answers_are_not_all_held_at_once() {
+    let mut desk = desk();
+    let clients: Vec<_> = (0..200).map(|_| desk.client()).collect();
+    let most_owed = |desk: &mut Desk| {
+        let lines = clients.iter().filter_map(|client| desk.lines(*client).pop());
+        lines.map(|owed| owed.parse::<usize>().unwrap()).max().unwrap()
+    };
+    for client in &clients {
+        desk.net.send(*client, b"fill 16384;ask owed\n");
+    }
+    desk.settle();
+    assert!((200_000..300_000).contains(&most_owed(&mut desk)));
+    for client in &clients {
+        desk.send(*client, "read fill 16384;ask owed");
+    }
+    let jobs = desk.take_jobs();
+    assert_eq!(jobs.len(), clients.len());
+    desk.done(jobs);
+    assert!((200_000..300_000).contains(&most_owed(&mut desk)));
+}
+
 /// Accepting goes on by itself when descriptors are there again: nobody has to connect for it.
 #[test]
 fn accepting_resumes_after_descriptors_ran_out() {

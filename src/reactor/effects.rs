@@ -118,6 +118,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             conn.messages_out = conn.messages_out.wrapping_add(1);
             let join = self.service.joins(self.service.kind(&conn.session));
             self.held.1 += self.out.len();
+            self.unflushed += self.out.len();
             conn.tx.push_owned(&self.out, join);
             mark_dirty(&mut self.dirty, conn);
         }

@@ -106,6 +106,8 @@ pub struct Reactor<N: Net, S: Service> {
     jobs: usize,
     /// Bytes held in receive buffers and owed in send buffers, over all connections.
     held: (usize, usize),
+    /// Bytes of answers that were queued since the last flush.
+    unflushed: usize,
     /// What a handler left, to be carried out.
     effects: Vec<Effect<S::Words>>,
     /// One reply's bytes.
@@ -187,6 +189,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
             tick_ms: now.mono_ms,
             jobs: 0,
             held: (0, 0),
+            unflushed: 0,
             effects: Vec::new(),
             out: Vec::new(),
             work: RecvBuf::new(),

@@ -44,6 +44,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
         for _ in 0..self.limits.completions_per_turn {
             let Some(ticket) = self.finished.pop_front() else { break };
             self.finish_job(ticket);
+            self.flush_early();
         }
         for _ in 0..self.limits.completions_per_turn {
             let Some(job) = self.calls.pop_front() else { break };
@@ -111,6 +112,7 @@ impl<N: Net, S: Service> Reactor<N, S> {
                 self.discard(key);
             } else if conn.can_decode() {
                 self.serve_conn(key);
+                self.flush_early();
             }
         }
     }

@@ -245,7 +245,10 @@ impl Service for Board {
 
     fn inspect(&self, question: String, view: &View<'_>) -> String {
         assert_ne!(question, "panic", "as it was told");
-        format!("{} open", view.connections)
+        match question.as_str() {
+            "owed" => view.held.1.to_string(),
+            _ => format!("{} open", view.connections),
+        }
     }
 
     fn describe(&self, _: &Reader) -> (&'static str, Option<String>) {
