@@ -153,7 +153,7 @@ fn serve(request: &Request<'_>, target: Target<'_>, session: &mut Session, ctx: 
                 authorize(&claims, route.access)?;
                 admit(Caller::from(claims), changes, ctx)?;
             }
-            route.prepare(&Input::Http(request, &params))?(session, ctx)
+            route.run(&Input::Http(request, &params), session, ctx)
         }
     }
 }

@@ -66,7 +66,7 @@ impl MangaHub {
         let outcome = match message {
             Ok(message) if message.kind == "auth" => {
                 ctx.state.counts.call(usize::from(via.0));
-                route.prepare(&Input::Line(message.data)).and_then(|run| run(session, &mut ctx))
+                route.run(&Input::Line(message.data), session, &mut ctx)
             }
             // It is refused anyway; an address that sends many of them hears that instead. What can't be read
             // may have been meant for an `auth`, so it hears what is wrong with it.
@@ -104,7 +104,7 @@ fn run(
     if ctx.caller.is_none() && !matches!(route.access, Access::Public | Access::Guest) {
         return Err(ApiError::new(ErrorKind::Unauthorized, "Log in to do this"));
     }
-    route.prepare(&Input::Line(message.data))?(session, ctx)
+    route.run(&Input::Line(message.data), session, ctx)
 }
 
 /// The route of a message within a session. A session begins once, so `auth` is not one.

@@ -10,7 +10,6 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use crate::handlers::api::{ApiError, ErrorKind};
 use crate::store::model::Chapter;
@@ -18,8 +17,9 @@ use crate::store::model::Chapter;
 /// The members of an object, borrowed from its text.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    /// Most messages have a handful, which then cost no allocation.
-    members: SmallVec<[(Cow<'a, str>, &'a RawValue); 4]>,
+    /// Not kept in here: objects are handed from step to step, and moving a handful of members each time costs more
+    /// than asking for memory once.
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 /// What a text holds that should be an object.
@@ -215,7 +215,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 #[derive(Deserialize)]
                 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-                let mut object = Object::default();
+                let mut object = Object { members: Vec::with_capacity(MEMBERS_USUAL) };
                 while let Some(Name(name)) = map.next_key()? {
                     // Known again by what they say.
                     let fault = |fault: NotObject| Err(serde::de::Error::custom(fault.what()));
@@ -238,6 +238,9 @@ impl<'de> Deserialize<'de> for Object<'de> {
 /// No message here has twenty members. Looking for a repeated one compares each with all before,
 /// so their number is bounded; an object with more is refused.
 const MEMBERS_MAX: usize = 128;
+
+/// Most messages have a handful.
+const MEMBERS_USUAL: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,7 @@ pub struct Route {
     /// Whether a session begins by it: the first message, and no other.
     pub begins: bool,
     prepare: Prepare,
+    run: Run,
 }
 
 /// A place on a wire.
@@ -104,6 +105,8 @@ pub enum Input<'a> {
 pub type Prepared = Box<dyn FnOnce(&mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send>;
 
 type Prepare = Box<dyn Fn(&Input<'_>) -> Result<Prepared, ApiError> + Send + Sync>;
+
+type Run = Box<dyn Fn(&Input<'_>, &mut Session, &mut Ctx<'_>) -> Result<(), ApiError> + Send + Sync>;
 
 /// Every route.
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -177,12 +180,15 @@ impl Route {
         on: On,
         family: Family,
         call: Call<A>,
-        read: impl Fn(&Input<'_>) -> Result<A, ApiError> + Send + Sync + 'static,
+        read: impl Fn(&Input<'_>) -> Result<A, ApiError> + Copy + Send + Sync + 'static,
     ) -> Self {
-        let run = call.run;
+        let call_with = call.run;
         let prepare = move |input: &Input<'_>| -> Result<Prepared, ApiError> {
             let args = read(input)?;
-            Ok(Box::new(move |session, ctx| run(args, session, ctx)))
+            Ok(Box::new(move |session, ctx| call_with(args, session, ctx)))
+        };
+        let run = move |input: &Input<'_>, session: &mut Session, ctx: &mut Ctx<'_>| {
+            call_with(read(input)?, session, ctx)
         };
         Self {
             on,
@@ -194,6 +200,7 @@ impl Route {
             kept: false,
             begins: false,
             prepare: Box::new(prepare),
+            run: Box::new(run),
         }
     }
 
@@ -221,7 +228,12 @@ impl Route {
         self
     }
 
-    /// Reads the call's arguments.
+    /// Makes the call, for somebody who may make it.
+    pub fn run(&self, input: &Input<'_>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
+        (self.run)(input, session, ctx)
+    }
+
+    /// Reads the call's arguments, where it isn't known yet who makes it.
     pub fn prepare(&self, input: &Input<'_>) -> Result<Prepared, ApiError> {
         (self.prepare)(input)
     }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::json::{Object, missing};
 use super::routes::Route;
-use super::time::{Rfc3339, rfc3339};
+use super::time::rfc3339;
 use super::{notices, v1, v2};
 use crate::handlers;
 use crate::handlers::api::{ApiError, ErrorKind, Event, ProgressEvent, Reply, SeriesName};
@@ -157,14 +157,19 @@ fn read_window(data: &Object<'_>) -> Result<Window, ApiError> {
 
 // ---- what is written
 
-/// A line out, its `data` of any shape. Neither a word of ours nor a time has anything to be escaped.
-fn write_line<T: Serialize>(kind: &'static str, at: &Rfc3339, data: T, out: &mut Vec<u8>) {
-    for part in [r#"{"type":""#, kind, r#"","timestamp":""#, at, r#"","data":"#] {
-        out.extend_from_slice(part.as_bytes());
-    }
+/// A line out, its `data` of any shape.
+fn write_line<T: Serialize>(kind: &'static str, at: &str, data: T, out: &mut Vec<u8>) {
+    write_parts(&[r#"{"type":""#, kind, r#"","timestamp":""#, at, r#"","data":"#], out);
     // Writing plain data to memory has nothing that could fail.
     let _ = serde_json::to_writer(&mut *out, &data);
     out.extend_from_slice(b"}\n");
+}
+
+/// Pieces of a line that need no escaping, as is so for our own words, for times, and for what was JSON when it came.
+fn write_parts(parts: &[&str], out: &mut Vec<u8>) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Puts an answer on a line. `auth` says that it answers the first message, whose refusal has a
@@ -176,7 +181,7 @@ pub fn write_reply(
     now: UnixMillis,
     out: &mut Vec<u8>,
 ) {
-    let at = &rfc3339(now);
+    let at: &str = &rfc3339(now);
     match outcome {
         Err(error) if auth => match service {
             ServiceKind::SyncV2 => write_line("auth_error", at, json!({"error": error.message}), out),
@@ -193,7 +198,7 @@ pub fn write_reply(
     }
 }
 
-fn write_answer(reply: Reply, at: &Rfc3339, out: &mut Vec<u8>) {
+fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
     match reply {
         Reply::Welcome { session_id, user_id, username } => {
             let data = json!({
@@ -204,12 +209,10 @@ fn write_answer(reply: Reply, at: &Rfc3339, out: &mut Vec<u8>) {
         }
         Reply::Pong(client_time) => {
             // Written as it came: reading it would round numbers, and could fail on deep nesting.
-            #[derive(Serialize)]
-            struct Pong<'a> {
-                server_time: &'a str,
-                client_time: Option<Box<RawValue>>,
-            }
-            write_line("pong", at, Pong { server_time: at, client_time }, out);
+            let client_time = client_time.as_ref().map_or("null", |time| time.get());
+            let head = [r#"{"type":"pong","timestamp":""#, at, r#"","data":{"server_time":""#, at];
+            write_parts(&head, out);
+            write_parts(&[r#"","client_time":"#, client_time, "}}\n"], out);
         }
         Reply::SyncStats { clients, users, waiting } => {
             let data = json!({"total_clients": clients, "total_users": users, "broadcast_queue": waiting});
