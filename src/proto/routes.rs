@@ -187,9 +187,8 @@ impl Route {
             let args = read(input)?;
             Ok(Box::new(move |session, ctx| call_with(args, session, ctx)))
         };
-        let run = move |input: &Input<'_>, session: &mut Session, ctx: &mut Ctx<'_>| {
-            call_with(read(input)?, session, ctx)
-        };
+        let run =
+            move |input: &Input<'_>, session: &mut Session, ctx: &mut Ctx<'_>| call_with(read(input)?, session, ctx);
         Self {
             on,
             name: call.name,

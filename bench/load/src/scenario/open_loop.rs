@@ -114,6 +114,23 @@ pub fn run(
     }
 }
 
+/// The same pings with nothing beside them: what they wait for when the loop is free, because the machine is what it is.
+pub fn pings_alone(tcp: SocketAddr, token: &str, pace: Pace) -> Result<Summary, LoadError> {
+    let mut swarm = Swarm::new(tcp)?;
+    log_in_all(&mut swarm, 1, &[token.to_owned()])?;
+    let pinger = [Pinger::default()];
+    let drive = Drive::new(swarm).lane("ping", Pacing::Open(PINGS_PER_SECOND), PINGS_IN_FLIGHT, pinger);
+    let (tallies, _) = drive.measure(pace, &Meter::HIDDEN)?;
+    Ok(pings_of(&tallies))
+}
+
+fn pings_of<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Summary {
+    let mut pings = Latencies::new();
+    let answers = tallies.into_iter().flat_map(|tally| tally.answers.values());
+    answers.for_each(|answers| pings.merge(&answers.latencies));
+    pings.summary()
+}
+
 fn sum_up(ping: &Tally, request: &Tally) -> OpenLoop {
     let answered = |answers: &Answers| Answered {
         per_second: answers.in_window as f64 / request.seconds.max(f64::MIN_POSITIVE),
@@ -121,13 +138,11 @@ fn sum_up(ping: &Tally, request: &Tally) -> OpenLoop {
     };
     let mut failures = request.failures.clone();
     failures.extend(ping.failures.iter().map(|(reason, times)| (format!("a ping: {reason}"), *times)));
-    let mut pings = Latencies::new();
-    ping.answers.values().for_each(|answers| pings.merge(&answers.latencies));
     OpenLoop {
         offered: request.offered,
         answers: request.answers.iter().map(|(status, answers)| (*status, answered(answers))).collect(),
         failures,
-        ping: pings.summary(),
+        ping: pings_of([ping]),
         lateness: request.lateness.summary(),
     }
 }

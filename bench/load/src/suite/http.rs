@@ -14,7 +14,7 @@ use super::{STORED_SERIES, Samples, Suite};
 use crate::error::{Doing, LoadError};
 use crate::http::{exchange, get};
 use crate::report::{Row, Verdict, claim, count, ratio, verdict};
-use crate::scenario::open_loop::OpenLoop;
+use crate::scenario::open_loop::{self, OpenLoop};
 use crate::scenario::{Pace, http, logins, search};
 use crate::server::{Ceiling, MangaHub, Peer, nginx, processor_time};
 use crate::stats::{Latencies, Summary, median};
@@ -78,7 +78,9 @@ impl Suite<'_> {
             let pace = Pace::seconds(self.scale.search_seconds);
             self.rounds("searches", || {
                 let token = forge(&hub.secret, "probe", "probe")?.token;
-                search::run(hub.http()?, hub.tcp()?, &token, &queries, SEARCHES_PER_SECOND, pace)
+                let quiet = open_loop::pings_alone(hub.tcp()?, &token, pace)?;
+                let busy = search::run(hub.http()?, hub.tcp()?, &token, &queries, SEARCHES_PER_SECOND, pace)?;
+                Ok(Round { quiet, busy })
             })
         });
         self.plot_answers("searches", &rounds);
@@ -96,7 +98,10 @@ impl Suite<'_> {
             let (ceiling, core) = (&self.places.ceiling, self.core);
             self.rounds("logins", || {
                 alone.take(|| Ceiling::bcrypt(ceiling, core, BCRYPT_COST, BCRYPT_SECONDS));
-                logins::run(hub.http()?, hub.tcp()?, &users, LOGINS_PER_SECOND, pace)
+                let token = users.first().map(|user| user.token.as_str()).unwrap_or_default();
+                let quiet = open_loop::pings_alone(hub.tcp()?, token, pace)?;
+                let busy = logins::run(hub.http()?, hub.tcp()?, &users, LOGINS_PER_SECOND, pace)?;
+                Ok(Round { quiet, busy })
             })
         });
         let alone = self.settle(alone);
@@ -108,13 +113,14 @@ impl Suite<'_> {
     }
 
     /// How long answers took by their status, and the pings beside them.
-    fn plot_answers(&mut self, what: &str, rounds: &[OpenLoop]) {
+    fn plot_answers(&mut self, what: &str, rounds: &[Round]) {
         let title = format!("Latency: {what} at a fixed rate");
         let mut of: BTreeMap<String, Latencies> = BTreeMap::new();
         for round in rounds {
             let answers =
-                round.answers.iter().map(|(status, answered)| (format!("{what}, {status}"), &answered.latency));
-            for (name, summary) in answers.chain([("pings meanwhile".to_owned(), &round.ping)]) {
+                round.busy.answers.iter().map(|(status, answered)| (format!("{what}, {status}"), &answered.latency));
+            let pings = [("pings meanwhile", &round.busy.ping), ("pings with nothing beside them", &round.quiet)];
+            for (name, summary) in answers.chain(pings.map(|(name, pings)| (name.to_owned(), pings))) {
                 of.entry(name).or_default().merge(&summary.percentiles);
             }
         }
@@ -122,19 +128,19 @@ impl Suite<'_> {
     }
 
     /// The rounds of an open loop. One with failures is the last, and then the only one.
-    fn rounds(&mut self, what: &str, mut run: impl FnMut() -> Result<OpenLoop, LoadError>) -> Vec<OpenLoop> {
+    fn rounds(&mut self, what: &str, mut run: impl FnMut() -> Result<Round, LoadError>) -> Vec<Round> {
         let mut rounds = Vec::new();
         for _ in 0..self.scale.rounds {
             let Some(round) = self.keep(run(), what) else { return Vec::new() };
-            if round.failed() > 0 {
-                for (reason, times) in &round.failures {
+            if round.busy.failed() > 0 {
+                for (reason, times) in &round.busy.failures {
                     self.note(format!("Of the {what}, {} failed: {reason}.", count(*times as f64)));
                 }
                 return vec![round];
             }
             rounds.push(round);
         }
-        let late_ms = middle(&rounds, |round| round.lateness.p99_ms);
+        let late_ms = middle(&rounds, |round| round.busy.lateness.p99_ms);
         if let Some(late_ms) = late_ms.filter(|late_ms| *late_ms > LATE_MS) {
             self.note(format!(
                 "Of the {what}, one in 100 was sent {late_ms:.1} ms late or more: the load was disturbed."
@@ -142,6 +148,14 @@ impl Suite<'_> {
         }
         rounds
     }
+}
+
+/// One round of an open loop.
+struct Round {
+    /// How long pings took before it began.
+    quiet: Summary,
+    /// What came of it.
+    busy: OpenLoop,
 }
 
 /// What one peer did in the rounds so far.
@@ -210,19 +224,20 @@ fn make_catalogue(script: &Path, data: &Path, titles: usize) -> Result<(TempDir,
     }
 }
 
-fn search_row(titles: usize, rounds: &[OpenLoop]) -> Row {
-    let found = |round: &OpenLoop| round.answers.get(&200).map(|found| found.latency.clone()).filter(|it| it.count > 0);
+fn search_row(titles: usize, rounds: &[Round]) -> Row {
+    let found =
+        |round: &Round| round.busy.answers.get(&200).map(|found| found.latency.clone()).filter(|it| it.count > 0);
     let found: Vec<Summary> = rounds.iter().filter_map(found).collect();
     let at = |of: fn(&Summary) -> f64| median(&found.iter().map(of).collect::<Vec<_>>());
     let p99 = at(|found| found.p99_ms);
-    let ping = middle(rounds, |round| round.ping.p99_ms);
-    let number = ping.map(|ping| {
+    let ping = middle(rounds, |round| round.busy.ping.p99_ms);
+    let number = ping.map(|_| {
         let found = at(|found| found.p50_ms).zip(p99).zip(at(|found| found.max_ms));
         let found = found.map(|((p50, p99), max)| format!("p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms"));
-        format!("{}; ping p99 {ping:.1} ms{}", found.unwrap_or("none answered".to_owned()), failed(rounds))
+        format!("{}; {}{}", found.unwrap_or("none answered".to_owned()), pings(rounds), failed(rounds))
     });
     let met = ping.map(|ping| {
-        let all_answered = rounds.iter().all(|round| round.failed() == 0);
+        let all_answered = rounds.iter().all(|round| round.busy.failed() == 0);
         verdict(all_answered && p99.is_some_and(|p99| p99 < SEARCH_P99_MS) && ping < PING_P99_MS)
     });
     Row {
@@ -237,22 +252,22 @@ fn search_row(titles: usize, rounds: &[OpenLoop]) -> Row {
     }
 }
 
-fn logins_row(rounds: &[OpenLoop], alone: Option<f64>) -> Row {
-    let all = |of: &dyn Fn(&OpenLoop) -> u64| count(rounds.iter().map(of).sum::<u64>() as f64);
+fn logins_row(rounds: &[Round], alone: Option<f64>) -> Row {
+    let all = |of: &dyn Fn(&OpenLoop) -> u64| count(rounds.iter().map(|round| of(&round.busy)).sum::<u64>() as f64);
     let served = all(&|round| round.answers.get(&200).map_or(0, |served| served.latency.count));
     let offered = all(&|round| round.offered);
-    let refused = rounds.iter().filter_map(|round| Some(round.answers.get(&503)?.latency.max_ms));
+    let refused = rounds.iter().filter_map(|round| Some(round.busy.answers.get(&503)?.latency.max_ms));
     let slowest = refused.reduce(f64::max);
-    let ping = middle(rounds, |round| round.ping.p99_ms);
-    let rate = middle(rounds, |round| round.answers.get(&200).map_or(0.0, |served| served.per_second));
+    let ping = middle(rounds, |round| round.busy.ping.p99_ms);
+    let rate = middle(rounds, |round| round.busy.answers.get(&200).map_or(0.0, |served| served.per_second));
     let ratio = ratio(rate, alone);
-    let number = rate.zip(ping).map(|(rate, ping)| {
+    let number = rate.zip(ping).map(|(rate, _)| {
         let rest = slowest.map_or("none 503".to_owned(), |ms| format!("rest 503 within {ms:.0} ms"));
-        let failed = failed(rounds);
-        format!("{served} served of {offered}, {rate:.1} a second, {rest}; ping p99 {ping:.1} ms{failed}")
+        let (pings, failed) = (pings(rounds), failed(rounds));
+        format!("{served} served of {offered}, {rate:.1} a second, {rest}; {pings}{failed}")
     });
     let met = ratio.zip(ping).map(|(ratio, ping)| {
-        let all_answered = rounds.iter().all(|round| round.failed() == 0);
+        let all_answered = rounds.iter().all(|round| round.busy.failed() == 0);
         verdict(all_answered && ratio >= LOGIN_FLOOR && slowest.is_none_or(|ms| ms < REFUSAL_MS) && ping < PING_P99_MS)
     });
     Row {
@@ -264,14 +279,21 @@ fn logins_row(rounds: &[OpenLoop], alone: Option<f64>) -> Row {
     }
 }
 
+/// How long pings took, and how long without what was beside them.
+fn pings(rounds: &[Round]) -> String {
+    let [busy, quiet] = [|round: &Round| round.busy.ping.p99_ms, |round: &Round| round.quiet.p99_ms]
+        .map(|of| middle(rounds, of).unwrap_or_default());
+    format!("ping p99 {busy:.1} ms, alone {quiet:.1} ms")
+}
+
 /// The median over the rounds.
-fn middle(rounds: &[OpenLoop], of: impl Fn(&OpenLoop) -> f64) -> Option<f64> {
+fn middle(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Option<f64> {
     median(&rounds.iter().map(of).collect::<Vec<_>>())
 }
 
 /// How many requests failed, to go behind a number; nothing when none did.
-fn failed(rounds: &[OpenLoop]) -> String {
-    match rounds.iter().map(OpenLoop::failed).sum::<u64>() {
+fn failed(rounds: &[Round]) -> String {
+    match rounds.iter().map(|round| round.busy.failed()).sum::<u64>() {
         0 => String::new(),
         failed => format!("; {} failed", count(failed as f64)),
     }
@@ -325,15 +347,16 @@ mod tests {
     }
 
     /// A round: the latency of its 200s and 503s and of its pings, and how many requests failed.
-    fn round(served_ms: u64, refused_ms: u64, ping_ms: u64, failed: u64) -> OpenLoop {
+    fn round(served_ms: u64, refused_ms: u64, ping_ms: u64, failed: u64) -> Round {
         let answered = |ms| Answered { per_second: 18.0, latency: summary(ms) };
-        OpenLoop {
+        let busy = OpenLoop {
             offered: 2,
             answers: [(200, answered(served_ms)), (503, answered(refused_ms))].into(),
             failures: if failed > 0 { [("closed".to_owned(), failed)].into() } else { Default::default() },
             ping: summary(ping_ms),
             lateness: summary(0),
-        }
+        };
+        Round { quiet: summary(1), busy }
     }
 
     /// Shows that a GET must be ahead of nginx, and that the bare loop must be, too, for the ratio to count.
@@ -350,12 +373,13 @@ mod tests {
     /// Shows that searches must all be answered, and they and the pings soon; a failure is shown with the number.
     #[test]
     fn searches_need_all_floors() {
-        let row = |round: OpenLoop| search_row(5000, &[round]);
+        let row = |round: Round| search_row(5000, &[round]);
         assert_eq!(row(round(9, 0, 1, 0)).verdict, Verdict::Met);
         assert_eq!(row(round(11, 0, 1, 0)).verdict, Verdict::Missed);
         assert_eq!(row(round(9, 0, 3, 0)).verdict, Verdict::Missed);
-        let nothing = OpenLoop { answers: Default::default(), ..round(0, 0, 1, 7) };
-        assert_eq!(row(nothing).number, "none answered; ping p99 1.0 ms; 7 failed");
+        let mut nothing = round(0, 0, 2, 7);
+        nothing.busy.answers.clear();
+        assert_eq!(row(nothing).number, "none answered; ping p99 2.0 ms, alone 1.0 ms; 7 failed");
         let failed = row(round(9, 0, 1, 7));
         assert_eq!((failed.verdict, failed.number.ends_with("; 7 failed")), (Verdict::Missed, true));
         assert_eq!(search_row(5000, &[]).verdict, Verdict::NotMeasured);
@@ -364,7 +388,7 @@ mod tests {
     /// Shows that logins must be as many as bcrypt allows, the refusals and the pings soon.
     #[test]
     fn logins_need_all_floors() {
-        let verdict = |round: OpenLoop, alone| logins_row(&[round], alone).verdict;
+        let verdict = |round: Round, alone| logins_row(&[round], alone).verdict;
         assert_eq!(verdict(round(3000, 900, 1, 0), Some(20.0)), Verdict::Met);
         assert_eq!(verdict(round(3000, 900, 1, 0), Some(25.0)), Verdict::Missed);
         assert_eq!(verdict(round(3000, 1100, 1, 0), Some(20.0)), Verdict::Missed);
