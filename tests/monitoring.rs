@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use common::accounts::refused;
 use common::http::{HttpClient, request};
 use common::ws::WsClient;
 use common::{ONGOING, TestServer, await_true};
@@ -222,4 +223,45 @@ fn a_server_tells_its_state() {
     handle.drain();
     await_true("the end", || (handle.state() == LifeState::Stopped).then_some(()));
     assert_eq!(handle.open_connections(), 0);
+}
+
+/// Both say how each part is, to anybody, and nothing else.
+#[test]
+fn the_parts_are_shown() {
+    let server = TestServer::start();
+    let parts = json!({"store": "ok", "writer": "ok", "reactor": "ok"});
+    let mut http = server.http();
+    for slash in ["", "/"] {
+        let reply = http.get(&format!("/check-conn{slash}"), None);
+        assert_eq!(
+            (reply.status, reply.json()),
+            (200, json!({"ok": true, "message": "api server running", "parts": parts}))
+        );
+        let reply = http.get(&format!("/db-ping{slash}"), None);
+        assert_eq!((reply.status, reply.json()), (200, json!({"ok": true, "parts": parts})));
+    }
+    assert_eq!(http.request("HEAD", "/check-conn", &[], b"").status, 200);
+    let reply = http.post("/db-ping", None, &json!({}));
+    refused(&reply, 405, "This path does not take this method");
+    assert_eq!(reply.header("allow"), Some("GET, HEAD, OPTIONS"));
+}
+
+/// A database that is moved away can't be written to: `/db-ping` says which part it is, `/check-conn` that
+/// the server runs; and when the file is back all is well.
+#[test]
+fn a_broken_part_is_shown() {
+    let server = TestServer::start();
+    let (here, there) = (server.folder().join("mangahub.db"), server.folder().join("elsewhere.db"));
+    std::fs::rename(&here, &there).unwrap();
+    let mut http = server.http();
+    let reply = await_true("the failure", || Some(http.get("/db-ping", None)).filter(|reply| reply.status != 200));
+    let parts = json!({"store": "ok", "writer": "down", "reactor": "ok"});
+    assert_eq!(
+        (reply.status, reply.json()),
+        (500, json!({"ok": false, "error": "the writer is down", "parts": parts}))
+    );
+    let reply = http.get("/check-conn", None);
+    assert_eq!((reply.status, &reply.json()["parts"]), (200, &parts));
+    std::fs::rename(&there, &here).unwrap();
+    await_true("the recovery", || (http.get("/db-ping", None).status == 200).then_some(()));
 }

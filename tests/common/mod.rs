@@ -7,6 +7,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub mod accounts;
 pub mod ears;
 pub mod grpc;
 pub mod http;
