@@ -5,13 +5,16 @@
 //! decide; what is here is the order of these steps: for requests in `http`, for lines in `line`, for
 //! datagrams in `datagram`.
 //! `answer` sends answers off over HTTP; `inspect` turns what the loop counts into the operator's pages.
-//! `rpc` begins and answers the calls that come from the thread of gRPC.
+//! `rpc` begins and answers the calls that come from the thread of gRPC. `patience` says how long each step may take,
+//! `readers` which bytes an event is for whom.
 
 mod answer;
 mod datagram;
 mod http;
 mod inspect;
 mod line;
+mod patience;
+mod readers;
 pub mod rpc;
 
 use std::sync::Arc;
@@ -33,7 +36,6 @@ use crate::proto::http1::{Http1, HttpLimits};
 use crate::proto::line_json::LineCodec;
 use crate::proto::routes::{self, Found, ROUTES};
 use crate::proto::{Incoming, Phase, ProtoError, Wire, handshake, openapi, sync, v2, websocket, ws_text};
-use crate::reactor;
 use crate::reactor::grpc::Answers;
 use crate::reactor::post::Post;
 use crate::reactor::service::{Expired, Farewell, Flow, Io, ListenerIndex, Now, Patience, Service, Written};
@@ -51,40 +53,6 @@ pub struct MangaHub {
     date: HttpDate,
     /// The way to those who call by gRPC, where that is served.
     answers: Option<Answers>,
-}
-
-/// The encodings of an event: one for all its readers of a kind.
-mod kind {
-    /// The first family's lines.
-    pub const SYNC_V1: usize = 0;
-    /// The second family's lines.
-    pub const SYNC_V2: usize = 1;
-    /// Text frames.
-    pub const WEBSOCKET: usize = 2;
-    /// Text frames for those who asked to hear of progress too.
-    pub const WEBSOCKET_AND_PROGRESS: usize = 3;
-    /// Text frames for those who show each as a line that somebody said.
-    pub const WEBSOCKET_PLAIN: usize = 4;
-}
-
-/// What is waited for, as the loop counts it (see [`Patience`]).
-mod step {
-    /// The first message of a sync session.
-    pub const AUTH: u8 = 1;
-    /// The next message of a sync session.
-    pub const IDLE: u8 = 2;
-    /// The next request.
-    pub const KEEP_ALIVE: u8 = 3;
-    /// The rest of a head.
-    pub const HEAD: u8 = 4;
-    /// The rest of a body.
-    pub const BODY: u8 = 5;
-    /// Any sign of life on a WebSocket; without one it is asked for.
-    pub const PING: u8 = 6;
-    /// The answer to that.
-    pub const PONG: u8 = 7;
-    /// The rest of a frame.
-    pub const FRAME: u8 = 8;
 }
 
 impl MangaHub {
@@ -283,28 +251,7 @@ impl Service for MangaHub {
     }
 
     fn expired(&mut self, kind: u8, session: &mut Session, io: &mut Io<'_, Self>) -> Expired {
-        let (error, reason) = match kind {
-            step::AUTH => {
-                let error = ApiError::new(ErrorKind::Timeout, "Authentication was not received in time");
-                // An error line of its own for both dialects, beside the refusals of a bad token.
-                self.context(Via::NONE, io).refuse(error);
-                return Expired::Close(CloseReason::AuthTimeout);
-            }
-            step::PING => {
-                self.context(Via::NONE, io).reply(Reply::Ping);
-                return Expired::GoOn;
-            }
-            step::IDLE | step::KEEP_ALIVE | step::PONG => return Expired::Close(CloseReason::IdleTimeout),
-            step::FRAME => return Expired::Close(CloseReason::ReadTimeout),
-            step::HEAD | step::BODY => {
-                (ApiError::new(ErrorKind::Timeout, "The request did not arrive in time"), CloseReason::ReadTimeout)
-            }
-            reactor::JOBS => (ApiError::busy(), CloseReason::JobTimeout),
-            _ => return Expired::Close(CloseReason::Internal),
-        };
-        session.cors = Session::ENDING;
-        self.apologise(error, session, io);
-        Expired::Close(reason)
+        self.step_expired(kind, session, io)
     }
 
     fn drain(&mut self, io: &mut Io<'_, Self>) {
@@ -353,31 +300,7 @@ impl Service for MangaHub {
     }
 
     fn patience(&self, wire: &Wire, phase: Phase, session: &Session) -> Patience {
-        let settings = &self.state.settings;
-        let wait = |kind, ms, renewed_by_bytes| Patience { kind, ms, renewed_by_bytes };
-        match (wire, session.service, session.member) {
-            (Wire::Http(_), ..) => {
-                let (idle_ms, head_ms, body_ms) = settings.http_timeouts_ms;
-                match phase {
-                    Phase::Idle => wait(step::KEEP_ALIVE, idle_ms, true),
-                    Phase::Head => wait(step::HEAD, head_ms, false),
-                    Phase::Body => wait(step::BODY, body_ms, false),
-                }
-            }
-            (Wire::Ws(codec), ..) => {
-                let (ping_ms, pong_ms) = settings.ws_timeouts_ms;
-                match phase {
-                    Phase::Idle if codec.awaits_pong() => wait(step::PONG, pong_ms.saturating_sub(ping_ms), true),
-                    Phase::Idle => wait(step::PING, ping_ms, true),
-                    Phase::Head | Phase::Body => wait(step::FRAME, settings.http_timeouts_ms.2, false),
-                }
-            }
-            (_, ServiceKind::SyncV2, None) => wait(step::AUTH, settings.auth_timeout_ms.1, false),
-            (_, _, None) => wait(step::AUTH, settings.auth_timeout_ms.0, false),
-            (_, ServiceKind::SyncV2, Some(_)) => wait(step::IDLE, settings.v2_idle_ms, true),
-            // Its clients only listen; keepalive finds those that are gone.
-            (_, _, Some(_)) => Patience::ENDLESS,
-        }
+        patience::of(&self.state.settings, wire, phase, session)
     }
 
     fn message_bytes_max(&self, session: &Session) -> usize {
@@ -467,28 +390,15 @@ impl Service for MangaHub {
     }
 
     fn kind(&self, session: &Session) -> usize {
-        match session.service {
-            ServiceKind::SyncV2 => kind::SYNC_V2,
-            ServiceKind::Ws if session.heard.progress() => kind::WEBSOCKET_AND_PROGRESS,
-            ServiceKind::Ws if session.plain => kind::WEBSOCKET_PLAIN,
-            ServiceKind::Ws => kind::WEBSOCKET,
-            _ => kind::SYNC_V1,
-        }
+        readers::kind_of(session)
     }
 
     fn joins(&self, kind: usize) -> bool {
-        kind != kind::SYNC_V2 || self.state.settings.v2_coalesce
+        kind != readers::SYNC_V2 || self.state.settings.v2_coalesce
     }
 
     fn write_event(&mut self, event: &Event, kind: usize, out: &mut Vec<u8>) {
-        match kind {
-            kind::SYNC_V2 => sync::write_event(event, ServiceKind::SyncV2, out),
-            kind::SYNC_V1 => sync::write_event(event, ServiceKind::SyncV1, out),
-            kind::WEBSOCKET | kind::WEBSOCKET_PLAIN if matches!(event, Event::Progress(_)) => {}
-            kind::WEBSOCKET_PLAIN if matches!(event, Event::Chat(event) if !event.is_line()) => {}
-            // One text frame for all its readers.
-            _ => websocket::write_text(out, |out| ws_text::write_event(event, out)),
-        }
+        readers::write_event(event, kind, out);
     }
 
     fn deliver(&mut self, to: &mut dyn Iterator<Item = Audience>, event: &Event, _: Now, post: &mut Post) {
