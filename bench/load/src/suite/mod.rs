@@ -273,7 +273,7 @@ Every message is verified: all clients received each one
 once and in order, every acknowledged update was the user's own next one. Over HTTP, `wrk` asks for one series as
 often as it gets answers, which the bare loop gives byte by byte as the server does; searches and logins come at a
 fixed rate, and their latency counts from the time at which they should have been sent, as that of the pings on a
-TCP connection beside them. In chat, each member of a room is a user with a WebSocket of their own, and the bare
+TCP connection beside them; how long the same pings take alone, just before, is what the machine makes them wait. In chat, each member of a room is a user with a WebSocket of their own, and the bare
 loop sends as many of the same frames to as many; a message is stored before anyone hears it, which one in flight waits for. A
 UDP notification counts from its trigger (an HTTP request, which is stored first; for the bare loop of `sendmmsg`
 a datagram) until the last address has it, and none may be lost. Ratios travel between machines better than
