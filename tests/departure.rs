@@ -41,6 +41,18 @@ fn delete(server: &TestServer, token: &str, password: &str) -> Reply {
     server.http().json("DELETE", "/api/v1/users/me", Some(token), Some(&json!({"password": password})))
 }
 
+/// Changes of the one series that somebody has, numbered from 1000 to `last`.
+fn make_history(server: &TestServer, account: &Account, last: u32) {
+    let sql = format!(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})
+         INSERT INTO history SELECT n, '{0}', manga_id, 0, 0, 0, 'reading', '', 0, 0, nullif(n - 1, 999)
+         FROM numbers, (SELECT manga_id FROM progress WHERE user_id = '{0}');
+         UPDATE progress SET history_seq = {last} WHERE user_id = '{0}';",
+        account.id
+    );
+    database(server).execute_batch(&sql).unwrap();
+}
+
 // ---- leaving
 
 /// Whoever leaves is gone at once: sessions end, tokens of every kind are void, the name is free. What they
@@ -234,16 +246,7 @@ fn a_long_history_is_erased_in_pieces() {
     let (alice, bob) = (server.register("alice"), server.register("bob"));
     add(&server, &alice.token, ONGOING);
     add(&server, &bob.token, ONGOING);
-    let conn = database(&server);
-    conn.execute_batch(&format!(
-        "WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < 30000)
-         INSERT INTO history SELECT n, '{0}', manga_id, 0, 0, 0, 'reading', '', 0, 0, nullif(n - 1, 999)
-         FROM numbers, (SELECT manga_id FROM progress WHERE user_id = '{0}');
-         UPDATE progress SET history_seq = 30000 WHERE user_id = '{0}';",
-        alice.id
-    ))
-    .unwrap();
-    drop(conn);
+    make_history(&server, &alice, 30_000);
     delete(&server, &alice.token, PASSWORD).data(200);
     let mut http = server.http();
     await_true("the beginning", || (rows_of(&server, &alice.id) < 29_000).then_some(()));
@@ -367,15 +370,7 @@ fn a_long_export_comes_in_parts() {
     let server = TestServer::start();
     let alice = server.register("alice");
     add(&server, &alice.token, ONGOING);
-    database(&server)
-        .execute_batch(&format!(
-            "WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3499)
-             INSERT INTO history SELECT n, '{0}', manga_id, 0, 0, 0, 'reading', '', 0, 0, nullif(n - 1, 999)
-             FROM numbers, (SELECT manga_id FROM progress WHERE user_id = '{0}');
-             UPDATE progress SET history_seq = 3499 WHERE user_id = '{0}';",
-            alice.id
-        ))
-        .unwrap();
+    make_history(&server, &alice, 3499);
     let mut http = server.http();
     let mut path = "/api/v1/users/me/export".to_owned();
     let mut seen = Vec::new();

@@ -227,7 +227,8 @@ impl Route {
         self
     }
 
-    /// Makes the call, for somebody who may make it.
+    /// Reads the call's arguments and makes it, for somebody who may: [`Route::prepare`] in one step, with nothing to
+    /// keep in between.
     pub fn run(&self, input: &Input<'_>, session: &mut Session, ctx: &mut Ctx<'_>) -> Result<(), ApiError> {
         (self.run)(input, session, ctx)
     }

@@ -210,9 +210,9 @@ fn write_answer(reply: Reply, at: &str, out: &mut Vec<u8>) {
         Reply::Pong(client_time) => {
             // Written as it came: reading it would round numbers, and could fail on deep nesting.
             let client_time = client_time.as_ref().map_or("null", |time| time.get());
-            let head = [r#"{"type":"pong","timestamp":""#, at, r#"","data":{"server_time":""#, at];
-            write_parts(&head, out);
-            write_parts(&[r#"","client_time":"#, client_time, "}}\n"], out);
+            let head = r#"{"type":"pong","timestamp":""#;
+            let data = r#"","data":{"server_time":""#;
+            write_parts(&[head, at, data, at, r#"","client_time":"#, client_time, "}}\n"], out);
         }
         Reply::SyncStats { clients, users, waiting } => {
             let data = json!({"total_clients": clients, "total_users": users, "broadcast_queue": waiting});

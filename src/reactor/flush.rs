@@ -12,11 +12,11 @@ use crate::handlers::effect::CloseReason;
 use crate::handlers::key::ConnKey;
 
 impl<N: Net, S: Service> Reactor<N, S> {
-    /// Does not wait for the end of the turn when many bytes of answers have come together. A thousand connections
-    /// that are sent sixteen kibibytes each would otherwise have them all in memory at once; like this one's buffer
-    /// becomes the next one's while the processor still has it in its cache.
+    /// Writes before the turn ends when many bytes of answers have come together. A thousand connections that are
+    /// sent 16 KiB each would otherwise have them all in memory at once; written early, the buffer of one becomes that
+    /// of the next while the processor still has it in its cache.
     pub(super) fn flush_early(&mut self) {
-        if self.unflushed >= UNFLUSHED_BYTES_MAX {
+        if self.unflushed >= FLUSH_EARLY_BYTES {
             self.flush();
         }
     }
@@ -145,9 +145,9 @@ impl<N: Net, S: Service> Reactor<N, S> {
     }
 }
 
-/// Answers of one turn are written at once when they are more than this: what a core has of second-level cache. Answers
-/// that come together in one write are far smaller.
-const UNFLUSHED_BYTES_MAX: usize = 256 << 10;
+/// Answers of one turn are written early from so many bytes on: about what a core has of second-level cache, and far
+/// more than answers that gain from sharing a write.
+const FLUSH_EARLY_BYTES: usize = 256 << 10;
 
 /// How long a closing connection waits for the peer's end of stream before it is dropped.
 const LINGER_MS: u64 = 1000;

@@ -4,6 +4,7 @@
 //! and the one that is reported: it is a number, and a missed floor.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -78,9 +79,8 @@ impl Suite<'_> {
             let pace = Pace::seconds(self.scale.search_seconds);
             self.rounds("searches", || {
                 let token = forge(&hub.secret, "probe", "probe")?.token;
-                let quiet = open_loop::pings_alone(hub.tcp()?, &token, pace)?;
-                let busy = search::run(hub.http()?, hub.tcp()?, &token, &queries, SEARCHES_PER_SECOND, pace)?;
-                Ok(Round { quiet, busy })
+                let (http, tcp) = (hub.http()?, hub.tcp()?);
+                Round::of(tcp, &token, pace, || search::run(http, tcp, &token, &queries, SEARCHES_PER_SECOND, pace))
             })
         });
         self.plot_answers("searches", &rounds);
@@ -99,9 +99,8 @@ impl Suite<'_> {
             self.rounds("logins", || {
                 alone.take(|| Ceiling::bcrypt(ceiling, core, BCRYPT_COST, BCRYPT_SECONDS));
                 let token = users.first().map(|user| user.token.as_str()).unwrap_or_default();
-                let quiet = open_loop::pings_alone(hub.tcp()?, token, pace)?;
-                let busy = logins::run(hub.http()?, hub.tcp()?, &users, LOGINS_PER_SECOND, pace)?;
-                Ok(Round { quiet, busy })
+                let (http, tcp) = (hub.http()?, hub.tcp()?);
+                Round::of(tcp, token, pace, || logins::run(http, tcp, &users, LOGINS_PER_SECOND, pace))
             })
         });
         let alone = self.settle(alone);
@@ -156,6 +155,17 @@ struct Round {
     quiet: Summary,
     /// What came of it.
     busy: OpenLoop,
+}
+
+impl Round {
+    fn of(
+        tcp: SocketAddr,
+        token: &str,
+        pace: Pace,
+        run: impl FnOnce() -> Result<OpenLoop, LoadError>,
+    ) -> Result<Self, LoadError> {
+        Ok(Self { quiet: open_loop::pings_alone(tcp, token, pace)?, busy: run()? })
+    }
 }
 
 /// What one peer did in the rounds so far.
